@@ -1,0 +1,61 @@
+# `make` alone lists the verbs. Each does its own set-up.
+PYTHON ?= python3.11
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -qq --no-deps
+LOCKS := $(addprefix requirements,-build.txt -torch-cpu.txt -torch.txt .txt -cuda.txt -dev.txt -sam2.txt)
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# No tool that runs here reports home, and idle threads don't spin against other work on the machine.
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+export GX_ANALYTICS_ENABLED := false
+export OMP_WAIT_POLICY := passive
+
+.PHONY: help setup run test check acceptance lock clean
+.DEFAULT_GOAL := help
+
+help:  ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready  ## make .venv and install the locked dependencies (nothing to do when they are there)
+
+.venv/.ready: pyproject.toml $(LOCKS)
+	$(PYTHON) -m venv .venv
+	$(PIP) --require-hashes -r requirements-build.txt
+	$(PIP) --require-hashes -r requirements-torch-cpu.txt 2>/dev/null || $(PIP) --require-hashes -r requirements-torch.txt
+	$(PIP) --require-hashes --no-build-isolation -r requirements.txt -r requirements-dev.txt
+	if grep -qs '^Requires-Dist: nvidia' .venv/lib/python3*/site-packages/torch-*.dist-info/METADATA; then \
+	  $(PIP) --require-hashes -r requirements-cuda.txt; fi
+	SAM2_BUILD_CUDA=0 $(PIP) --require-hashes --no-build-isolation -r requirements-sam2.txt
+	$(PIP) --no-build-isolation --editable .
+	touch $@
+
+run: setup data/phantom  ## train, evaluate and register a model on the synthetic phantom cohort
+	dvc repro
+	@git diff --quiet -- data.dvc || echo "note: data/ is not what data.dvc in git names; this run used the data that is here"
+	@echo "report:  evaluation/report.html"
+	@echo "model:   $$(python -c 'import json; print("{model} version {version}".format_map(json.load(open("registration.json"))))')"
+	@echo "MLflow:  .venv/bin/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+data/phantom: | setup
+	sss import phantom $@
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest
+
+check: setup  ## ruff (style, complexity), formatting and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+acceptance: setup  ## run the tests that take longer
+	$(BIN)/python -m pytest -m acceptance
+
+lock: setup  ## resolve the dependencies anew and write the hash-pinned requirements files
+	$(BIN)/python .ci/lock.py
+
+clean:  ## remove caches and unfinished work (data, results and the registry stay)
+	rm -rf .runs .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

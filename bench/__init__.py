@@ -1,0 +1,1 @@
+"""Small programs that print a table and, last, one line of JSON."""

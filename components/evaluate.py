@@ -1,0 +1,74 @@
+"""The step ``evaluate``: checkpoint and data in, predictions, scores and a report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def run(
+    *, checkpoint: Path, data_dir: Path, manifest: Path, split: str, predictions: Path, output: Path, metrics: Path
+) -> dict[str, Any]:
+    """Predict the cases of a split, score them and report.
+
+    Args:
+        checkpoint: the checkpoint's folder.
+        data_dir: the data set's folder, which the manifest's paths are relative to.
+        manifest: what the step version-data wrote.
+        split: test or val.
+        predictions: folder for the masks.
+        output: folder for cases.csv, per_class.csv, report.html and overlays.
+        metrics: JSON file with the means.
+
+    Returns:
+        The content of `metrics`.
+
+    Raises:
+        InputError: the checkpoint saw patients of the split, or something in the inputs can't be used.
+    """
+    from sss_model.evaluate import evaluate
+    from sss_model.manifest import read_manifest
+
+    return evaluate(
+        checkpoint,
+        data_dir=data_dir,
+        manifest=read_manifest(manifest),
+        split=split,
+        output=output,
+        predictions=predictions,
+        metrics=metrics,
+    )
+
+
+def command(
+    data_dir: Annotated[Path, typer.Option(help="Data set in the canonical layout.")],
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder.")] = Path("checkpoint"),
+    manifest: Annotated[Path, typer.Option(help="Manifest of the data set.")] = Path("manifest.csv"),
+    split: Annotated[str, typer.Option(help="Which patients: test, or val to decide between recipes.")] = "test",
+    predictions: Annotated[Path, typer.Option(help="Folder for the predicted masks.")] = Path("predictions"),
+    output: Annotated[Path, typer.Option(help="Folder for the tables, overlays and report.")] = Path("evaluation"),
+    metrics: Annotated[Path, typer.Option(help="File for the mean scores.")] = Path("metrics.json"),
+) -> None:
+    """Score a checkpoint on patients it never saw, and write a report.
+
+    Example: python -m components.evaluate --data-dir data/phantom --checkpoint checkpoint
+    """
+    summary = run(
+        checkpoint=checkpoint,
+        data_dir=data_dir,
+        manifest=manifest,
+        split=split,
+        predictions=predictions,
+        output=output,
+        metrics=metrics,
+    )
+    dice = "not applicable" if summary["dice"] is None else f"{summary['dice']:.3f}"
+    typer.echo(f"mean Dice {dice} on {summary['cases']} {split} scans, report in {output / 'report.html'}")
+
+
+if __name__ == "__main__":
+    from components.command_line import run_command
+
+    run_command(command)

@@ -1,0 +1,146 @@
+"""MLflow: the store this project writes to, and a training's curves while it learns."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from components.records import read_record, write_record
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_STORE = "sqlite:///mlflow.db"
+_SEND_SECONDS = 5.0
+_RETRY_SECONDS = 60.0
+_BATCH = 1000  # metrics that MLflow takes in one call
+
+
+def connect() -> MlflowClient:
+    """The store that MLFLOW_TRACKING_URI names; without it, SQLite and ``mlruns`` in the working directory."""
+    import mlflow
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_STORE))
+    return mlflow.MlflowClient()
+
+
+def create_run(client: MlflowClient, experiment: str, name: str) -> str:
+    """A new run in an experiment, which is made when there is none of that name; returns the run's id."""
+    found = client.get_experiment_by_name(experiment)
+    experiment_id = found.experiment_id if found else client.create_experiment(experiment)
+    run_id: str = client.create_run(experiment_id, run_name=name).info.run_id
+    return run_id
+
+
+def find_run(client: MlflowClient, record: Path) -> str | None:
+    """The run that `record` (see `LiveRun`) names, or None where the store has no such run or there is no record."""
+    from mlflow.exceptions import MlflowException
+
+    run_id = read_record(record, "run_id")["run_id"] if record.exists() else None
+    if run_id is None:
+        return None
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return str(run_id)
+
+
+def scalars_to_metrics(step: int, scalars: dict[str, float]) -> list[Metric]:
+    """MLflow's form of one logged step."""
+    from mlflow.entities import Metric
+
+    now = time.time_ns() // 1_000_000
+    return [Metric(name, value, now, step) for name, value in scalars.items()]
+
+
+def log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> None:
+    """Send any number of metrics."""
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
+
+
+class LiveRun:
+    """One MLflow run that follows a training and never holds it up.
+
+    Scalars gather here and a thread sends them every few seconds. A store that does not answer costs one warning; what
+    has gathered is sent when it answers again. The run's id is kept in `record`, so that a resumed training goes on in
+    the same run.
+
+    >>> with LiveRun("sss", name="weak_to_strong", record=Path("tracking.json")) as live:  # doctest: +SKIP
+    ...     live.log(10, {"loss": 0.7})
+    """
+
+    def __init__(self, experiment: str, *, name: str, record: Path) -> None:
+        self.experiment = experiment
+        self.run_id: str | None = None
+        self._name, self._record = name, record
+        self._gathered: list[tuple[int, dict[str, float]]] = []
+        self._next_send = 0.0
+        self._warned = False
+        self._sender = ThreadPoolExecutor(max_workers=1)
+        self._sending: Future[None] | None = None
+
+    def log(self, step: int, scalars: dict[str, float]) -> None:
+        """Take one step's scalars; returns at once."""
+        self._gathered.append((step, dict(scalars)))
+        if time.monotonic() >= self._next_send and (self._sending is None or self._sending.done()):
+            self._sending = self._sender.submit(self._send, None)
+
+    def __enter__(self) -> LiveRun:
+        # A store that is away must cost seconds, not MLflow's minutes of retries.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        status = "FINISHED" if error is None else "KILLED" if isinstance(error, SystemExit) else "FAILED"
+        self._sender.submit(self._send, status)
+        self._sender.shutdown(wait=True)
+
+    def as_record(self) -> dict[str, Any]:
+        """What `find_run` reads; the id is None where the store never answered."""
+        return {"experiment": self.experiment, "run_id": self.run_id}
+
+    def _send(self, status: str | None) -> None:
+        """Send what has gathered, and the run's end where `status` is given; runs in the thread."""
+        count = len(self._gathered)
+        try:
+            client = connect()
+            run_id = self._open(client)
+            metrics = [metric for row in self._gathered[:count] for metric in scalars_to_metrics(*row)]
+            log_metrics(client, run_id, metrics)
+            if status:
+                client.set_terminated(run_id, status)
+        except Exception as error:  # whatever a store can raise, the training goes on
+            self._next_send = time.monotonic() + _RETRY_SECONDS
+            self._warn(error)
+        else:
+            self._next_send = time.monotonic() + _SEND_SECONDS
+            del self._gathered[:count]
+
+    def _open(self, client: MlflowClient) -> str:
+        if self.run_id is None:
+            self.run_id = find_run(client, self._record) or create_run(client, self.experiment, self._name)
+            client.update_run(self.run_id, status="RUNNING")
+            write_record(self._record, self.as_record())
+        return self.run_id
+
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            reason = str(error).splitlines()[0]
+            _log.warning("MLflow does not take the training's curves; the training goes on (%s)", reason)

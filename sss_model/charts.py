@@ -1,0 +1,65 @@
+"""Charts as geometry in SVG units; a template draws them in the page's own colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+WIDTH, HEIGHT = 320.0, 150.0
+"""The drawing area of a curve; tick labels lie outside."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A grid line: where it is, and what it says."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One scalar over the steps of a training: the ``points`` of a polyline, and the grid behind it."""
+
+    title: str
+    points: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    last: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Evenly spaced round values that hold a range."""
+
+    ticks: np.ndarray
+
+    @classmethod
+    def holding(cls, low: float, high: float) -> Axis:
+        from matplotlib.ticker import MaxNLocator
+
+        return cls(np.asarray(MaxNLocator(nbins=4).tick_values(low, high if high > low else low + 1)))
+
+    def share(self, values: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Where values lie between the first tick (0) and the last (1)."""
+        return (np.asarray(values, dtype=float) - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
+
+    def grid(self, start: float, end: float) -> tuple[Tick, ...]:
+        """The ticks, laid out from `start` to `end`."""
+        places = start + (end - start) * self.share(self.ticks)
+        return tuple(Tick(float(at), f"{value:,.10g}") for at, value in zip(places, self.ticks, strict=True))
+
+
+def curve(title: str, steps: Sequence[float], values: Sequence[float]) -> Curve:
+    """Lay a curve out; `steps` ascend, both are finite and there is at least one."""
+    across, up = Axis.holding(0, max(steps)), Axis.holding(min(0.0, *values), max(values))
+    places = zip(WIDTH * across.share(steps), HEIGHT * (1 - up.share(values)), strict=True)
+    return Curve(
+        title=title,
+        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places),
+        x_ticks=across.grid(0, WIDTH),
+        y_ticks=up.grid(HEIGHT, 0),
+        last=f"{values[-1]:.3f}",
+    )

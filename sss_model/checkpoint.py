@@ -1,0 +1,132 @@
+"""A checkpoint: weights, a readable ``meta.json`` and the training curve, in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from sss_model.config import Config, parse_config
+from sss_model.errors import InputError
+from sss_model.network import Segmenter, build_segmenter
+
+
+class Patients(BaseModel):
+    """Who the weights have seen, and why."""
+
+    model_config = ConfigDict(frozen=True)
+    labelled: list[str]
+    unlabelled: list[str]
+    validation: list[str]
+
+
+class Meta(BaseModel):
+    """What a checkpoint says of itself."""
+
+    model_config = ConfigDict(frozen=True)
+    method: str
+    labels: dict[str, int]
+    data_version: str
+    manifest_sha256: str
+    patients: Patients
+    git_revision: str | None
+    image_digest: str | None
+    steps: int
+    minutes: float
+    best_step: int
+    val_dice: float
+    val_dice_per_class: dict[str, float]
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model as it lies on disk."""
+
+    config: Config
+    meta: Meta
+    weights: dict[str, Tensor]
+    history: pd.DataFrame
+    """One row a logged step; the columns are the training's scalars."""
+
+    def network(self) -> Segmenter:
+        """The trained network, on the CPU, in evaluation mode."""
+        # The weights below replace whatever the training started from.
+        model = self.config.model.model_copy(update={"checkpoint": None})
+        network = build_segmenter(model, classes=len(self.meta.labels), seed=0)
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError:
+            raise InputError(
+                f"weights.pt does not fit the network that meta.json describes "
+                f"({model.encoder}, {model.decoder_channels} decoder channels); expected a checkpoint of that configuration"
+            ) from None
+        return network.eval()
+
+
+def save_checkpoint(folder: Path, *, meta: Meta, weights: dict[str, Tensor], history: list[dict[str, float]]) -> None:
+    """Write a checkpoint; `folder` appears whole or not at all."""
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    torch.save(weights, partial / "weights.pt")
+    (partial / "meta.json").write_text(json.dumps(meta.model_dump(), indent=2) + "\n")
+    pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint that `save_checkpoint` wrote.
+
+    Raises:
+        InputError: the folder or a file in it is missing, damaged, or not ours.
+    """
+    if not (folder / "meta.json").is_file():
+        raise InputError(f"{folder}: no checkpoint there; expected a folder with weights.pt and meta.json")
+    meta = _read_meta(folder / "meta.json")
+    try:
+        weights = torch.load(folder / "weights.pt", map_location="cpu", weights_only=True)
+        history = pd.read_csv(folder / "history.csv")
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: missing from the checkpoint") from None
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"{folder}: the checkpoint is damaged ({str(error).splitlines()[0]})") from None
+    return Checkpoint(parse_config(meta.config, where=str(folder / "meta.json")), meta, weights, history)
+
+
+def git_revision() -> str | None:
+    """The commit that this code is at, ``-dirty`` when the tree differs; None outside git (an image says it by name)."""
+    if revision := os.environ.get("SSS_GIT_REVISION"):
+        return revision
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def image_digest() -> str | None:
+    """The digest of the container image this runs in, as its environment says it; None outside one."""
+    return os.environ.get("SSS_IMAGE_DIGEST")
+
+
+def _read_meta(path: Path) -> Meta:
+    try:
+        return Meta.model_validate_json(path.read_text())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where} {first['msg'].lower()}; expected the meta.json of a checkpoint") from None

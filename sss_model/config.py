@@ -1,0 +1,200 @@
+"""Settings as typed, frozen objects: the shape of ``params.yaml``.
+
+Every choice the paper leaves open is a field here. An unknown key, a missing key or a value of the wrong kind is an
+`InputError` that names the key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sss_model.errors import InputError
+
+Encoder = Literal["micro", "tiny", "small", "base_plus", "large"]
+Method = Literal["supervised", "weak_to_strong"]
+Fraction = Field(ge=0, le=1)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Section):
+    """Which scans, whose labels, and how a slice is cut from a scan."""
+
+    name: str
+    """Folder under ``data/``."""
+    labelled: int | None = Field(ge=1)
+    """How many training patients, in label order, lend their labels to training; null means all of them."""
+    spacing_mm: float = Field(gt=0)
+    """In-plane spacing that every slice is resampled to."""
+    size: int = Field(ge=32, multiple_of=32)
+    """Slice side in pixels; the field of view is ``size * spacing_mm``, centred."""
+    neighbours: bool
+    """Whether the encoder's three channels are the slice before, the slice and the slice after."""
+    clip_percentiles: tuple[float, float]
+    """Intensities outside these percentiles of a volume are clipped before it is standardised."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Data:
+        low, high = self.clip_percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError("clip_percentiles must lie in 0 to 100, the low one first")
+        return self
+
+    @property
+    def canvas(self) -> int:
+        """Side in pixels that slices are cached at: a quarter more than is seen, room for the weak view to move in."""
+        return self.size * 5 // 4
+
+
+class Model(_Section):
+    """The network: SAM-2's image encoder and our feature decoder."""
+
+    encoder: Encoder
+    version: Literal["2.0", "2.1"]
+    """Which release of SAM-2 the encoder's configuration comes from (no difference for ``micro``)."""
+    checkpoint: str | None
+    """A file with Meta's weights, or null to start from random ones."""
+    freeze_encoder: bool
+    decoder_channels: int = Field(ge=8, multiple_of=8)
+
+
+class Views(_Section):
+    """How far augmentation goes. The weak view moves a slice, the strong views recolour the weak one."""
+
+    rotation_degrees: float = Field(ge=0, le=180)
+    scale: float = Field(ge=0, lt=1)
+    """Zoom is drawn from ``1 - scale`` to ``1 / (1 - scale)``."""
+    shift: float = Fraction
+    """Translation as a share of the field of view."""
+    flips: bool
+    contrast: float = Field(ge=0, lt=1)
+    brightness: float = Field(ge=0)
+    """In standard deviations of the volume, as intensities are standardised."""
+    gamma: float = Field(ge=0, lt=1)
+    noise: float = Field(ge=0)
+    """Largest standard deviation of added noise, in standard deviations of the volume."""
+    cutmix: float = Fraction
+    """Probability that a strong view receives a box from its partner."""
+
+
+class Train(_Section):
+    """How it learns. Exactly one of ``steps`` and ``minutes`` is the budget."""
+
+    method: Method
+    steps: int | None = Field(ge=1)
+    minutes: float | None = Field(gt=0)
+    batch: int = Field(ge=2, multiple_of=2)
+    """Labelled slices a step."""
+    unlabelled_batch: int = Field(ge=2, multiple_of=2)
+    """Unlabelled slices a step; each is seen weakly once and strongly twice."""
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup: float = Fraction
+    """Share of the budget over which the learning rate rises."""
+    ema_decay: float = Field(ge=0, lt=1)
+    confidence: float = Fraction
+    """A pseudo-label counts where the teacher's probability reaches this."""
+    unlabelled_weight: float = Field(ge=0)
+    ramp: float = Fraction
+    """Share of the budget over which the unlabelled loss rises to its weight."""
+    precision: Literal["auto", "32-true", "bf16-mixed"]
+    """``auto`` is bf16-mixed on hardware that computes in bfloat16, 32-true elsewhere."""
+    val_every: int = Field(ge=1)
+    """Steps between validations; the best one's weights are kept."""
+    save_minutes: float = Field(gt=0)
+    """Minutes between checkpoints that a killed run resumes from."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Train:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("exactly one of steps and minutes must be set, the other null")
+        return self
+
+
+class Predict(_Section):
+    flips: bool
+    """Whether predictions are averaged over the four in-plane flips."""
+    batch: int = Field(ge=1)
+
+
+class Validate(_Section):
+    """Thresholds of the data gate."""
+
+    min_labelled_patients: int = Field(ge=1)
+    min_test_patients: int = Field(ge=1)
+
+
+class Register(_Section):
+    experiment: str
+    model: str
+
+
+class Config(_Section):
+    """A whole recipe."""
+
+    seed: int = Field(ge=0)
+    data: Data
+    model: Model
+    views: Views
+    train: Train
+    predict: Predict
+    validation: Validate
+    register_as: Register = Field(alias="register")
+
+
+def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
+    """Read a recipe.
+
+    Args:
+        path: a YAML file shaped like ``params.yaml``.
+        overrides: dotted keys and their values, ``{"train.method": "supervised"}``.
+
+    Raises:
+        InputError: the file is missing or not YAML, or a key is unknown, missing or has a wrong value.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected a recipe like params.yaml") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a mapping of sections, found {type(raw).__name__}")
+    for key, value in (overrides or {}).items():
+        _set(raw, key, value)
+    return parse_config(raw, where=str(path))
+
+
+def parse_config(raw: dict[str, Any], where: str) -> Config:
+    """Check a recipe that is already a dictionary; `where` opens the error's sentence."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_sentence(error)}") from None
+
+
+def dump_config(config: Config) -> dict[str, Any]:
+    """The recipe as plain YAML/JSON types; `parse_config` reads it back."""
+    return config.model_dump(mode="json", by_alias=True)
+
+
+def _set(raw: dict[str, Any], dotted: str, value: Any) -> None:
+    *sections, key = dotted.split(".")
+    for section in sections:
+        raw = raw.setdefault(section, {})
+    raw[key] = value
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "recipe"
+    known = {"extra_forbidden": f"unknown key {key}", "missing": f"missing key {key}"}
+    message = known.get(first["type"], f"{key}: {first['msg']}, found {first['input']!r}")
+    more = error.error_count() - 1
+    return message + (f" (and {more} more)" if more else "")

@@ -1,0 +1,68 @@
+"""ACDC: cardiac cine-MRI, short axis, end-diastole and end-systole of each patient.
+
+Source: Bernard et al., "Deep Learning Techniques for Automatic MRI Cardiac Multi-structures Segmentation and Diagnosis:
+Is the Problem Solved?", IEEE TMI 37(11), 2018.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from sss_model.datasets.inventory import Inventory, Scan
+from sss_model.errors import InputError
+
+LABELS = {"background": 0, "RV": 1, "MYO": 2, "LV": 3}
+LICENCE = "CC BY-NC-SA 4.0 (non-commercial, share-alike, citation mandatory)"
+CITATION = (
+    "O. Bernard, A. Lalande, C. Zotti, F. Cervenansky, et al., Deep Learning Techniques for Automatic MRI Cardiac "
+    "Multi-structures Segmentation and Diagnosis: Is the Problem Solved?, IEEE Transactions on Medical Imaging 37(11), "
+    "2514-2525, 2018, doi 10.1109/TMI.2018.2837502"
+)
+
+
+def inventory(source: Path) -> Inventory:
+    """List the official tree: ``patient001/patient001_frame01.nii.gz``, ``…_frame01_gt.nii.gz`` and ``Info.cfg``.
+
+    `source` may also be a folder above, say one that holds ``training`` and ``testing``; the latter's patients are then
+    the test set. The 4-D cines are left out.
+
+    Raises:
+        InputError: no patient, a patient without group or frames, or an image without its label or the reverse.
+    """
+    depths = ("Info.cfg", "*/Info.cfg", "*/*/Info.cfg", "*/*/*/Info.cfg")
+    folders = sorted(path.parent for depth in depths for path in source.glob(depth))
+    if not folders:
+        raise InputError(f"{source}: no patient folder; expected ACDC's patient001/Info.cfg and its frames")
+    scans = tuple(scan for folder in folders for scan in _scans(folder, source))
+    return Inventory(
+        labels=LABELS, scans=scans, channel="MRI", file_ending=".nii.gz", licence=LICENCE, citation=CITATION
+    )
+
+
+def _scans(folder: Path, source: Path) -> list[Scan]:
+    group = _group(folder / "Info.cfg")
+    held_out = "testing" in folder.relative_to(source).parts
+    names = (re.fullmatch(r"(patient\d+_frame\d+)(_gt)?\.nii\.gz", path.name) for path in folder.iterdir())
+    cases = sorted({match[1] for match in names if match})
+    if not cases:
+        raise InputError(f"{folder}: no frames; expected {folder.name}_frame01.nii.gz and its label")
+    files = [(case, _present(folder, f"{case}.nii.gz"), _present(folder, f"{case}_gt.nii.gz")) for case in cases]
+    return [Scan(case, folder.name, group, image, label, held_out) for case, image, label in files]
+
+
+def _present(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise InputError(f"{folder}: no {name}; expected an image and a label of every frame")
+    return folder / name
+
+
+def _group(path: Path) -> str:
+    """The diagnosis: DCM, HCM, MINF, NOR or RV."""
+    try:
+        group = yaml.safe_load(path.read_text(encoding="utf-8"))["Group"]
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError):
+        raise InputError(f"{path}: no group; expected a line like 'Group: DCM'") from None
+    return str(group)

@@ -1,0 +1,26 @@
+"""What makes two trainings the same: recipe, data and code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from sss_model.config import Config, dump_config
+
+
+def training_identity(config: Config, *, data_version: str, manifest_sha256: str) -> str:
+    """A name for the work folder of a training; it changes with anything that could change the weights."""
+    # Where a model is registered and how it is scored do not.
+    recipe = {key: value for key, value in dump_config(config).items() if key not in ("register", "validation")}
+    parts = [json.dumps(recipe, sort_keys=True), data_version, manifest_sha256, code_sha256()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def code_sha256() -> str:
+    """The content of this package's sources."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()

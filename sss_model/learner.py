@@ -1,0 +1,102 @@
+"""One step of learning: a student that is trained, and its moving average that teaches it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sss_model.batches import Batches, Labelled, Unlabelled
+from sss_model.budget import learning_rate, unlabelled_weight
+from sss_model.config import Train
+from sss_model.objective import global_sum, pseudo_labels, segmentation_loss
+from sss_model.views import paste
+
+
+class Learner:
+    """Student, teacher and optimiser.
+
+    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017); it makes the pseudo-labels and
+    is what is validated and kept. ``supervised`` leaves the unlabelled half out and changes nothing else.
+    """
+
+    def __init__(self, network: nn.Module, config: Train, fabric: Fabric) -> None:
+        self._config, self._fabric = config, fabric
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+        self._ema = AveragedModel(fabric.to_device(network), multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+        self._ema.requires_grad_(False).eval()
+        self._student, self._optimizer = fabric.setup(network, optimizer)
+
+    def step(self, batches: Batches, *, step: int, spent: float) -> dict[str, Tensor]:
+        """Learn from the batches of a step.
+
+        Args:
+            spent: the share of the budget spent so far.
+
+        Returns:
+            Scalars on the device: loss, loss_labelled and, with unlabelled data, loss_unlabelled and accepted.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self._config, spent)
+        labelled = batches.labelled(step)
+        if self._config.method == "supervised":
+            scalars = self._supervised(labelled)
+        else:
+            scalars = self._weak_to_strong(labelled, batches.unlabelled(step), spent)
+        self._optimizer.zero_grad()
+        self._fabric.backward(scalars["loss"])
+        self._optimizer.step()
+        self._ema.update_parameters(self._student.module)
+        return {name: value.detach() for name, value in scalars.items()}
+
+    @torch.no_grad()
+    def teach(self, images: Tensor) -> Tensor:
+        """The teacher's logits (B, classes, S, S)."""
+        with self._fabric.autocast():
+            logits: Tensor = self._ema(images.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def teacher_weights(self) -> dict[str, Tensor]:
+        """A copy of the teacher's weights on the CPU."""
+        return {name: value.detach().cpu().clone() for name, value in self._ema.module.state_dict().items()}
+
+    def state(self) -> dict[str, Any]:
+        """All that `load_state` needs to go on as if nothing had happened."""
+        return {
+            "student": self._student.module.state_dict(),
+            "teacher": self._ema.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._student.module.load_state_dict(state["student"])
+        self._ema.load_state_dict(state["teacher"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+    def _supervised(self, labelled: Labelled) -> dict[str, Tensor]:
+        loss = segmentation_loss(self._predict(labelled.images), labelled.labels)
+        return {"loss": loss, "loss_labelled": loss}
+
+    def _weak_to_strong(self, labelled: Labelled, unlabelled: Unlabelled, spent: float) -> dict[str, Tensor]:
+        classes, sure = pseudo_labels(self.teach(unlabelled.weak), self._config.confidence)
+        # One forward pass over all slices: DDP wants a single one, and it is faster.
+        sizes = [len(labelled.images), *map(len, unlabelled.strong)]
+        logits, *strong = self._predict(torch.cat([labelled.images, *unlabelled.strong])).split(sizes)
+        loss_labelled = segmentation_loss(logits, labelled.labels)
+        losses = [
+            segmentation_loss(view, paste(classes, boxes), paste(sure, boxes))
+            for view, boxes in zip(strong, unlabelled.boxes, strict=True)
+        ]
+        loss_unlabelled = torch.stack(losses).mean()
+        loss = (loss_labelled + unlabelled_weight(self._config, spent) * loss_unlabelled) / 2
+        accepted = global_sum(sure.float().mean()) / self._fabric.world_size
+        return {"loss": loss, "loss_labelled": loss_labelled, "loss_unlabelled": loss_unlabelled, "accepted": accepted}
+
+    def _predict(self, images: Tensor) -> Tensor:
+        logits: Tensor = self._student(images.contiguous(memory_format=torch.channels_last))
+        return logits

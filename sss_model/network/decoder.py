@@ -1,0 +1,63 @@
+"""The feature decoder D_sam: multi-scale features to class logits, without a prompt.
+
+Convolutions at full resolution are what a CPU is slowest at, so the stem starts at stride 2 and the last step is
+sub-pixel upsampling. Instance normalisation keeps a slice's result independent of its batch, as nnU-Net's does.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+_SLOPE = 0.01
+
+
+class FeatureDecoder(nn.Module):
+    """A convolutional stem that takes in the encoder's features, and a path back up to the slice's resolution."""
+
+    def __init__(self, *, classes: int, features: int, channels: int) -> None:
+        super().__init__()
+        widths = [channels, 2 * channels, 4 * channels, 8 * channels]  # strides 2, 4, 8, 16
+        self.stem = nn.ModuleList(_double(a, b, stride=2) for a, b in pairwise([3, *widths]))
+        self.lateral = nn.ModuleList(nn.Conv2d(features, width, 1) for width in widths[1:])
+        self.reduce = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
+        self.merge = nn.ModuleList(_double(2 * width, width, stride=1) for width in widths[:-1])
+        self.head = nn.Conv2d(channels, 4 * classes, 1)
+        self._initialise(classes)
+
+    def forward(self, images: Tensor, features: list[Tensor]) -> Tensor:
+        """Logits (B, classes, S, S) from slices (B, 3, S, S) and their features F1..F3 at strides 4, 8 and 16."""
+        skips = [self.stem[0](images)]
+        for stem, lateral, feature in zip(self.stem[1:], self.lateral, features, strict=True):
+            skips.append(stem(skips[-1]) + lateral(feature))
+        x = skips.pop()
+        for reduce, merge in zip(reversed(self.reduce), reversed(self.merge), strict=True):
+            x = F.interpolate(reduce(x), scale_factor=2, mode="bilinear", align_corners=False)
+            x = merge(torch.cat([x, skips.pop()], dim=1))
+        return F.pixel_shuffle(self.head(x), 2)
+
+
+    def _initialise(self, classes: int) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=_SLOPE, nonlinearity="leaky_relu")
+        # Nearly every pixel is background: to say so from the start leaves the first steps for the structures.
+        nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+        self.head.bias.data.view(classes, 4)[0] = 3.0
+
+
+def _double(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:
+    return nn.Sequential(_convolve(inputs, outputs, stride), _convolve(outputs, outputs, 1))
+
+
+def _convolve(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+        nn.InstanceNorm2d(outputs, affine=True),
+        nn.LeakyReLU(_SLOPE, inplace=True),
+    )

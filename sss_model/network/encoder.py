@@ -1,0 +1,107 @@
+"""SAM-2's image encoder: the one place that touches the ``sam2`` package."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import nullcontext
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from sss_model.config import Encoder, Model
+from sss_model.errors import InputError
+
+_SUFFIX = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
+_PREFIX = "image_encoder."
+
+# A Hiera for CPUs, from SAM-2's classes by configuration alone. Windows of 4 are what a CPU's attention is fastest at.
+_MICRO: dict[str, Any] = {
+    "trunk": {
+        "embed_dim": 32,
+        "stages": [1, 1, 2, 1],
+        "global_att_blocks": [3],
+        "window_spec": [4, 4, 4, 2],
+        "window_pos_embed_bkg_spatial_size": [4, 4],
+    },
+    "neck": {
+        "d_model": 64,
+        "backbone_channel_list": [256, 128, 64, 32],
+        "position_encoding": {"num_pos_feats": 64},
+    },
+}
+
+
+class ImageEncoder(nn.Module):
+    """Hiera and its feature pyramid, as SAM-2 configures them.
+
+    Attributes:
+        channels: channels of every scale of the output.
+    """
+
+    def __init__(self, config: Model) -> None:
+        super().__init__()
+        self.sam = _build(config.encoder, config.version)
+        self._micro = config.encoder == "micro"
+        self.channels: int = self.sam.neck.d_model
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Encode slices.
+
+        Args:
+            images: (B, 3, S, S), S divisible by 32.
+
+        Returns:
+            Features F1..F3, (B, channels, S/4, S/4), (…, S/8, S/8) and (…, S/16, S/16).
+        """
+        # On a CPU the plain formula beats the fused kernel for windows as small as the micro encoder's.
+        plain = self._micro and images.device.type == "cpu"
+        with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext():
+            features: list[Tensor] = self.sam(images)["backbone_fpn"]
+        return features
+
+
+def load_pretrained(encoder: ImageEncoder, path: Path) -> None:
+    """Fill the encoder from one of Meta's SAM-2 checkpoints (``{"model": state_dict}``).
+
+    Raises:
+        InputError: the file is missing, is not such a checkpoint, or belongs to another size.
+    """
+    weights = {key.removeprefix(_PREFIX): value for key, value in _read(path).items() if key.startswith(_PREFIX)}
+    if not weights:
+        raise InputError(f"{path}: no {_PREFIX}* weights in it; expected a SAM-2 checkpoint such as sam2.1_hiera_tiny.pt")
+    own = encoder.sam.state_dict()
+    unlike = sorted(own.keys() ^ weights.keys()) or [key for key in own if own[key].shape != weights[key].shape]
+    if unlike:
+        raise InputError(f"{path}: {unlike[0]} does not fit this encoder; expected a checkpoint of the same size")
+    encoder.sam.load_state_dict(weights)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such checkpoint") from None
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        raise InputError(f"{path}: not a checkpoint that holds only weights; expected one of Meta's SAM-2 files") from None
+    weights = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(weights, dict):
+        raise InputError(f"{path}: no 'model' in it; expected one of Meta's SAM-2 checkpoints")
+    return weights
+
+
+def _build(size: Encoder, version: str) -> Any:
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    # The micro encoder changes numbers of the tiny one; what sam2's file says of the rest stays.
+    config = OmegaConf.load(_config_file("tiny" if size == "micro" else size, version)).model.image_encoder
+    return instantiate(OmegaConf.merge(config, _MICRO) if size == "micro" else config)
+
+
+def _config_file(size: str, version: str) -> Path:
+    folder, stem = ("sam2.1", "sam2.1_hiera") if version == "2.1" else ("sam2", "sam2_hiera")
+    return Path(str(resources.files("sam2"))) / "configs" / folder / f"{stem}_{_SUFFIX[size]}.yaml"

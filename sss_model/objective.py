@@ -1,0 +1,61 @@
+"""The loss of one batch.
+
+Every mean and every Dice is over the global batch: numerators and denominators are summed over processes first, so that
+two processes learn what one process with twice the batch learns.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+_SMOOTH = 1e-5
+
+
+def segmentation_loss(logits: Tensor, target: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Cross-entropy plus Dice.
+
+    Args:
+        logits: (B, classes, S, S).
+        target: (B, S, S) class indices.
+        keep: (B, S, S) booleans; where false, a pixel counts in neither term. None keeps all.
+
+    Returns:
+        A scalar; 0 where nothing is kept.
+    """
+    kept = torch.ones_like(target, dtype=torch.bool) if keep is None else keep
+    return _cross_entropy(logits, target, kept) + _dice_loss(logits.softmax(1), target, kept)
+
+
+def pseudo_labels(logits: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
+    """The teacher's classes (B, S, S), and where its probability reaches `confidence`."""
+    probability, classes = logits.softmax(1).max(1)
+    return classes, probability >= confidence
+
+
+def global_sum(value: Tensor) -> Tensor:
+    """The sum of `value` over all processes.
+
+    Its gradient is scaled so that averaging gradients over processes, as DDP does, gives the gradient of the sum.
+    """
+    if not dist.is_initialized():
+        return value
+    world = dist.get_world_size()
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return value * world + (total - value.detach() * world)
+
+
+def _cross_entropy(logits: Tensor, target: Tensor, keep: Tensor) -> Tensor:
+    pixelwise = F.cross_entropy(logits, target, reduction="none") * keep
+    return global_sum(pixelwise.sum()) / global_sum(keep.sum().float()).clamp_min(1)
+
+
+def _dice_loss(probability: Tensor, target: Tensor, keep: Tensor) -> Tensor:
+    truth = F.one_hot(target, probability.shape[1]).movedim(-1, 1) * keep[:, None]
+    kept = probability * keep[:, None]
+    overlap, size = (kept * truth).sum((0, 2, 3)), (kept + truth).sum((0, 2, 3))
+    dice = (2 * global_sum(overlap) + _SMOOTH) / (global_sum(size) + _SMOOTH)
+    return (1 - dice[1:]).mean()

@@ -1,0 +1,100 @@
+"""Prediction: a volume in, its mask on the volume's own grid out, with no human and no prompt in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from sss_model.checkpoint import Checkpoint, load_checkpoint
+from sss_model.device import resolve_precision
+from sss_model.errors import InputError
+from sss_model.preprocess import image_slices, restore
+from sss_model.slices import SliceSet
+from sss_model.volumes import Volume, read_volume, write_volume
+
+_ENDINGS = (".nii.gz", ".nii", ".png")
+_FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
+
+
+class Predictor:
+    """A checkpoint that answers.
+
+    >>> predictor = Predictor.load(Path("checkpoint"))  # doctest: +SKIP
+    >>> write_volume(predictor(read_volume(Path("scan.nii.gz"))), Path("mask.nii.gz"))  # doctest: +SKIP
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self._config = checkpoint.config
+        self._fabric = Fabric(accelerator="auto", devices=1, precision=resolve_precision(self._config.train.precision))
+        network = checkpoint.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = self._fabric.to_device(network)
+
+    @classmethod
+    def load(cls, folder: Path) -> Predictor:
+        """Read a checkpoint folder.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        return cls(load_checkpoint(folder))
+
+    def __call__(self, volume: Volume) -> Volume:
+        """The mask of a volume: class indices, uint8, on the same grid."""
+        return volume.like(restore(self.probabilities(volume), volume, self._config.data))
+
+    def probabilities(self, volume: Volume) -> Tensor:
+        """Class probabilities (D, classes, S, S) on the network's grid, on the CPU."""
+        data = self._config.data
+        slices = SliceSet([image_slices(volume, data, data.size)], None, data.neighbours)
+        batches = np.array_split(np.arange(len(slices)), -(-len(slices) // self._config.predict.batch))
+        return torch.cat([self._batch(slices.image(indices)) for indices in batches])
+
+    @torch.inference_mode()
+    def _batch(self, images: Tensor) -> Tensor:
+        flips = _FLIPS if self._config.predict.flips else _FLIPS[:1]
+        images = self._fabric.to_device(images)
+        total = sum(self._softmax(images.flip(axes)).flip(axes) for axes in flips)
+        return (total / len(flips)).cpu()
+
+    def _softmax(self, images: Tensor) -> Tensor:
+        with self._fabric.autocast():
+            logits: Tensor = self._network(images.contiguous(memory_format=torch.channels_last))
+        return logits.softmax(1)
+
+
+def predict_files(checkpoint: Path, source: Path, destination: Path) -> Iterator[tuple[Path, Path]]:
+    """Predict a scan, or every scan of a folder.
+
+    Args:
+        checkpoint: a checkpoint's folder.
+        source: a .nii, .nii.gz or .png file, or a folder of them.
+        destination: the mask's file name, or, for a folder, the folder the masks go to under their scans' names.
+
+    Yields:
+        (scan, mask) as each mask has been written.
+
+    Raises:
+        InputError: nothing to predict there, or the checkpoint or a scan can't be read.
+    """
+    predictor = Predictor.load(checkpoint)
+    for scan, mask in _pairs(source, destination):
+        write_volume(predictor(read_volume(scan)), mask)
+        yield scan, mask
+
+
+def _pairs(source: Path, destination: Path) -> list[tuple[Path, Path]]:
+    if source.is_file():
+        target = destination if destination.name.endswith(_ENDINGS) else destination / source.name
+        return [(source, target)]
+    if not source.is_dir():
+        raise InputError(f"{source}: no such file or folder; expected a scan ({', '.join(_ENDINGS)}) or a folder of scans")
+    scans = sorted(path for path in source.iterdir() if path.name.endswith(_ENDINGS))
+    if not scans:
+        raise InputError(f"{source}: no scans in this folder; expected files that end in {', '.join(_ENDINGS)}")
+    return [(scan, destination / scan.name) for scan in scans]

@@ -1,0 +1,89 @@
+"""From a volume to the slices a network sees, and from its answer back to the volume's grid.
+
+As nnU-Net does, slices are resampled in-plane to one spacing and cut to a fixed field of view, never squeezed into a
+square; the distance between slices stays as it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from sss_model.config import Data
+from sss_model.volumes import Volume
+
+
+def image_slices(volume: Volume, config: Data, side: int) -> np.ndarray:
+    """Standardised slices (D, side, side) float32, centred, at ``config.spacing_mm``; outside the scan is its minimum."""
+    array = standardise(slices_first(volume), config.clip_percentiles)
+    planes = torch.from_numpy(array)[:, None]
+    resampled = F.interpolate(planes, _target(volume, config), mode="bilinear", align_corners=False, antialias=True)
+    return centre(resampled[:, 0], side, fill=float(array.min())).numpy()
+
+
+def label_slices(volume: Volume, config: Data, side: int, classes: int) -> np.ndarray:
+    """Class indices (D, side, side) uint8 on the grid of `image_slices`; outside the scan is background."""
+    planes = torch.from_numpy(slices_first(volume).astype(np.int64))
+    soft = F.one_hot(planes, classes).permute(0, 3, 1, 2).float()
+    resampled = F.interpolate(soft, _target(volume, config), mode="bilinear", align_corners=False, antialias=True)
+    return centre(resampled.argmax(1).to(torch.uint8), side, fill=0).numpy()
+
+
+def restore(probabilities: Tensor, volume: Volume, config: Data) -> np.ndarray:
+    """Lay class probabilities back onto the volume's grid.
+
+    Args:
+        probabilities: (D, classes, S, S), background first, on the grid of `image_slices`.
+        volume: the volume they were predicted from.
+
+    Returns:
+        Class indices, uint8, of the volume's shape; what lies outside the field of view is background.
+    """
+    _, height, width = slices_first(volume).shape
+    mask = np.empty((len(probabilities), height, width), dtype=np.uint8)
+    for index, one in enumerate(probabilities.float()):
+        background, *foreground = one
+        plane = torch.stack([_uncentre(background, _target(volume, config), fill=1.0)]
+                            + [_uncentre(part, _target(volume, config), fill=0.0) for part in foreground])
+        full = F.interpolate(plane[None], (height, width), mode="bilinear", align_corners=False)
+        mask[index] = full[0].argmax(0).numpy()
+    return np.ascontiguousarray(np.moveaxis(mask, 0, volume.slice_axis))
+
+
+def slices_first(volume: Volume) -> np.ndarray:
+    """The volume's voxels as (D, H, W), its slice axis first."""
+    return np.ascontiguousarray(np.moveaxis(volume.array, volume.slice_axis, 0))
+
+
+def standardise(array: np.ndarray, clip_percentiles: tuple[float, float]) -> np.ndarray:
+    """Clip to the volume's own percentiles, then shift and scale to mean 0 and standard deviation 1, float32."""
+    low, high = (float(value) for value in np.percentile(array, clip_percentiles))
+    clipped = np.clip(array.astype(np.float32), low, high)
+    return (clipped - clipped.mean()) / max(float(clipped.std()), 1e-6)
+
+
+def centre(planes: Tensor, side: int, *, fill: float) -> Tensor:
+    """Crop or pad the last two axes of (…, H, W) to `side`, keeping the middle."""
+    top, bottom = _margins(planes.shape[-2], side)
+    left, right = _margins(planes.shape[-1], side)
+    return F.pad(planes, (left, right, top, bottom), value=fill)
+
+
+def _uncentre(plane: Tensor, target: tuple[int, int], *, fill: float) -> Tensor:
+    top, bottom = _margins(target[0], plane.shape[-2])
+    left, right = _margins(target[1], plane.shape[-1])
+    return F.pad(plane, (-left, -right, -top, -bottom), value=fill)
+
+
+def _margins(length: int, side: int) -> tuple[int, int]:
+    before = (side - length) // 2
+    return before, side - length - before
+
+
+def _target(volume: Volume, config: Data) -> tuple[int, int]:
+    shape = [size for axis, size in enumerate(volume.array.shape) if axis != volume.slice_axis]
+    spacing = [mm for axis, mm in enumerate(volume.spacing) if axis != volume.slice_axis]
+    height, width = (max(1, round(n * mm / config.spacing_mm)) for n, mm in zip(shape, spacing, strict=True))
+    return height, width

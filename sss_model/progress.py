@@ -1,0 +1,41 @@
+"""Progress of a training: a bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+
+class TrainingProgress:
+    """Shows how much of the budget is spent and how the training stands."""
+
+    _LINES = 20
+
+    def __init__(self, title: str, *, enabled: bool) -> None:
+        self._console = Console()
+        self._bar = Progress(
+            TextColumn(title), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"),
+            console=self._console, disable=not (enabled and self._console.is_terminal),
+        )
+        self._task = self._bar.add_task(title, total=1.0, note="")
+        self._plain, self._title, self._lines_shown = enabled and not self._console.is_terminal, title, -1
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, *, step: int, spent: float, loss: float, best_dice: float) -> None:
+        """Report a step; `spent` is the share of the budget, `best_dice` is negative before the first validation."""
+        note = f"step {step}, loss {loss:.3f}" + (f", best val Dice {best_dice:.3f}" if best_dice >= 0 else "")
+        self._bar.update(self._task, completed=spent, note=note)
+        line = int(spent * self._LINES)
+        if self._plain and line != self._lines_shown:
+            self._lines_shown = line
+            print(f"{self._title}: {spent:.0%}, {note}", flush=True)

@@ -1,0 +1,165 @@
+"""The report: one HTML file, with everything in it, that says what was trained on what and how good it is."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import jinja2
+import pandas as pd
+from PIL import Image
+
+from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Tick, curve
+from sss_model.checkpoint import Checkpoint
+from sss_model.config import dump_config
+from sss_model.files import write_atomically
+from sss_model.metrics import Score
+from sss_model.overlays import class_colour
+from sss_model.summary import MEASURES, SSL4MIS_MEASURES, aggregate
+
+METHODS = {
+    "supervised": "labelled scans only",
+    "weak_to_strong": "weak-to-strong consistency",
+}
+_CURVES = {
+    "loss": "Training loss",
+    "val_dice": "Dice on validation patients",
+    "accepted": "Share of pseudo-label pixels accepted",
+}
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """One case as the report shows it; `dice` is the mean over its applicable structures."""
+
+    name: str
+    group: str
+    dice: float | None
+    scores: tuple[Score, ...]
+    picture: str
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The Dice of one class in every case, as (position in per cent, what it is) along the axis of `spreads`."""
+
+    name: str
+    mean: float | None
+    dots: tuple[tuple[float, str], ...]
+
+
+def write_report(
+    *,
+    checkpoint: Checkpoint,
+    scores: Sequence[Score],
+    summary: Mapping[str, Any],
+    overlays: Mapping[str, Path],
+    output: Path,
+) -> None:
+    """Write the report of one evaluation.
+
+    Args:
+        checkpoint: what was evaluated.
+        scores: every case and class; at least one.
+        summary: the content of ``metrics.json``.
+        overlays: case name to its picture, which is embedded.
+        output: the HTML file; it needs no other file and loads nothing.
+    """
+    axis, spreads = dice_spreads(scores)
+    page = _template().render(
+        meta=checkpoint.meta,
+        config=checkpoint.config,
+        recipe=dump_config(checkpoint.config),
+        method=METHODS[checkpoint.meta.method],
+        summary=summary,
+        measures=MEASURES,
+        ssl4mis_measures=SSL4MIS_MEASURES,
+        colours={name: class_colour(value) for name, value in checkpoint.meta.labels.items()},
+        cases=worst_first(scores, overlays),
+        groups=group_means(scores),
+        axis=axis,
+        spreads=spreads,
+        curves=training_curves(checkpoint.history),
+        width=WIDTH,
+        height=HEIGHT,
+    )
+    write_atomically(output, page.encode())
+
+
+def worst_first(scores: Sequence[Score], overlays: Mapping[str, Path]) -> list[CaseView]:
+    """The cases by ascending mean Dice; those without any structure come last."""
+    views = [
+        CaseView(name, rows[0].group, _mean(score.dice for score in rows), tuple(rows), _embedded(overlays[name]))
+        for name, rows in _grouped(scores, "case").items()
+    ]
+    return sorted(views, key=lambda view: (view.dice is None, view.dice or 0.0, view.name))
+
+
+def group_means(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
+    """Group name to the summary of its cases alone; empty where the data know only one group."""
+    groups = _grouped(scores, "group")
+    return {name: aggregate(rows) for name, rows in sorted(groups.items())} if len(groups) > 1 else {}
+
+
+def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread]]:
+    """An axis that holds every Dice and ends at 1, in per cent of the width, and each class's dots along it."""
+    known = [score.dice for score in scores if score.dice is not None]
+    axis = Axis.holding(min(known, default=0.0), 1.0)
+    spreads = []
+    for name, rows in _grouped(scores, "class_name").items():
+        dots = [(score.dice, f"{score.case}: {score.dice:.3f}") for score in rows if score.dice is not None]
+        places = 100 * axis.share([dice for dice, _ in dots])
+        mean = _mean(score.dice for score in rows)
+        spreads.append(
+            Spread(
+                name=name,
+                mean=None if mean is None else float(100 * axis.share([mean])[0]),
+                dots=tuple((float(place), text) for place, (_, text) in zip(places, dots, strict=True)),
+            )
+        )
+    return axis.grid(0, 100), spreads
+
+
+def training_curves(history: pd.DataFrame) -> list[Curve]:
+    """The curves of the scalars that this training logged."""
+    logged = {column: history[["step", column]].dropna() for column in _CURVES if column in history}
+    return [
+        curve(_CURVES[column], rows["step"].tolist(), rows[column].tolist())
+        for column, rows in logged.items()
+        if len(rows)
+    ]
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sss_model"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value, digits=3: "–" if value is None else f"{value:.{digits}f}"
+    return environment.get_template("report.html")
+
+
+def _grouped(scores: Sequence[Score], field: str) -> dict[str, list[Score]]:
+    names = dict.fromkeys(getattr(score, field) for score in scores)
+    return {name: [score for score in scores if getattr(score, field) == name] for name in names}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _embedded(picture: Path) -> str:
+    """A picture as a data URI; WebP, because a report may hold a hundred."""
+    stream = io.BytesIO()
+    with Image.open(picture) as opened:
+        opened.convert("RGB").save(stream, format="WEBP", quality=82, method=4)
+    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()

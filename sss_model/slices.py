@@ -1,0 +1,71 @@
+"""Which slices a step sees: labelled and unlabelled ones, drawn without a state that would have to be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SliceSet:
+    """All slices of some cases.
+
+    Args:
+        images: per case, (D, H, W).
+        labels: per case, (D, H, W) class indices; None where labels are not to be seen.
+        neighbours: whether a slice's three channels are the one before, itself and the one after (a volume's end
+            repeats its last slice), or three times itself.
+    """
+
+    images: Sequence[np.ndarray]
+    labels: Sequence[np.ndarray] | None
+    neighbours: bool
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def image(self, indices: np.ndarray) -> Tensor:
+        """Slices (B, 3, H, W) float32 of the given positions in 0 … len(self) − 1."""
+        return torch.from_numpy(np.stack([self._stack(*self._locate(index)) for index in indices]).astype(np.float32))
+
+    def label(self, indices: np.ndarray) -> Tensor:
+        """Class indices (B, H, W) int64 of the given positions."""
+        if self.labels is None:
+            raise ValueError("these slices have no labels to be seen")
+        located = [self._locate(index) for index in indices]
+        return torch.from_numpy(np.stack([self.labels[case][z] for case, z in located]).astype(np.int64))
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        case = int(np.searchsorted(self._ends, index, side="right"))
+        return case, int(index - (self._ends[case - 1] if case else 0))
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.cumsum([len(volume) for volume in self.images])
+
+    def _stack(self, case: int, z: int) -> np.ndarray:
+        volume = self.images[case]
+        reach = (-1, 0, 1) if self.neighbours else (0, 0, 0)
+        return np.stack([volume[min(max(z + step, 0), len(volume) - 1)] for step in reach])
+
+
+def draw(count: int, *, seed: int, stream: int, step: int, batch: int) -> np.ndarray:
+    """The slices of one global batch: epoch after epoch, each epoch a fresh seeded permutation.
+
+    Args:
+        count: how many slices there are.
+        seed, stream: which sequence of permutations.
+        step: from 0; the same step always draws the same slices, so a resumed run goes on where it was.
+        batch: slices a step, over all processes.
+
+    Returns:
+        (batch,) positions in 0 … count − 1.
+    """
+    epochs, places = np.divmod(np.arange(step * batch, (step + 1) * batch), count)
+    orders = {epoch: np.random.default_rng([seed, stream, epoch]).permutation(count) for epoch in np.unique(epochs)}
+    return np.array([orders[epoch][place] for epoch, place in zip(epochs, places, strict=True)])

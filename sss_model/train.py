@@ -1,0 +1,175 @@
+"""Training, read top to bottom.
+
+A run is a function of its recipe and its data. It saves its state every few minutes, so that a killed run goes on where
+it was, and under a budget of steps ends with the same weights as one that was never killed. Test patients are not
+opened here.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from sss_model.batches import Batches
+from sss_model.budget import Budget, learning_rate
+from sss_model.cache import SliceCache
+from sss_model.checkpoint import Meta, Patients, git_revision, image_digest, save_checkpoint
+from sss_model.config import Config, dump_config
+from sss_model.device import make_fabric
+from sss_model.learner import Learner
+from sss_model.manifest import Case, Cohort, Manifest, cohort
+from sss_model.network import build_segmenter
+from sss_model.progress import TrainingProgress
+from sss_model.slices import SliceSet
+from sss_model.validation import Validation, validate
+from sss_model.workstate import WorkState
+
+OnMetrics = Callable[[int, dict[str, float]], None]
+_LOG_EVERY = 10  # steps
+
+
+def train(
+    config: Config,
+    *,
+    data_dir: Path,
+    manifest: Manifest,
+    output: Path,
+    work_dir: Path,
+    cache_dir: Path,
+    data_version: str,
+    manifest_sha256: str,
+    on_metrics: OnMetrics = lambda step, metrics: None,
+) -> None:
+    """Train, validate and write a checkpoint.
+
+    Args:
+        data_dir: the data set's folder, which the manifest's paths are relative to.
+        output: the checkpoint's folder; it appears whole, at the end.
+        work_dir: where this run, and no other, keeps its state; removed at the end.
+        cache_dir: where preprocessed slices are kept, for every run.
+        data_version, manifest_sha256: written into the checkpoint.
+        on_metrics: called with (step, scalars) as they are logged.
+
+    Raises:
+        InputError: the data are too few for the recipe, or a pretrained checkpoint does not fit.
+        SystemExit: 143 after SIGTERM, once the state is saved.
+    """
+    started = time.monotonic()
+    fabric = make_fabric(config.train.precision)
+    patients = cohort(manifest, config.data.labelled)
+    labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
+    batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
+    network = build_segmenter(config.model, classes=len(manifest.labels), seed=config.seed)
+    learner = Learner(network, config.train, fabric)
+    state = WorkState.resume(work_dir, learner, started=started)
+    budget = Budget.of(config.train)
+
+    with _sigterm() as terminated, TrainingProgress(config.train.method, enabled=fabric.is_global_zero) as progress:
+        while True:
+            seconds, stop = _agree(fabric, state.seconds, terminated())
+            if stop:
+                _save(fabric, state, learner)
+                raise SystemExit(143)
+            spent = budget.spent(step=state.step, seconds=seconds)
+            if fabric.is_global_zero and state.step and (spent >= 1 or state.step % config.train.val_every == 0):
+                scores = validate(learner.teach, validation, config=config, labels=manifest.labels, device=fabric.device)
+                state.keep_if_best(scores, learner.teacher_weights())
+                _log(state, _validation_row(scores), on_metrics)
+            if spent >= 1:
+                break
+            scalars = learner.step(batches, step=state.step, spent=spent)
+            state.step += 1
+            if state.step % _LOG_EVERY == 0:
+                row = {name: float(value) for name, value in scalars.items()}
+                _log(state, {**row, "lr": learning_rate(config.train, spent)}, on_metrics)
+                progress.show(step=state.step, spent=spent, loss=row["loss"], best_dice=state.best_dice)
+            if state.save_due(60 * config.train.save_minutes):
+                _save(fabric, state, learner)
+
+    if fabric.is_global_zero:
+        meta = _meta(config, patients, manifest.labels, state, data_version, manifest_sha256)
+        save_checkpoint(output, meta=meta, weights=state.best["weights"], history=state.history)
+        state.discard()
+    fabric.barrier()
+
+
+def _slice_sets(
+    config: Config, patients: Cohort, labels: dict[str, int], data_dir: Path, cache_dir: Path
+) -> tuple[SliceSet, SliceSet, SliceSet]:
+    cache = SliceCache(cache_dir, data_dir=data_dir, config=config.data, classes=len(labels))
+    neighbours = config.data.neighbours
+
+    def seen(cases: tuple[Case, ...]) -> SliceSet:
+        return SliceSet(cache.images(cases), cache.labels(cases), neighbours)
+
+    return seen(patients.labelled), SliceSet(cache.images(patients.unlabelled), None, neighbours), seen(patients.val)
+
+
+def _log(state: WorkState, row: dict[str, float], on_metrics: OnMetrics) -> None:
+    state.log(row)
+    on_metrics(state.step, row)
+
+
+def _validation_row(scores: Validation) -> dict[str, float]:
+    return {"val_dice": scores.dice, **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()}}
+
+
+def _save(fabric: Fabric, state: WorkState, learner: Learner) -> None:
+    if fabric.is_global_zero:
+        state.save(learner)
+
+
+def _agree(fabric: Fabric, seconds: float, stop: bool) -> tuple[float, bool]:
+    # Every process must take the same turn: the first one's clock and signal count for all.
+    if fabric.world_size == 1:
+        return seconds, stop
+    agreed: tuple[float, bool] = fabric.broadcast((seconds, stop))
+    return agreed
+
+
+@contextmanager
+def _sigterm() -> Iterator[Callable[[], bool]]:
+    received: list[int] = []
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        yield lambda: bool(received)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _meta(
+    config: Config,
+    patients: Cohort,
+    labels: dict[str, int],
+    state: WorkState,
+    data_version: str,
+    manifest_sha256: str,
+) -> Meta:
+    return Meta(
+        method=config.train.method,
+        labels=labels,
+        data_version=data_version,
+        manifest_sha256=manifest_sha256,
+        patients=Patients(
+            labelled=_names(patients.labelled),
+            unlabelled=_names(patients.unlabelled) if config.train.method != "supervised" else [],
+            validation=_names(patients.val),
+        ),
+        git_revision=git_revision(),
+        image_digest=image_digest(),
+        steps=state.step,
+        minutes=round(state.seconds / 60, 2),
+        best_step=state.best["step"],
+        val_dice=state.best_dice,
+        val_dice_per_class=state.best["per_class"],
+        config=dump_config(config),
+    )
+
+
+def _names(cases: tuple[Case, ...]) -> list[str]:
+    return sorted({case.patient for case in cases})

@@ -1,0 +1,114 @@
+"""Weak and strong views of a batch, computed on batched tensors wherever the batch lies.
+
+A weak view moves a slice (flip, rotation, zoom, shift). Strong views are made from the weak one and only recolour it or
+paste into it, so that all views of a slice stay aligned pixel by pixel. Every sample's draw depends on (seed, step,
+stream, its position in the global batch) alone: neither a resumed run nor the number of processes changes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from sss_model.config import Data, Views
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random numbers of one batch: uniform(0, 1) ones, and a seed a sample for its noise."""
+
+    uniform: Tensor
+    """(B, 17)."""
+    noise_seeds: list[int]
+
+    def to(self, device: torch.device) -> Draw:
+        return Draw(self.uniform.to(device), self.noise_seeds)
+
+
+def draw_views(*, seed: int, stream: int, step: int, batch: int, rank: int = 0, world: int = 1) -> Draw:
+    """This process's share of the step's draw; `batch` is the size of the share."""
+    generator = np.random.default_rng([seed, stream, step])
+    share = slice(rank * batch, (rank + 1) * batch)
+    uniform = generator.random((world * batch, 17), dtype=np.float32)[share]
+    seeds = generator.integers(2**62, size=world * batch)[share]
+    return Draw(torch.from_numpy(uniform), [int(value) for value in seeds])
+
+
+def weak_grid(draw: Draw, config: Views, *, data: Data) -> Tensor:
+    """Sampling grid (B, size, size, 2) that cuts a randomly moved window of `data.size` pixels out of a canvas."""
+    u = draw.uniform
+    angle = (2 * u[:, 0] - 1) * config.rotation_degrees * torch.pi / 180
+    zoom = (1 - config.scale) ** (2 * u[:, 1] - 1)
+    flip = torch.where(u[:, 2:4] < 0.5, -1.0, 1.0) if config.flips else torch.ones_like(u[:, 2:4])
+    shift = (2 * u[:, 4:6] - 1) * config.shift * 2
+    rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
+    linear = rotation * zoom[:, None, None] * flip[:, None, :]
+    theta = torch.cat([linear, shift[:, :, None]], 2) * (data.size / data.canvas)
+    return F.affine_grid(theta, [len(u), 1, data.size, data.size], align_corners=False)
+
+
+def move_images(images: Tensor, grid: Tensor) -> Tensor:
+    """Weak views (B, C, S, S) of canvases (B, C, H, W)."""
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def move_labels(labels: Tensor, grid: Tensor) -> Tensor:
+    """Class indices (B, S, S) that lie under `move_images`'s pixels, from (B, H, W)."""
+    moved = F.grid_sample(labels[:, None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return moved[:, 0].long()
+
+
+def recolour(images: Tensor, draw: Draw, config: Views) -> Tensor:
+    """Change contrast, brightness, gamma, sharpness and noise of each slice; its geometry stays.
+
+    Args:
+        images: (B, C, S, S), standardised intensities.
+    """
+    u = draw.uniform[:, 6:12, None, None, None]
+    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    span = (high - low).clamp_min(1e-6)
+    x = ((images - low) / span).pow((1 - config.gamma) ** (2 * u[:, 0] - 1)) * span + low
+    x = torch.lerp(x, _blur(x), u[:, 1] * (u[:, 2] < 0.5))
+    x = x * (1 - config.contrast) ** (2 * u[:, 3] - 1) + (2 * u[:, 4] - 1) * config.brightness
+    return x + _noise(x, draw.noise_seeds) * (u[:, 5] * config.noise)
+
+
+def cutmix_boxes(draw: Draw, config: Views, *, size: int) -> Tensor:
+    """Masks (B, size, size), true inside the box that a slice receives from its partner.
+
+    Boxes cover 2 to 40 % of a slice at aspect ratios from 0.3 to 1/0.3, as in UniMatch.
+    """
+    u = draw.uniform[:, 12:17]
+    area, aspect = 0.02 + 0.38 * u[:, 1], 0.3 ** (2 * u[:, 2] - 1)
+    half = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], 1).clamp_max(1) / 2
+    middle = half + u[:, 3:5] * (1 - 2 * half)
+    at = (torch.arange(size, device=u.device) + 0.5) / size
+    rows, columns = ((at - middle[:, axis, None]).abs() <= half[:, axis, None] for axis in (0, 1))
+    chosen = u[:, 0] < config.cutmix
+    return rows[:, :, None] & columns[:, None, :] & chosen[:, None, None]
+
+
+def paste(values: Tensor, boxes: Tensor) -> Tensor:
+    """Put each sample's partner into its box; values (B, S, S) or (B, C, S, S), boxes (B, S, S).
+
+    Partners are the pairs (0, 1), (2, 3), …, which lie on one process however many there are.
+    """
+    partner = values.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+    return torch.where(boxes if values.ndim == 3 else boxes[:, None], partner, values)
+
+
+def _blur(x: Tensor) -> Tensor:
+    kernel = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=x.device) / 16
+    flat = F.pad(x.flatten(0, 1)[:, None], (2, 2, 2, 2), mode="replicate")
+    rows = F.conv2d(flat, kernel.view(1, 1, 5, 1))
+    return F.conv2d(rows, kernel.view(1, 1, 1, 5)).view_as(x)
+
+
+def _noise(x: Tensor, seeds: list[int]) -> Tensor:
+    # Drawn on the CPU, so that a GPU sees the same noise.
+    generator = torch.Generator()
+    return torch.stack([torch.randn(x.shape[1:], generator=generator.manual_seed(seed)) for seed in seeds]).to(x.device)

@@ -1,0 +1,75 @@
+"""What many tests start from: a small phantom cohort, a quick recipe, and a checkpoint trained on both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sss_model.config import Config, load_config
+from sss_model.datasets.phantom import write_phantom
+from sss_model.manifest import Manifest, build_manifest
+from sss_model.train import train
+
+QUICK: dict[str, Any] = {
+    "data.labelled": 1,
+    "data.size": 64,
+    "data.spacing_mm": 2.5,
+    "model.decoder_channels": 8,
+    "train.steps": 4,
+    "train.batch": 2,
+    "train.unlabelled_batch": 2,
+    "train.precision": "32-true",
+    "train.val_every": 2,
+    "validation.min_labelled_patients": 1,
+    "validation.min_test_patients": 1,
+}
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort of six patients; not to be changed."""
+    folder = tmp_path_factory.mktemp("data") / "phantom"
+    write_phantom(folder, patients=6)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def manifest(phantom: Path) -> Manifest:
+    return build_manifest(phantom)
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Callable[..., Config]:
+    """Makes the quick recipe, with other values where a test wants them."""
+    return lambda overrides=None: load_config(Path("params.yaml"), {**QUICK, **(overrides or {})})
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(
+    tmp_path_factory: pytest.TempPathFactory,
+    phantom: Path,
+    manifest: Manifest,
+    recipe: Callable[..., Config],
+    cache_dir: Path,
+) -> Path:
+    """A trained checkpoint's folder; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    train(
+        recipe(),
+        data_dir=phantom,
+        manifest=manifest,
+        output=folder / "checkpoint",
+        work_dir=folder / "work",
+        cache_dir=cache_dir,
+        data_version="0" * 32,
+        manifest_sha256="1" * 64,
+    )
+    return folder / "checkpoint"

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sss_model.budget import Budget, learning_rate, unlabelled_weight
+from sss_model.config import Config
+
+
+def test_a_budget_of_steps_ignores_the_clock(recipe: Callable[..., Config]) -> None:
+    budget = Budget.of(recipe({"train.steps": 10}).train)
+    assert budget.spent(step=5, seconds=1e9) == 0.5
+    assert budget.spent(step=10, seconds=0) == 1
+
+
+def test_a_budget_of_minutes_ignores_the_steps(recipe: Callable[..., Config]) -> None:
+    budget = Budget.of(recipe({"train.steps": None, "train.minutes": 2}).train)
+    assert budget.spent(step=10**9, seconds=30) == 0.25
+    assert budget.spent(step=0, seconds=121) == 1
+
+
+def test_the_learning_rate_rises_then_falls_to_zero(recipe: Callable[..., Config]) -> None:
+    train = recipe({"train.warmup": 0.1, "train.lr": 0.01}).train
+    rates = [learning_rate(train, spent / 100) for spent in range(101)]
+    assert rates[10] == pytest.approx(0.01)
+    assert all(a < b for a, b in zip(rates[1:10], rates[2:11], strict=True))
+    assert all(a > b for a, b in zip(rates[10:100], rates[11:101], strict=True))
+    assert rates[100] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_unlabelled_loss_is_ramped_up(recipe: Callable[..., Config]) -> None:
+    train = recipe({"train.ramp": 0.2, "train.unlabelled_weight": 3.0}).train
+    assert unlabelled_weight(train, 0) < 0.03
+    assert unlabelled_weight(train, 0.1) < unlabelled_weight(train, 0.15) < 3
+    assert unlabelled_weight(train, 0.2) == unlabelled_weight(train, 1) == 3
+
+
+def test_no_ramp_means_full_weight_at_once(recipe: Callable[..., Config]) -> None:
+    assert unlabelled_weight(recipe({"train.ramp": 0}).train, 0) == 1

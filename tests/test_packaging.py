@@ -1,0 +1,111 @@
+"""What a fresh clone installs: the locks, the wheel and the verbs."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from code_graph import ROOT
+from packaging.requirements import Requirement
+
+LOCKS = sorted(ROOT.glob("requirements*.txt"))
+PACKAGES = ("sss_model", "components")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def pins(lock: Path) -> list[Requirement]:
+    text = lock.read_text().replace("\\\n", " ")
+    lines = [line.split(" --hash")[0] for line in text.splitlines() if not line.startswith("#")]
+    return [Requirement(line) for line in lines]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_a_lock_pins_every_package_by_version_and_hash_and_nothing_else(lock: Path) -> None:
+    text = lock.read_text()
+    body = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
+    entry = r"[a-z0-9][a-z0-9._-]*==\S+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+    assert re.fullmatch(f"({entry})+", body)
+    assert not re.search(r"://|--index|--find|file:|/(home|root|opt|tmp|usr|work)/", text)
+
+
+def test_the_locks_answer_every_dependency_of_the_project_but_sam2() -> None:
+    locked = {pin.name: pin.specifier for lock in LOCKS for pin in pins(lock)}
+    groups = PROJECT["dependency-groups"]
+    wanted = [Requirement(text) for text in PROJECT["project"]["dependencies"] + groups["build"] + groups["dev"]]
+    assert {want.name for want in wanted} <= set(locked)
+    for want in wanted:
+        (pin,) = locked[want.name]
+        assert pin.version in want.specifier
+    assert "sam2" in locked
+    assert not {"sam2", "torchvision"} & {want.name for want in wanted}
+
+
+def test_this_environment_is_what_the_locks_say() -> None:
+    cuda = ROOT / "requirements-cuda.txt"
+    asked = [pin for lock in LOCKS if lock != cuda for pin in pins(lock) if not pin.marker or pin.marker.evaluate()]
+    differ = {pin.name: version(pin.name) for pin in asked if version(pin.name).split("+")[0] not in _release(pin)}
+    assert differ == {}
+
+
+def test_the_wheel_holds_the_packages_with_their_templates_and_the_console_script(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    source = tmp_path / "source"
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(ROOT / file, source / file)
+    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        scripts = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
+    files = [path.relative_to(source).as_posix() for ending in ("*.py", "*.html") for path in source.rglob(ending)]
+    assert set(files) == {name for name in names if ".dist-info/" not in name}
+    assert "sss = components.cli:main" in scripts
+
+
+def test_make_alone_lists_every_verb() -> None:
+    shown = subprocess.check_output(["make", "--no-print-directory"], cwd=ROOT, text=True)
+    phony = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert phony
+    for verb in phony[1].split():
+        assert re.search(rf"make {verb}\s+\w", shown)
+
+
+def test_the_heads_of_the_locks_name_files_that_are_there() -> None:
+    head = (ROOT / "requirements.txt").read_text().split("\naiobotocore")[0]
+    assert set(re.findall(r"requirements[a-z0-9-]*\.txt", head)) == {path.name for path in LOCKS} - {
+        "requirements-dev.txt"
+    }
+
+
+def test_continuous_integration_runs_check_and_test_and_tells_where_acdc_is(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    (clone / ".ci").mkdir(parents=True)
+    (clone / ".ci/run").write_bytes((ROOT / ".ci/run").read_bytes())
+    (tmp_path / "bin").mkdir()
+    stand_in = tmp_path / "bin/make"
+    stand_in.write_text('#!/bin/sh\necho "$@ ${ACDC_DIR-none}"\n')
+    stand_in.chmod(0o755)
+    environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+    run = ["bash", str(clone / ".ci/run")]
+    assert subprocess.check_output(run, env=environment, text=True) == "check none\ntest none\n"
+    acdc = tmp_path / "shared/data/ACDC"
+    acdc.mkdir(parents=True)
+    assert subprocess.check_output(run, env=environment, text=True) == f"check {acdc}\ntest {acdc}\n"
+
+
+def test_the_citation_names_the_paper() -> None:
+    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text())["preferred-citation"]
+    assert "2506.08949" in paper["url"]
+    assert len(paper["authors"]) == 8
+
+
+def _release(pin: Requirement) -> set[str]:
+    return {specifier.version.split("+")[0] for specifier in pin.specifier}

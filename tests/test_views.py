@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from sss_model.config import Config, Data, Views
+from sss_model.views import (
+    cutmix_boxes,
+    draw_views,
+    move_images,
+    move_labels,
+    paste,
+    recolour,
+    weak_grid,
+)
+
+
+@pytest.fixture(scope="module")
+def config(recipe: Callable[..., Config]) -> Config:
+    return recipe()
+
+
+@pytest.fixture(scope="module")
+def views(config: Config) -> Views:
+    return config.views
+
+
+@pytest.fixture(scope="module")
+def data(config: Config) -> Data:
+    return config.data
+
+
+def disc(side: int, radius: float) -> torch.Tensor:
+    at = torch.arange(side) - (side - 1) / 2
+    return ((at[:, None] - 5) ** 2 + at[None, :] ** 2 < radius**2).float()
+
+
+def test_a_draw_does_not_depend_on_how_many_processes_share_it() -> None:
+    whole = draw_views(seed=1, stream=2, step=3, batch=8)
+    shares = [draw_views(seed=1, stream=2, step=3, batch=4, rank=rank, world=2) for rank in (0, 1)]
+    assert torch.equal(whole.uniform, torch.cat([share.uniform for share in shares]))
+    assert whole.noise_seeds == shares[0].noise_seeds + shares[1].noise_seeds
+
+
+def test_steps_draw_anew() -> None:
+    first, second = (draw_views(seed=1, stream=2, step=step, batch=8).uniform for step in (3, 4))
+    assert not torch.equal(first, second)
+
+
+def test_a_view_that_may_not_move_is_the_middle_of_the_canvas(views: Views, data: Data) -> None:
+    still = views.model_copy(update={"rotation_degrees": 0.0, "scale": 0.0, "shift": 0.0, "flips": False})
+    canvas = torch.randn(2, 3, data.canvas, data.canvas)
+    moved = move_images(canvas, weak_grid(draw_views(seed=0, stream=0, step=0, batch=2), still, data=data))
+    margin = (data.canvas - data.size) // 2
+    middle = canvas[:, :, margin : margin + data.size, margin : margin + data.size]
+    assert torch.allclose(moved, middle, atol=1e-4)
+
+
+def test_labels_move_with_their_images(views: Views, data: Data) -> None:
+    mask = disc(data.canvas, 14).expand(8, -1, -1)
+    grid = weak_grid(draw_views(seed=0, stream=0, step=0, batch=8), views, data=data)
+    images, labels = move_images(mask[:, None], grid)[:, 0], move_labels(mask.long(), grid)
+    assert ((images > 0.5) == (labels == 1)).float().mean() > 0.995
+    assert len({int(label.sum()) for label in labels}) > 4  # they did move
+
+
+def test_a_view_keeps_its_proportions(views: Views, data: Data) -> None:
+    # A disc stays a disc under rotation, zoom and flips: as high as it is wide.
+    mask = disc(data.canvas, 14).expand(16, -1, -1).long()
+    moved = move_labels(mask, weak_grid(draw_views(seed=2, stream=0, step=0, batch=16), views, data=data))
+    for one in moved:
+        height, width = one.any(1).sum(), one.any(0).sum()
+        assert abs(int(height) - int(width)) <= 1
+
+
+def test_a_strong_view_recolours_and_stays_in_place(views: Views) -> None:
+    images = torch.zeros(8, 3, 64, 64)
+    images[:, :, 20:40, 10:30] = 3.0
+    quiet = views.model_copy(update={"noise": 0.0})
+    strong = recolour(images, draw_views(seed=0, stream=2, step=0, batch=8), quiet)
+    inside, outside = strong[:, :, 23:37, 13:27], strong[:, :, 45:, 40:]
+    assert torch.all(inside.amin((1, 2, 3)) > outside.amax((1, 2, 3)))
+    assert len(set(inside.mean((1, 2, 3)).tolist())) == 8
+
+
+def test_noise_is_a_samples_own(views: Views) -> None:
+    flat = torch.zeros(4, 3, 32, 32)
+    draws = draw_views(seed=0, stream=2, step=0, batch=4)
+    whole = recolour(flat, draws, views)
+    share = draw_views(seed=0, stream=2, step=0, batch=2, rank=1, world=2)
+    assert torch.equal(whole[2:], recolour(flat[2:], share, views))
+
+
+def test_boxes_cover_what_unimatch_covers(views: Views) -> None:
+    always = views.model_copy(update={"cutmix": 1.0})
+    boxes = cutmix_boxes(draw_views(seed=0, stream=2, step=0, batch=64), always, size=128)
+    areas = boxes.float().mean((1, 2))
+    assert areas.min() > 0.01
+    assert areas.max() < 0.42
+    for box in boxes:  # a box is a full rectangle
+        rows, columns = box.any(1), box.any(0)
+        assert box.sum() == rows.sum() * columns.sum()
+
+
+def test_cutmix_happens_as_often_as_the_recipe_says(views: Views) -> None:
+    never = views.model_copy(update={"cutmix": 0.0})
+    draws = draw_views(seed=0, stream=2, step=0, batch=512)
+    assert not cutmix_boxes(draws, never, size=32).any()
+    share = cutmix_boxes(draws, views, size=32).any(2).any(1).float().mean()
+    assert float(share) == pytest.approx(views.cutmix, abs=0.07)
+
+
+def test_partners_swap_the_same_box_in_images_and_targets() -> None:
+    targets = torch.arange(4).view(4, 1, 1).expand(4, 8, 8)
+    boxes = torch.zeros(4, 8, 8, dtype=torch.bool)
+    boxes[:, 2:5, 3:6] = True
+    mixed = paste(targets, boxes)
+    assert mixed[:, 3, 4].tolist() == [1, 0, 3, 2]
+    assert mixed[:, 0, 0].tolist() == [0, 1, 2, 3]
+    assert torch.equal(paste(targets[:, None].float(), boxes)[:, 0], mixed.float())
