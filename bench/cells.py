@@ -96,5 +96,7 @@ def print_table(title: str, rows: list[dict[str, Any]], columns: list[str]) -> N
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(*(f"{row[column]:.4f}" if isinstance(row[column], float) else str(row[column]) for column in columns))
+        table.add_row(
+            *(f"{row[column]:.4f}" if isinstance(row[column], float) else str(row[column]) for column in columns)
+        )
     Console().print(table)

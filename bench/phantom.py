@@ -1,6 +1,6 @@
 """The phantom: labelled-only against semi-supervised at equal steps.
 
-    python -m bench.phantom
+python -m bench.phantom
 """
 
 from __future__ import annotations

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sss_model.errors import InputError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.models import ModelSignature
+    from mlflow.data import Dataset
 
     from sss_model.checkpoint import Checkpoint
-
-# What prediction imports; a server of the model installs these at the versions that are installed here.
-_REQUIREMENTS = [
-    *("hydra-core", "iopath", "lightning-fabric", "mlflow", "monai", "nibabel", "numpy", "pandas", "pillow"),
-    *("pydantic", "pyyaml", "rich", "sam2", "scipy", "torch", "tqdm"),
-]
 
 
 def run(
@@ -45,10 +41,11 @@ def run(
         output: JSON file to write: model, version, run_id and uri.
 
     Raises:
-        InputError: the recipe or the checkpoint can't be used.
+        InputError: the recipe, the checkpoint or another step's file is missing or can't be used.
     """
     import mlflow
 
+    from components.model_package import register_model
     from components.records import read_record, write_record
     from components.tracking import connect
     from sss_model.checkpoint import load_checkpoint
@@ -57,19 +54,19 @@ def run(
     names = load_config(params).register_as
     trained = load_checkpoint(checkpoint)
     scores = read_record(metrics, "dice", "per_class")
+    data = read_record(data_version, "name", "version")
+    files = _present(validation, evaluation / "report.html", evaluation / "cases.csv", checkpoint / "history.csv")
     client = connect()
     run_id = _training_run(client, checkpoint, trained, names.experiment)
+    tags = _tags(trained, scores)
     with mlflow.start_run(run_id=run_id):
         mlflow.log_params(_parameters(trained))
         mlflow.log_metrics(_numbers(scores))
-        mlflow.set_tags(_tags(trained, scores))
-        _log_dataset(data_version)
-        for file in (evaluation / "report.html", evaluation / "cases.csv", validation, checkpoint / "history.csv"):
-            mlflow.log_artifact(str(file), "validation" if file == validation else "evaluation")
-        version = _log_model(checkpoint, names.model)
-    for key, value in _tags(trained, scores).items():
-        client.set_model_version_tag(names.model, version, key, value)
-    client.set_registered_model_alias(names.model, "challenger", version)
+        mlflow.set_tags(tags)
+        mlflow.log_input(_dataset(data), context="training")
+        for file in files:
+            mlflow.log_artifact(str(file), file.parent.name)
+        version = register_model(client, checkpoint, name=names.model, tags=tags)
     record = {"model": names.model, "version": version, "run_id": run_id, "uri": f"models:/{names.model}/{version}"}
     write_record(output, record)
 
@@ -139,62 +136,20 @@ def _tags(trained: Checkpoint, scores: dict[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in tags.items() if value is not None}
 
 
-def _log_dataset(data_version: Path) -> None:
-    """Name the data version as the run's input."""
-    import mlflow
+def _dataset(data: dict[str, Any]) -> Dataset:
+    """The data version as MLflow names a run's input."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
 
-    from components.records import read_record
-
-    facts = read_record(data_version, "name", "version")
-    source = mlflow.data.meta_dataset.MetaDataset(  # type: ignore[abstract]
-        mlflow.data.code_dataset_source.CodeDatasetSource(tags={"dvc": facts["version"]}),
-        name=facts["name"],
-        digest=facts["version"],
-    )
-    mlflow.log_input(source, context="training")
+    source = CodeDatasetSource(tags={"dvc": data["version"]})
+    return MetaDataset(source, name=data["name"], digest=data["version"])  # type: ignore[abstract]
 
 
-def _log_model(checkpoint: Path, name: str) -> str:
-    """Store the model in the active run and register it; returns the version."""
-    import mlflow
-
-    import sss_model
-
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).with_name("served_model.py")),
-        artifacts={"checkpoint": str(checkpoint)},
-        code_paths=[sss_model.__path__[0]],
-        pip_requirements=_pinned_requirements(),
-        signature=_signature(),
-        input_example=_example(),
-        registered_model_name=name,
-    )
-    return str(info.registered_model_version)
-
-
-def _signature() -> ModelSignature:
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    return ModelSignature(Schema([ColSpec("binary", "nifti")]), Schema([ColSpec("binary", "mask")]))
-
-
-def _example() -> Any:
-    """A scan of three slices, as small as a file can be."""
-    import nibabel as nib
-    import numpy as np
-    import pandas as pd
-
-    ramp = np.arange(16 * 16 * 3, dtype=np.int16).reshape(16, 16, 3)
-    return pd.DataFrame({"nifti": [nib.Nifti1Image(ramp, np.diag([4.0, 4.0, 10.0, 1.0])).to_bytes()]})
-
-
-def _pinned_requirements() -> list[str]:
-    from importlib.metadata import version
-
-    # "+cpu" says where a build came from, not what it does, and an index knows the version without it.
-    return [f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS]
+def _present(*files: Path) -> tuple[Path, ...]:
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file}: no such file; expected what an earlier step writes")
+    return files
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

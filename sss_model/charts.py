@@ -52,9 +52,9 @@ class Axis:
         return tuple(Tick(float(at), f"{value:,.10g}") for at, value in zip(places, self.ticks, strict=True))
 
 
-def curve(title: str, steps: Sequence[float], values: Sequence[float]) -> Curve:
-    """Lay a curve out; `steps` ascend, both are finite and there is at least one."""
-    across, up = Axis.holding(0, max(steps)), Axis.holding(min(0.0, *values), max(values))
+def curve(title: str, steps: Sequence[float], values: Sequence[float], *, top: float = 0.0) -> Curve:
+    """Lay a curve out; `steps` ascend, both are finite and there is at least one. The axis holds 0 and `top`."""
+    across, up = Axis.holding(0, max(steps)), Axis.holding(min(0.0, *values), max(top, *values))
     places = zip(WIDTH * across.share(steps), HEIGHT * (1 - up.share(values)), strict=True)
     return Curve(
         title=title,

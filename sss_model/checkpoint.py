@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch import Tensor
 from sss_model.config import Config, parse_config
 from sss_model.errors import InputError
 from sss_model.network import Segmenter, build_segmenter
+from sss_model.weights import read_weights
 
 
 class Patients(BaseModel):
@@ -95,14 +95,12 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     if not (folder / "meta.json").is_file():
         raise InputError(f"{folder}: no checkpoint there; expected a folder with weights.pt and meta.json")
     meta = _read_meta(folder / "meta.json")
+    config = parse_config(meta.config, where=str(folder / "meta.json"))
     try:
-        weights = torch.load(folder / "weights.pt", map_location="cpu", weights_only=True)
         history = pd.read_csv(folder / "history.csv")
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: missing from the checkpoint") from None
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise InputError(f"{folder}: the checkpoint is damaged ({str(error).splitlines()[0]})") from None
-    return Checkpoint(parse_config(meta.config, where=str(folder / "meta.json")), meta, weights, history)
+    except FileNotFoundError:
+        raise InputError(f"{folder / 'history.csv'}: missing from the checkpoint") from None
+    return Checkpoint(config, meta, read_weights(folder / "weights.pt"), history)
 
 
 def git_revision() -> str | None:

@@ -60,7 +60,6 @@ def encode_nifti(array: np.ndarray, header: nib.Nifti1Header, *, compress: bool)
     """The reverse of `decode_nifti`: `array` (i, j, k) with the geometry of `header`; the same bytes every time."""
     header = header.copy()
     header.set_data_dtype(array.dtype)
-    header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
     image_class = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     data = image_class(array, None, header).to_bytes()
@@ -112,7 +111,7 @@ def _check_promises(header: nib.Nifti1Header, kind: np.dtype, size: int, where: 
     shape = header.get_data_shape()
     if kind.kind not in "iuf":
         raise InputError(f"{where}: voxels of type {kind}; expected integers or floating-point numbers")
-    if math.prod(shape) == 0:
+    if not shape or min(shape) < 1:
         raise InputError(f"{where}: empty, its shape is {'x'.join(map(str, shape))}; expected at least one voxel")
     promised = header.get_data_offset() + math.prod(shape) * kind.itemsize
     if size < promised:

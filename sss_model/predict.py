@@ -59,8 +59,7 @@ class Predictor:
     def _batch(self, images: Tensor) -> Tensor:
         flips = _FLIPS if self._config.predict.flips else _FLIPS[:1]
         images = self._fabric.to_device(images)
-        total = sum(self._softmax(images.flip(axes)).flip(axes) for axes in flips)
-        return (total / len(flips)).cpu()
+        return torch.stack([self._softmax(images.flip(axes)).flip(axes) for axes in flips]).mean(0).cpu()
 
     def _softmax(self, images: Tensor) -> Tensor:
         with self._fabric.autocast():
@@ -93,7 +92,9 @@ def _pairs(source: Path, destination: Path) -> list[tuple[Path, Path]]:
         target = destination if destination.name.endswith(_ENDINGS) else destination / source.name
         return [(source, target)]
     if not source.is_dir():
-        raise InputError(f"{source}: no such file or folder; expected a scan ({', '.join(_ENDINGS)}) or a folder of scans")
+        raise InputError(
+            f"{source}: no such file or folder; expected a scan ({', '.join(_ENDINGS)}) or a folder of scans"
+        )
     scans = sorted(path for path in source.iterdir() if path.name.endswith(_ENDINGS))
     if not scans:
         raise InputError(f"{source}: no scans in this folder; expected files that end in {', '.join(_ENDINGS)}")

@@ -45,8 +45,10 @@ def restore(probabilities: Tensor, volume: Volume, config: Data) -> np.ndarray:
     mask = np.empty((len(probabilities), height, width), dtype=np.uint8)
     for index, one in enumerate(probabilities.float()):
         background, *foreground = one
-        plane = torch.stack([_uncentre(background, _target(volume, config), fill=1.0)]
-                            + [_uncentre(part, _target(volume, config), fill=0.0) for part in foreground])
+        plane = torch.stack(
+            [_uncentre(background, _target(volume, config), fill=1.0)]
+            + [_uncentre(part, _target(volume, config), fill=0.0) for part in foreground]
+        )
         full = F.interpolate(plane[None], (height, width), mode="bilinear", align_corners=False)
         mask[index] = full[0].argmax(0).numpy()
     return np.ascontiguousarray(np.moveaxis(mask, 0, volume.slice_axis))

@@ -16,8 +16,13 @@ class TrainingProgress:
     def __init__(self, title: str, *, enabled: bool) -> None:
         self._console = Console()
         self._bar = Progress(
-            TextColumn(title), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"),
-            console=self._console, disable=not (enabled and self._console.is_terminal),
+            TextColumn(title),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=not (enabled and self._console.is_terminal),
         )
         self._task = self._bar.add_task(title, total=1.0, note="")
         self._plain, self._title, self._lines_shown = enabled and not self._console.is_terminal, title, -1

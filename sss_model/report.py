@@ -27,9 +27,9 @@ METHODS = {
     "weak_to_strong": "weak-to-strong consistency",
 }
 _CURVES = {
-    "loss": "Training loss",
-    "val_dice": "Dice on validation patients",
-    "accepted": "Share of pseudo-label pixels accepted",
+    "loss": ("Training loss", 0.0),
+    "val_dice": ("Dice on validation patients", 1.0),
+    "accepted": ("Share of pseudo-label pixels accepted", 1.0),
 }
 
 
@@ -129,7 +129,7 @@ def training_curves(history: pd.DataFrame) -> list[Curve]:
     """The curves of the scalars that this training logged."""
     logged = {column: history[["step", column]].dropna() for column in _CURVES if column in history}
     return [
-        curve(_CURVES[column], rows["step"].tolist(), rows[column].tolist())
+        curve(_CURVES[column][0], rows["step"].tolist(), rows[column].tolist(), top=_CURVES[column][1])
         for column, rows in logged.items()
         if len(rows)
     ]

@@ -77,7 +77,9 @@ def train(
                 raise SystemExit(143)
             spent = budget.spent(step=state.step, seconds=seconds)
             if fabric.is_global_zero and state.step and (spent >= 1 or state.step % config.train.val_every == 0):
-                scores = validate(learner.teach, validation, config=config, labels=manifest.labels, device=fabric.device)
+                scores = validate(
+                    learner.teach, validation, config=config, labels=manifest.labels, device=fabric.device
+                )
                 state.keep_if_best(scores, learner.teacher_weights())
                 _log(state, _validation_row(scores), on_metrics)
             if spent >= 1:

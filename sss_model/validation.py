@@ -46,12 +46,17 @@ def validate(
         predicted.append(teach(images).argmax(1).cpu().numpy())
         truth.append(centre(slices.label(indices), size, fill=0).numpy())
     depths = np.cumsum([len(volume) for volume in slices.images])[:-1]
-    volumes = list(zip(np.split(np.concatenate(predicted), depths), np.split(np.concatenate(truth), depths), strict=True))
+    volumes = list(
+        zip(np.split(np.concatenate(predicted), depths), np.split(np.concatenate(truth), depths), strict=True)
+    )
     foreground = [(name, index) for name, index in labels.items() if index]
     return Validation({name: _mean_dice(volumes, index) for name, index in foreground})
 
 
 def _mean_dice(volumes: list[tuple[np.ndarray, np.ndarray]], index: int) -> float:
-    scores = [2 * np.sum((p == index) & (t == index)) / sizes for p, t in volumes
-              if (sizes := np.sum(p == index) + np.sum(t == index))]
+    scores = [
+        2 * np.sum((p == index) & (t == index)) / sizes
+        for p, t in volumes
+        if (sizes := np.sum(p == index) + np.sum(t == index))
+    ]
     return float(np.mean(scores)) if scores else 0.0

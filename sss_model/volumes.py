@@ -20,7 +20,8 @@ from sss_model.errors import InputError
 from sss_model.files import write_atomically
 from sss_model.formats import decode_nifti, decode_png, encode_nifti, encode_png, ending_of
 
-_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+# Keys are NIfTI's codes of metres and micrometres, the low three bits of xyzt_units; else millimetres are meant.
+_MM_PER_UNIT = {1: 1000.0, 3: 0.001}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Source:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Millimetres per stored axis, from the header's zooms: an affine may carry none (ACDC's don't)."""
-        factor = _MM_PER_UNIT.get(self.header.get_xyzt_units()[0], 1.0)
+        factor = _MM_PER_UNIT.get(int(self.header["xyzt_units"]) % 8, 1.0)
         # The shortest decimal the header's float32 stands for: 1.4, not 1.399999976.
         first, second, third = (float(str(zoom)) * factor for zoom in self.header.get_zooms()[:3])
         return first, second, third

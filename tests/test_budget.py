@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -24,8 +25,8 @@ def test_the_learning_rate_rises_then_falls_to_zero(recipe: Callable[..., Config
     train = recipe({"train.warmup": 0.1, "train.lr": 0.01}).train
     rates = [learning_rate(train, spent / 100) for spent in range(101)]
     assert rates[10] == pytest.approx(0.01)
-    assert all(a < b for a, b in zip(rates[1:10], rates[2:11], strict=True))
-    assert all(a > b for a, b in zip(rates[10:100], rates[11:101], strict=True))
+    assert all(a < b for a, b in pairwise(rates[1:11]))
+    assert all(a > b for a, b in pairwise(rates[10:]))
     assert rates[100] == pytest.approx(0, abs=1e-9)
 
 

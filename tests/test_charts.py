@@ -23,6 +23,10 @@ def test_all_of_a_curve_lies_on_its_grid():
     assert drawn.last == "-0.400"
 
 
+def test_a_share_is_drawn_on_an_axis_up_to_one():
+    assert points(curve("Dice", [0, 1], [0.0, 0.25], top=1.0))[-1] == (WIDTH, 0.75 * HEIGHT)
+
+
 def test_a_curve_of_one_point_can_be_drawn():
     assert len(points(curve("Loss", [1], [0.0]))) == 1
 

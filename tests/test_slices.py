@@ -10,8 +10,10 @@ from sss_model.slices import SliceSet, draw
 
 def numbered(depths: list[int]) -> list[np.ndarray]:
     """Volumes whose every voxel is 10 * case + slice."""
-    return [np.full((depth, 4, 4), 10 * case, np.float16) + np.arange(depth).reshape(-1, 1, 1).astype(np.float16)
-            for case, depth in enumerate(depths)]
+    return [
+        np.full((depth, 4, 4), 10 * case, np.float16) + np.arange(depth).reshape(-1, 1, 1).astype(np.float16)
+        for case, depth in enumerate(depths)
+    ]
 
 
 @given(count=st.integers(1, 40), batch=st.integers(1, 12), seed=st.integers(0, 5))

@@ -35,7 +35,7 @@ class Assignment:
 def read_splits(path: Path) -> list[Assignment]:
     """Read ``splits.csv``; raises `InputError` for missing columns, wrong values, or a patient in two splits."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             rows, columns = list(reader), reader.fieldnames or []
     except FileNotFoundError:

@@ -58,7 +58,7 @@ def _read_patients(path: Path) -> dict[str, tuple[str, str]] | None:
     if not path.is_file():
         return None
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             return {row["case"]: (row["patient"], row.get("group") or "") for row in csv.DictReader(file)}
     except (KeyError, UnicodeDecodeError, csv.Error):
         raise InputError(f"{path}: no columns case and patient; expected a CSV file of case,patient,group") from None

@@ -7,6 +7,7 @@ them show, so that the unlabelled ones have something to teach. The same bytes c
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 
 import nibabel as nib
@@ -51,10 +52,11 @@ def write_phantom(destination: Path, *, patients: int = 20, seed: int = 0) -> No
         for patient, group in groups.items()
         for frame in FRAMES
     ]
-    for number, row in enumerate(splits):
-        part = "Ts" if row.split == "test" else "Tr"
-        orientation = ORIENTATIONS[number // len(FRAMES) % len(ORIENTATIONS)]
-        image, label, spacing = _scan(Draws(f"{seed}/{row.patient}"), group=row.group, frame=FRAMES[number % len(FRAMES)])
+    orientations = dict(zip(groups, cycle(ORIENTATIONS), strict=False))
+    for row in splits:
+        part, orientation = "Ts" if row.split == "test" else "Tr", orientations[row.patient]
+        frame = row.case.removeprefix(f"{row.patient}_")
+        image, label, spacing = _scan(Draws(f"{seed}/{row.patient}"), group=row.group, frame=frame)
         image_path = destination / f"images{part}" / f"{row.case}_0000.nii"
         write_atomically(image_path, nifti(image, spacing, orientation))
         write_atomically(destination / f"labels{part}" / f"{row.case}.nii", nifti(label, spacing, orientation))
@@ -90,7 +92,8 @@ def nifti(array: np.ndarray, spacing: tuple[float, float, float], orientation: s
 def _scan(draws: Draws, *, group: str, frame: str) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
     grid = _grid(draws)
     heart = draw_heart(grid, draws, group=group, systole=frame == "es")
-    return render(grid, heart, draws, draws.branch(frame)), heart.label, grid.spacing
+    image = np.rint(render(grid, heart, draws, draws.branch(frame))).astype(np.int16)
+    return image, heart.label, grid.spacing
 
 
 def _grid(draws: Draws) -> Grid:

@@ -42,9 +42,7 @@ class Grid:
     @property
     def axes(self) -> list[np.ndarray]:
         """1-D coordinates an axis, mm from the field's middle."""
-        return [
-            (np.arange(size) - (size - 1) / 2) * mm for size, mm in zip(self.shape, self.spacing, strict=True)
-        ]
+        return [(np.arange(size) - (size - 1) / 2) * mm for size, mm in zip(self.shape, self.spacing, strict=True)]
 
     @property
     def x(self) -> np.ndarray:

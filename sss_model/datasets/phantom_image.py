@@ -36,7 +36,7 @@ GAIN = (200.0, 1500.0)  # stored value of a full scale
 
 
 def render(grid: Grid, heart: Heart, patient: Draws, frame: Draws) -> np.ndarray:
-    """The scan (X, Y, Z) int16 of a heart in its surroundings."""
+    """The scan (X, Y, Z) of a heart in its surroundings, float64, in stored units and not yet rounded to them."""
     blood = patient.uniform("blood", BLOOD)
     levels = {name: patient.uniform(name, bounds) for name, bounds in TISSUES.items()}
     levels |= {"blood": blood, "muscle": blood - patient.uniform("contrast", CONTRAST)}
@@ -112,17 +112,17 @@ def _paint(image: np.ndarray, coverage: np.ndarray, level: float) -> None:
 
 
 def _acquire(image: np.ndarray, grid: Grid, patient: Draws, frame: Draws) -> np.ndarray:
-    """Texture, partial volume, tone curve, bias field, slice gains and noise, to stored integers."""
+    """Texture, partial volume, tone curve, bias field, slice gains and noise."""
     image = image * (1.0 + patient.uniform("texture", TEXTURE) * frame.field("texture", grid.axes, (7.0, 7.0, 12.0)))
     for _ in range(patient.integer("blur", BLUR)):
         image = _blurred(image)
     image = np.clip(image, 0.0, 1.25) / 1.25
     bend = patient.uniform("tone", TONE)
+    image = np.exp(np.log(image + 1.0)) - 1.0
     image = image / (image + bend * (1.0 - image))
     image = image * _bias(grid, patient) * frame.uniforms("slice gain", SLICE_GAIN, grid.shape[2])
     image = image + patient.uniform("noise", NOISE) * frame.noise("noise", grid.shape)
-    stored = np.rint(np.clip(image, 0.0, 4.0) * patient.uniform("gain", GAIN))
-    return stored.astype(np.int16)
+    return np.clip(image, 0.0, 4.0) * patient.uniform("gain", GAIN)
 
 
 def _bias(grid: Grid, patient: Draws) -> np.ndarray:

@@ -39,7 +39,6 @@ class FeatureDecoder(nn.Module):
             x = merge(torch.cat([x, skips.pop()], dim=1))
         return F.pixel_shuffle(self.head(x), 2)
 
-
     def _initialise(self, classes: int) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 from contextlib import nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sss_model.config import Encoder, Model
 from sss_model.errors import InputError
+from sss_model.weights import read_weights
 
 _SUFFIX = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 _PREFIX = "image_encoder."
@@ -72,7 +71,9 @@ def load_pretrained(encoder: ImageEncoder, path: Path) -> None:
     """
     weights = {key.removeprefix(_PREFIX): value for key, value in _read(path).items() if key.startswith(_PREFIX)}
     if not weights:
-        raise InputError(f"{path}: no {_PREFIX}* weights in it; expected a SAM-2 checkpoint such as sam2.1_hiera_tiny.pt")
+        raise InputError(
+            f"{path}: no {_PREFIX}* weights in it; expected a SAM-2 checkpoint such as sam2.1_hiera_tiny.pt"
+        )
     own = encoder.sam.state_dict()
     unlike = sorted(own.keys() ^ weights.keys()) or [key for key in own if own[key].shape != weights[key].shape]
     if unlike:
@@ -81,12 +82,7 @@ def load_pretrained(encoder: ImageEncoder, path: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint") from None
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
-        raise InputError(f"{path}: not a checkpoint that holds only weights; expected one of Meta's SAM-2 files") from None
+    content = read_weights(path)
     weights = content.get("model") if isinstance(content, dict) else None
     if not isinstance(weights, dict):
         raise InputError(f"{path}: no 'model' in it; expected one of Meta's SAM-2 checkpoints")

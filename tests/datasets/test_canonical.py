@@ -42,6 +42,12 @@ def test_labels_are_sorted_by_value(folder):
     assert list(open_dataset(folder).labels) == ["background", "RV", "MYO", "LV"]
 
 
+def test_splits_that_a_spreadsheet_saved_are_read(folder):
+    text = (folder / "splits.csv").read_text()
+    (folder / "splits.csv").write_text(text.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    assert len(open_dataset(folder).splits) == 10
+
+
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="an empty folder; expected a data set"):
         open_dataset(tmp_path)

@@ -1,0 +1,50 @@
+"""A place of its own for MLflow, and the files that the steps leave for one another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+
+from sss_model.config import Config, dump_config
+from sss_model.manifest import Manifest, write_manifest
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with MLflow's tables, which take it seconds to make."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def store(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
+    """A store of its own for each test, in a new working directory."""
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    # MLflow keeps stores by their address, so a relative one would be the first test's.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def steps(
+    tmp_path_factory: pytest.TempPathFactory, manifest: Manifest, recipe: Callable[..., Config], checkpoint: Path
+) -> Path:
+    """A folder with what the steps before `register` leave, but for the checkpoint; not to be changed."""
+    folder = tmp_path_factory.mktemp("steps")
+    write_manifest(manifest, folder / "manifest.csv")
+    (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe())))
+    (folder / "data_version.json").write_text(json.dumps({"name": "phantom", "version": "0" * 32 + ".dir"}))
+    per_class = {"cavity": {"dice": 0.8}, "wall": {"dice": 0.6}}
+    (folder / "metrics.json").write_text(json.dumps({"dice": 0.7, "per_class": per_class, "rules": "a sentence"}))
+    for name in ("evaluation/report.html", "evaluation/cases.csv", "validation/report.html"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    return folder

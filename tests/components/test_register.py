@@ -1,0 +1,122 @@
+import base64
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.pyfunc.scoring_server import invocations
+
+from components.register import run
+from sss_model.checkpoint import load_checkpoint
+from sss_model.errors import InputError
+from sss_model.predict import Predictor
+from sss_model.volumes import read_volume, volume_from_bytes
+
+
+def register(checkpoint: Path, steps: Path, output: Path) -> dict[str, str]:
+    run(
+        checkpoint=checkpoint,
+        metrics=steps / "metrics.json",
+        evaluation=steps / "evaluation",
+        validation=steps / "validation/report.html",
+        data_version=steps / "data_version.json",
+        params=steps / "params.yaml",
+        output=output,
+    )
+    return json.loads(output.read_text())
+
+
+@pytest.fixture
+def registered(store: mlflow.MlflowClient, checkpoint: Path, steps: Path, tmp_path: Path) -> dict[str, str]:
+    return register(checkpoint, steps, tmp_path / "registration.json")
+
+
+def test_a_registered_model_answers_as_the_checkpoint_does(
+    store: mlflow.MlflowClient, registered: dict[str, str], checkpoint: Path, phantom: Path
+) -> None:
+    scan = next((phantom / "imagesTs").iterdir())
+    model = mlflow.pyfunc.load_model(registered["uri"])
+    answer = model.predict(pd.DataFrame({"nifti": [scan.read_bytes(), scan.read_bytes()]}))
+    expected = Predictor.load(checkpoint)(read_volume(scan))
+    for data in answer["mask"]:
+        mask = volume_from_bytes(data, "mask")
+        assert np.array_equal(mask.array, expected.array)
+        assert np.allclose(mask.affine, expected.affine)
+
+
+def test_a_server_of_the_model_takes_and_gives_base64_in_json(
+    store: mlflow.MlflowClient, registered: dict[str, str], checkpoint: Path, phantom: Path
+) -> None:
+    scan = next((phantom / "imagesTs").iterdir())
+    model = mlflow.pyfunc.load_model(registered["uri"])
+    question = {"dataframe_records": [{"nifti": base64.b64encode(scan.read_bytes()).decode()}]}
+    answer = invocations(json.dumps(question), "application/json", model, model.metadata.get_input_schema())
+    mask = volume_from_bytes(base64.b64decode(json.loads(answer.response)["predictions"][0]["mask"]), "mask")
+    assert np.array_equal(mask.array, Predictor.load(checkpoint)(read_volume(scan)).array)
+
+
+def test_the_run_and_the_version_say_what_the_model_is(
+    store: mlflow.MlflowClient, registered: dict[str, str], checkpoint: Path
+) -> None:
+    meta = load_checkpoint(checkpoint).meta
+    version = store.get_model_version("sss-phantom", registered["version"])
+    assert version.tags["data_version"] == meta.data_version
+    assert version.tags["manifest_sha256"] == meta.manifest_sha256
+    assert version.tags["git_revision"] == meta.git_revision
+    assert (version.tags["dice"], version.tags["dice_cavity"]) == ("0.7", "0.8")
+    assert version.aliases == ["challenger"]
+
+    run = store.get_run(registered["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.method"] == meta.method
+    assert run.data.metrics["test.per_class.wall.dice"] == 0.6
+    assert run.inputs.dataset_inputs[0].dataset.digest == "0" * 32 + ".dir"
+    files = [
+        file.path for folder in ("evaluation", "validation") for file in store.list_artifacts(run.info.run_id, folder)
+    ]
+    assert set(files) == {"evaluation/report.html", "evaluation/cases.csv", "validation/report.html"}
+
+
+def test_a_store_that_lacks_the_training_run_is_given_its_curves(
+    store: mlflow.MlflowClient, registered: dict[str, str], checkpoint: Path
+) -> None:
+    history = load_checkpoint(checkpoint).history[["step", "val_dice"]].dropna()
+    logged = store.get_metric_history(registered["run_id"], "val_dice")
+    assert [(point.step, point.value) for point in logged] == [tuple(row) for row in history.itertuples(index=False)]
+
+
+def test_registering_again_makes_the_next_version_the_challenger(
+    store: mlflow.MlflowClient, registered: dict[str, str], checkpoint: Path, steps: Path, tmp_path: Path
+) -> None:
+    again = register(checkpoint, steps, tmp_path / "again.json")
+    assert (registered["version"], again["version"]) == ("1", "2")
+    assert store.get_model_version_by_alias("sss-phantom", "challenger").version == "2"
+
+
+def test_the_model_brings_its_code_and_its_pinned_requirements(
+    store: mlflow.MlflowClient, registered: dict[str, str]
+) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(registered["uri"]))
+    assert (folder / "code/sss_model/predict.py").is_file()
+    requirements = (folder / "requirements.txt").read_text().split()
+    assert all("==" in line and "+" not in line for line in requirements)
+    assert {"torch", "sam2", "nibabel"} <= {line.split("==")[0] for line in requirements}
+
+
+def test_a_missing_report_is_refused_before_anything_is_registered(
+    store: mlflow.MlflowClient, checkpoint: Path, steps: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"report\.html: no such file"):
+        run(
+            checkpoint=checkpoint,
+            metrics=steps / "metrics.json",
+            evaluation=tmp_path,
+            validation=steps / "validation/report.html",
+            data_version=steps / "data_version.json",
+            params=steps / "params.yaml",
+            output=tmp_path / "registration.json",
+        )
+    assert not (tmp_path / "registration.json").exists()
+    assert store.search_registered_models() == []

@@ -1,0 +1,66 @@
+import json
+import logging
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from components.train import run
+from sss_model.checkpoint import load_checkpoint
+
+
+def train(phantom: Path, steps: Path, cache_dir: Path, folder: Path) -> Path:
+    run(
+        params=steps / "params.yaml",
+        data_dir=phantom,
+        manifest=steps / "manifest.csv",
+        data_version=steps / "data_version.json",
+        output=folder / "checkpoint",
+        work_root=folder / ".runs",
+        cache_dir=cache_dir,
+    )
+    return folder / "checkpoint"
+
+
+def test_a_training_leaves_a_checkpoint_that_names_its_data_and_its_run(
+    store: mlflow.MlflowClient, phantom: Path, steps: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    checkpoint = train(phantom, steps, cache_dir, tmp_path)
+    trained = load_checkpoint(checkpoint)
+    assert trained.meta.data_version == "0" * 32 + ".dir"
+    tracked = json.loads((checkpoint / "tracking.json").read_text())
+    run = store.get_run(tracked["run_id"])
+    assert (tracked["experiment"], run.info.status) == ("sss", "FINISHED")
+    logged = {point.step: point.value for point in store.get_metric_history(run.info.run_id, "val_dice")}
+    assert logged == dict(trained.history[["step", "val_dice"]].dropna().itertuples(index=False))
+    assert list((tmp_path / ".runs").iterdir()) == []
+
+
+def test_a_dead_tracking_server_does_not_lose_the_training(
+    store: mlflow.MlflowClient,
+    phantom: Path,
+    steps: Path,
+    cache_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    checkpoint = train(phantom, steps, cache_dir, tmp_path)
+    assert load_checkpoint(checkpoint).meta.steps == 4
+    assert json.loads((checkpoint / "tracking.json").read_text())["run_id"] is None
+    assert [entry.levelno for entry in caplog.records if entry.name == "components.tracking"] == [logging.WARNING]
+
+
+def test_only_the_first_of_several_processes_speaks(
+    store: mlflow.MlflowClient,
+    phantom: Path,
+    steps: Path,
+    cache_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    checkpoint = train(phantom, steps, cache_dir, tmp_path)
+    assert not (checkpoint / "tracking.json").exists()
+    assert store.get_experiment_by_name("sss") is None

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sss_model.config import Config, Model
+from sss_model.errors import InputError
+from sss_model.network.encoder import ImageEncoder, load_pretrained
+
+
+@pytest.fixture(scope="module")
+def model(recipe: Callable[..., Config]) -> Model:
+    return recipe().model
+
+
+def sized(model: Model, encoder: str, version: str = "2.1") -> ImageEncoder:
+    return ImageEncoder(model.model_copy(update={"encoder": encoder, "version": version}))
+
+
+@pytest.mark.parametrize("side", [32, 64, 96, 160])
+def test_features_come_at_strides_4_8_and_16_of_any_size(model: Model, side: int) -> None:
+    encoder = sized(model, "micro").eval()
+    features = encoder(torch.zeros(1, 3, side, side))
+    assert [tuple(f.shape) for f in features] == [(1, encoder.channels, side // k, side // k) for k in (4, 8, 16)]
+
+
+def test_the_micro_encoder_is_small(model: Model) -> None:
+    assert 1e6 < sum(p.numel() for p in sized(model, "micro").parameters()) < 2.5e6
+
+
+def test_every_weight_of_the_micro_encoder_learns(model: Model) -> None:
+    encoder = sized(model, "micro")
+    sum(f.square().mean() for f in encoder(torch.randn(1, 3, 64, 64))).backward()
+    assert [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize(
+    ("encoder", "parameters"),
+    [
+        ("tiny", 28e6),
+        pytest.param("small", 35e6, marks=pytest.mark.acceptance),
+        pytest.param("base_plus", 69e6, marks=pytest.mark.acceptance),
+        pytest.param("large", 212e6, marks=pytest.mark.acceptance),
+    ],
+)
+@pytest.mark.parametrize("version", ["2.0", "2.1"])
+def test_metas_sizes_are_built_from_sam2s_own_configuration(
+    model: Model, encoder: str, parameters: float, version: str
+) -> None:
+    built = sized(model, encoder, version).eval()
+    assert sum(p.numel() for p in built.parameters()) == pytest.approx(parameters, rel=0.05)
+    with torch.inference_mode():
+        assert built(torch.zeros(1, 3, 64, 64))[0].shape == (1, 256, 16, 16)
+
+
+def metas_form(encoder: ImageEncoder) -> dict[str, Any]:
+    weights = {f"image_encoder.{name}": value for name, value in encoder.sam.state_dict().items()}
+    return {"model": {**weights, "no_mem_embed": torch.zeros(1)}}
+
+
+def test_a_checkpoint_of_metas_form_is_loaded(tmp_path: Path, model: Model) -> None:
+    donor, receiver = sized(model, "micro"), sized(model, "micro")
+    torch.save(metas_form(donor), tmp_path / "sam2.pt")
+    load_pretrained(receiver, tmp_path / "sam2.pt")
+    assert all(torch.equal(a, b) for a, b in zip(donor.parameters(), receiver.parameters(), strict=True))
+
+
+def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path, model: Model) -> None:
+    torch.save(metas_form(sized(model, "micro")), tmp_path / "sam2.pt")
+    with pytest.raises(InputError, match="does not fit this encoder; expected a checkpoint of the same size"):
+        load_pretrained(sized(model, "tiny"), tmp_path / "sam2.pt")
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return (exec, ("raise SystemExit('code in a checkpoint was run')",))
+
+
+def write_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"model": Malicious()}))
+
+
+def write_torch_pickle(path: Path) -> None:
+    torch.save({"model": Malicious()}, path)
+
+
+def write_half(path: Path) -> None:
+    torch.save({"model": {"image_encoder.x": torch.zeros(10_000)}}, path)
+    path.write_bytes(path.read_bytes()[:20_000])
+
+
+@pytest.mark.parametrize("write", [write_pickle, write_torch_pickle, write_half, lambda path: path.write_text("hello")])
+def test_a_file_that_is_no_set_of_weights_is_refused_and_never_run(
+    tmp_path: Path, model: Model, write: Callable[[Path], Any]
+) -> None:
+    write(tmp_path / "sam2.pt")
+    with pytest.raises(InputError, match=r"sam2\.pt: damaged, or not a file that holds only weights"):
+        load_pretrained(sized(model, "micro"), tmp_path / "sam2.pt")
+
+
+@pytest.mark.parametrize("content", [{"weights": {}}, {"model": {"other": torch.zeros(1)}}, [1, 2]])
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, model: Model, content: Any) -> None:
+    torch.save(content, tmp_path / "sam2.pt")
+    with pytest.raises(InputError, match="expected"):
+        load_pretrained(sized(model, "micro"), tmp_path / "sam2.pt")
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path: Path, model: Model) -> None:
+    with pytest.raises(InputError, match="no such checkpoint"):
+        load_pretrained(sized(model, "micro"), tmp_path / "sam2.pt")
