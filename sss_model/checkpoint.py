@@ -69,7 +69,8 @@ class Checkpoint:
         except RuntimeError:
             raise InputError(
                 f"weights.pt does not fit the network that meta.json describes "
-                f"({model.encoder}, {model.decoder_channels} decoder channels); expected a checkpoint of that configuration"
+                f"({model.encoder}, {model.decoder_channels} decoder channels); "
+                "expected a checkpoint of that configuration"
             ) from None
         return network.eval()
 
@@ -104,7 +105,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def git_revision() -> str | None:
-    """The commit that this code is at, ``-dirty`` when the tree differs; None outside git (an image says it by name)."""
+    """The commit this code is at, ``-dirty`` when the tree differs; SSS_GIT_REVISION where there is no git, or None."""
     if revision := os.environ.get("SSS_GIT_REVISION"):
         return revision
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

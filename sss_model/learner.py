@@ -19,8 +19,8 @@ from sss_model.views import paste
 class Learner:
     """Student, teacher and optimiser.
 
-    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017); it makes the pseudo-labels and
-    is what is validated and kept. ``supervised`` leaves the unlabelled half out and changes nothing else.
+    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017); it makes the pseudo-labels
+    and is what is validated and kept. ``supervised`` leaves the unlabelled half out and changes nothing else.
     """
 
     def __init__(self, network: nn.Module, config: Train, fabric: Fabric) -> None:

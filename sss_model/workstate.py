@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -83,7 +82,7 @@ class WorkState:
         }
         partial = self.folder / "state.part"
         torch.save(content, partial)
-        os.replace(partial, self.folder / "state.pt")
+        partial.replace(self.folder / "state.pt")
         self._saved_at = time.monotonic()
 
     def discard(self) -> None:

@@ -118,7 +118,6 @@ def _acquire(image: np.ndarray, grid: Grid, patient: Draws, frame: Draws) -> np.
         image = _blurred(image)
     image = np.clip(image, 0.0, 1.25) / 1.25
     bend = patient.uniform("tone", TONE)
-    image = np.exp(np.log(image + 1.0)) - 1.0
     image = image / (image + bend * (1.0 - image))
     image = image * _bias(grid, patient) * frame.uniforms("slice gain", SLICE_GAIN, grid.shape[2])
     image = image + patient.uniform("noise", NOISE) * frame.noise("noise", grid.shape)
