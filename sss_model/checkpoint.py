@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from sss_model.config import Config, parse_config
 from sss_model.errors import InputError
+from sss_model.files import write_atomically
 from sss_model.network import Segmenter, build_segmenter
-from sss_model.weights import read_weights
+from sss_model.weights import read_weights, write_weights
 
 
 class Patients(BaseModel):
@@ -79,12 +79,15 @@ def save_checkpoint(folder: Path, *, meta: Meta, weights: dict[str, Tensor], his
     """Write a checkpoint; `folder` appears whole or not at all."""
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    torch.save(weights, partial / "weights.pt")
-    (partial / "meta.json").write_text(json.dumps(meta.model_dump(), indent=2) + "\n")
-    pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    try:
+        write_weights(partial / "weights.pt", weights)
+        write_atomically(partial / "meta.json", (json.dumps(meta.model_dump(), indent=2) + "\n").encode())
+        write_atomically(partial / "history.csv", pd.DataFrame(history).to_csv(index=False).encode())
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sss_model.learner import Learner
 from sss_model.validation import Validation
+from sss_model.weights import read_weights, write_weights
 
 
 @dataclass
@@ -43,7 +43,7 @@ class WorkState:
         path = folder / "state.pt"
         if not path.exists():
             return cls(folder, _origin=started)
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = read_weights(path)
         learner.load_state(saved["learner"])
         return cls(folder, saved["step"], saved["history"], saved["best"], _origin=started - saved["seconds"])
 
@@ -72,7 +72,6 @@ class WorkState:
 
     def save(self, learner: Learner) -> None:
         """Write the state so that a kill at any moment leaves the old or the new one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         content = {
             "step": self.step,
             "seconds": self.seconds,
@@ -80,9 +79,7 @@ class WorkState:
             "best": self.best,
             "learner": learner.state(),
         }
-        partial = self.folder / "state.part"
-        torch.save(content, partial)
-        partial.replace(self.folder / "state.pt")
+        write_weights(self.folder / "state.pt", content)
         self._saved_at = time.monotonic()
 
     def discard(self) -> None:
