@@ -4,6 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --no-deps
 LOCKS := $(addprefix requirements,-build.txt -torch-cpu.txt -torch.txt .txt -cuda.txt -dev.txt -sam2.txt)
 
+# The pipeline's stages call `python`.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # No tool that runs here reports home, and idle threads don't spin against other work on the machine.
 export DVC_NO_ANALYTICS := 1
@@ -33,22 +34,22 @@ setup: .venv/.ready  ## make .venv and install the locked dependencies (nothing 
 	touch $@
 
 run: setup data/phantom  ## train, evaluate and register a model on the synthetic phantom cohort
-	dvc repro
+	$(BIN)/dvc repro
 	@git diff --quiet -- data.dvc || echo "note: data/ is not what data.dvc in git names; this run used the data that is here"
 	@echo "report:  evaluation/report.html"
-	@echo "model:   $$(python -c 'import json; print("{model} version {version}".format_map(json.load(open("registration.json"))))')"
+	@echo "model:   $$($(BIN)/python -c 'import json; print("{model} version {version}".format_map(json.load(open("registration.json"))))')"
 	@echo "MLflow:  .venv/bin/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 data/phantom: | setup
-	sss import phantom $@
+	$(BIN)/sss import phantom $@
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest
 
 check: setup  ## ruff (style, complexity), formatting and types
-	ruff check .
-	ruff format --check .
-	mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 acceptance: setup  ## run the tests that take longer
 	$(BIN)/python -m pytest -m acceptance

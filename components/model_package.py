@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 # What prediction imports; a server of the model installs these at the versions that are installed here.
-_REQUIREMENTS = [
-    *("hydra-core", "iopath", "lightning-fabric", "mlflow", "monai", "nibabel", "numpy", "pandas", "pillow"),
-    *("pydantic", "pyyaml", "rich", "sam2", "scipy", "torch", "tqdm"),
-]
+REQUIREMENTS = (
+    *("hydra-core", "iopath", "lightning-fabric", "mlflow", "nibabel", "numpy", "omegaconf", "pandas", "pillow"),
+    *("pydantic", "pyyaml", "sam2", "torch", "tqdm"),
+)
 
 
 def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: dict[str, str]) -> str:
@@ -70,4 +70,4 @@ def _pinned_requirements() -> list[str]:
     from importlib.metadata import version
 
     # "+cpu" says where a build came from, not what it does, and an index knows the version without it.
-    return [f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS]
+    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]

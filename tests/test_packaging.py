@@ -6,13 +6,16 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from importlib.metadata import version
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
 import yaml
-from code_graph import ROOT
+from code_graph import ROOT, files_behind, imports_of
 from packaging.requirements import Requirement
+
+from components.model_package import REQUIREMENTS
 
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
 PACKAGES = ("sss_model", "components")
@@ -46,6 +49,17 @@ def test_the_locks_answer_every_dependency_of_the_project_but_sam2() -> None:
     assert not {"sam2", "torchvision"} & {want.name for want in wanted}
 
 
+def test_every_import_is_a_declared_dependency() -> None:
+    declared = {Requirement(text).name for text in PROJECT["project"]["dependencies"]} | {"sam2"}
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
+    assert distributions_behind(files) <= declared
+
+
+def test_a_server_of_the_model_is_told_to_install_what_prediction_imports() -> None:
+    imported = distributions_behind(files_behind(ROOT / "components/served_model.py"))
+    assert imported <= set(REQUIREMENTS)
+
+
 def test_this_environment_is_what_the_locks_say() -> None:
     cuda = ROOT / "requirements-cuda.txt"
     asked = [pin for lock in LOCKS if lock != cuda for pin in pins(lock) if not pin.marker or pin.marker.evaluate()]
@@ -60,12 +74,12 @@ def test_the_wheel_holds_the_packages_with_their_templates_and_the_console_scrip
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(ROOT / file, source / file)
+    files = [path.relative_to(source).as_posix() for ending in ("*.py", "*.html") for path in source.rglob(ending)]
     subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         scripts = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
-    files = [path.relative_to(source).as_posix() for ending in ("*.py", "*.html") for path in source.rglob(ending)]
     assert set(files) == {name for name in names if ".dist-info/" not in name}
     assert "sss = components.cli:main" in scripts
 
@@ -105,6 +119,15 @@ def test_the_citation_names_the_paper() -> None:
     paper = yaml.safe_load((ROOT / "CITATION.cff").read_text())["preferred-citation"]
     assert "2506.08949" in paper["url"]
     assert len(paper["authors"]) == 8
+
+
+def distributions_behind(files: Iterable[Path]) -> set[str]:
+    """The other projects whose modules these files import."""
+    tops = {name.split(".")[0] for file in files for name in imports_of(file)}
+    others = tops - sys.stdlib_module_names - set(PACKAGES)
+    # mlflow comes in three parts under one module.
+    owners = {top: {name.lower().replace("_", "-") for name in packages_distributions()[top]} for top in others}
+    return {top if top in names else min(names) for top, names in owners.items()}
 
 
 def _release(pin: Requirement) -> set[str]:

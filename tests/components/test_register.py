@@ -92,7 +92,7 @@ def test_registering_again_makes_the_next_version_the_challenger(
 ) -> None:
     again = register(checkpoint, steps, tmp_path / "again.json")
     assert (registered["version"], again["version"]) == ("1", "2")
-    assert store.get_model_version_by_alias("sss-phantom", "challenger").version == "2"
+    assert str(store.get_model_version_by_alias("sss-phantom", "challenger").version) == "2"
 
 
 def test_the_model_brings_its_code_and_its_pinned_requirements(

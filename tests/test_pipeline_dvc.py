@@ -1,0 +1,170 @@
+"""`dvc repro` from scans to a registered model, in a copy of this project with a small cohort and a quick recipe."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+from code_graph import ROOT, files_behind
+
+from sss_model.config import Config, dump_config
+
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES = {
+    "version-data": ["version_data"],
+    "validate-splits": ["validate_splits"],
+    "train": ["train"],
+    "evaluate": ["evaluate"],
+    "register": ["register", "served_model"],
+}
+# What runs in a stage and can't change what it makes: packages' lists of names, importers of other layouts, what is
+# shown or told meanwhile.
+BESIDE_THE_POINT = {"__init__.py", "command_line.py", "records.py", "progress.py"}
+SMALL = {"data.size": 32, "data.spacing_mm": 5.0, "train.steps": 10, "train.val_every": 5}
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "OMP_NUM_THREADS": "1",
+    **dict.fromkeys(("DVC_NO_ANALYTICS", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"), "true"),
+    **{f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+}
+ENVIRONMENT.pop("MLFLOW_TRACKING_URI", None)
+
+
+def call(project: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def sections_of(stage: str) -> set[str]:
+    return set(PIPELINE["stages"][stage].get("params", []))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_the_code_that_it_runs(stage: str) -> None:
+    behind = {file for name in STAGES[stage] for file in files_behind(ROOT / f"components/{name}.py")}
+    beside = {file for file in behind if file.name in BESIDE_THE_POINT or _imports_scans(file)}
+    if stage == "train":
+        beside.add(ROOT / "components/tracking.py")
+    named = {ROOT / path for path in PIPELINE["stages"][stage]["deps"] if path.endswith(".py")}
+    assert named == behind - beside
+
+
+def test_every_section_of_the_recipe_is_read_by_some_stage() -> None:
+    assert sections_of("train") == Config.model_fields.keys() - {"validation", "register_as"}
+    assert sections_of("validate-splits") == {"data", "validation"}
+    assert sections_of("register") == {"register"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, phantom: Path, recipe: Callable[..., Config]) -> Path:
+    """The project as git has it, with other data and a quick recipe, reproduced once."""
+    folder = tmp_path_factory.mktemp("clone") / "project"
+    for name in ("components", "sss_model", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
+        _copy(ROOT / name, folder / name)
+    _copy(phantom, folder / "data/phantom")
+    _write_recipe(folder, recipe(SMALL))
+    call(folder, "git", "init", "--quiet")
+    call(folder, "dvc", "add", "--quiet", "data")
+    call(folder, "dvc", "repro")
+    call(folder, "git", "add", "--all")
+    call(folder, "git", "commit", "--quiet", "--message", "reproduced")
+    return folder
+
+
+def test_scans_become_a_registered_model_with_a_report(project: Path) -> None:
+    record = json.loads((project / "registration.json").read_text())
+    version = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db").get_model_version(
+        record["model"], record["version"]
+    )
+    metrics = json.loads((project / "metrics.json").read_text())
+    assert version.tags["dice"] == str(metrics["dice"])
+    assert version.tags["data_version"] == yaml.safe_load((project / "data.dvc").read_text())["outs"][0]["md5"]
+    assert (project / "evaluation/report.html").stat().st_size > 1000
+
+
+def test_git_sees_only_the_lock_and_the_data_version(project: Path) -> None:
+    tracked = set(call(project, "git", "ls-files").split())
+    assert {"dvc.lock", "data.dvc"} <= tracked
+    made = {out for stage in PIPELINE["stages"].values() for key in ("outs", "metrics") for out in stage.get(key, [])}
+    assert not [path for path in tracked for out in made | {"data", "mlruns", ".runs"} if path.startswith(f"{out}/")]
+    assert not made & tracked
+    # DVC writes a .gitignore beside what git would see; ours already covers all of it.
+    assert {path for path in tracked if path.endswith(".gitignore")} == {".gitignore", ".dvc/.gitignore"}
+
+
+def test_the_second_time_nothing_runs(project: Path) -> None:
+    said = call(project, "dvc", "repro")
+    assert said.count("didn't change, skipping") == 1 + len(STAGES)
+    assert "Running" not in said
+
+
+def test_metrics_and_plots_are_shown(project: Path) -> None:
+    shown = json.loads(call(project, "dvc", "metrics", "show", "--json"))
+    metrics = json.loads((project / "metrics.json").read_text())
+    assert shown[""]["data"]["metrics.json"]["data"]["dice"] == metrics["dice"]
+    drawn = json.loads(call(project, "dvc", "plots", "show", "--json"))
+    assert set(drawn["data"]) == {name for plot in PIPELINE["plots"] for name in plot}
+    assert "errors" not in drawn
+
+
+def test_an_experiment_changes_one_parameter_and_retrains(project: Path) -> None:
+    said = call(project, "dvc", "exp", "run", "--set-param", "train.method=supervised")
+    assert "Running stage 'train'" in said
+    assert "Stage 'validate-splits' didn't change" in said
+    assert json.loads((project / "checkpoint/meta.json").read_text())["method"] == "supervised"
+    compared = json.loads(call(project, "dvc", "metrics", "diff", "--all", "--json"))["metrics.json"]["dice"]
+    assert {"old", "new"} <= set(compared)
+    assert len(call(project, "dvc", "exp", "list", "--name-only").split()) == 1
+
+
+def test_a_training_that_was_killed_goes_on_where_it_was(project: Path, recipe: Callable[..., Config]) -> None:
+    _write_recipe(project, recipe({**SMALL, "train.steps": 60, "train.val_every": 60, "train.save_minutes": 0.001}))
+    repro = ["dvc", "repro", "train"]
+    killed = subprocess.Popen(repro, cwd=project, env=ENVIRONMENT, start_new_session=True, stdout=subprocess.DEVNULL)
+    _wait_until(lambda: any(project.glob(".runs/*/state.pt")) and any(project.glob(".runs/*/tracking.json")))
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    (tracked,) = project.glob(".runs/*/tracking.json")
+    run_id = json.loads(tracked.read_text())["run_id"]
+    assert not (project / "checkpoint").exists()
+
+    call(project, *repro)
+    assert json.loads((project / "checkpoint/meta.json").read_text())["steps"] == 60
+    assert json.loads((project / "checkpoint/tracking.json").read_text())["run_id"] == run_id
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert not any(project.glob(".runs/*"))
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)
+
+
+def _write_recipe(project: Path, recipe: Config) -> None:
+    (project / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe), sort_keys=False))
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _imports_scans(file: Path) -> bool:
+    """Whether a file turns other layouts into the canonical one, which is over before the pipeline starts."""
+    return file.parent.name == "datasets" and file.stem not in ("canonical", "assignments")
