@@ -28,13 +28,16 @@ class Budget:
 
 
 def learning_rate(config: Train, spent: float) -> float:
-    """A linear rise over the warm-up, then a cosine to zero."""
+    """The share of the peak learning rate: a linear rise over the warm-up, then a cosine to zero."""
     if spent < config.warmup:
-        return config.lr * max(spent / config.warmup, 0.01)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (spent - config.warmup) / (1 - config.warmup)))
+        return max(spent / config.warmup, 0.01)
+    return 0.5 * (1 + math.cos(math.pi * (spent - config.warmup) / (1 - config.warmup)))
 
 
 def unlabelled_weight(config: Train, spent: float) -> float:
-    """The weight of the unlabelled loss: a Gaussian rise over the ramp, as Laine and Aila (2017), then constant."""
-    rise = 1.0 if spent >= config.ramp else math.exp(-5 * (1 - spent / config.ramp) ** 2)
+    """The weight of the unlabelled loss: 0 until its start, then a Gaussian rise as in Laine and Aila (2017)."""
+    if config.method == "supervised" or spent < config.unlabelled_from:
+        return 0.0
+    since = spent - config.unlabelled_from
+    rise = 1.0 if since >= config.ramp else math.exp(-5 * (1 - since / config.ramp) ** 2)
     return config.unlabelled_weight * rise

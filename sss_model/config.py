@@ -94,15 +94,20 @@ class Train(_Section):
     unlabelled_batch: int = Field(ge=2, multiple_of=2)
     """Unlabelled slices a step; each is seen weakly once and strongly twice."""
     lr: float = Field(gt=0)
+    """Peak learning rate of everything but the encoder."""
+    encoder_lr: float = Field(gt=0)
+    """Peak learning rate of the encoder: a transformer bears less than convolutions, pretrained weights less still."""
     weight_decay: float = Field(ge=0)
     warmup: float = Fraction
     """Share of the budget over which the learning rate rises."""
     ema_decay: float = Field(ge=0, lt=1)
     confidence: float = Fraction
     """A pseudo-label counts where the teacher's probability reaches this."""
+    unlabelled_from: float = Fraction
+    """Share of the budget that learns from labelled slices alone: steps are cheap, and the teacher gets a start."""
     unlabelled_weight: float = Field(ge=0)
     ramp: float = Fraction
-    """Share of the budget over which the unlabelled loss rises to its weight."""
+    """Share of the budget over which the unlabelled loss then rises to its weight."""
     precision: Literal["auto", "32-true", "bf16-mixed"]
     """``auto`` is bf16-mixed on hardware that computes in bfloat16, 32-true elsewhere."""
     val_every: int = Field(ge=1)

@@ -75,7 +75,8 @@ def decode_png(data: bytes, where: str, *, label: bool) -> tuple[np.ndarray, nib
     except (OSError, SyntaxError, zlib.error):
         raise InputError(f"{where}: not a readable PNG file; expected a complete picture") from None
     array = pixels.T[:, :, np.newaxis]
-    return array, nib.Nifti1Image(array, np.eye(4)).header
+    # Columns run to the patient's left and rows to the back, as a radiologist looks at a slice.
+    return array, nib.Nifti1Image(array, np.diag([-1.0, -1.0, 1.0, 1.0])).header
 
 
 def encode_png(array: np.ndarray, where: str) -> bytes:

@@ -26,8 +26,8 @@ class Learner:
     def __init__(self, network: nn.Module, config: Train, fabric: Fabric) -> None:
         self._config, self._fabric = config, fabric
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+        groups = _parameter_groups(network, config)
+        optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self._ema = AveragedModel(fabric.to_device(network), multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
         self._ema.requires_grad_(False).eval()
         self._student, self._optimizer = fabric.setup(network, optimizer)
@@ -42,12 +42,12 @@ class Learner:
             Scalars on the device: loss, loss_labelled and, with unlabelled data, loss_unlabelled and accepted.
         """
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._config, spent)
+            group["lr"] = group["peak"] * learning_rate(self._config, spent)
         labelled = batches.labelled(step)
-        if self._config.method == "supervised":
-            scalars = self._supervised(labelled)
-        else:
-            scalars = self._weak_to_strong(labelled, batches.unlabelled(step), spent)
+        weight = unlabelled_weight(self._config, spent)
+        scalars = (
+            self._weak_to_strong(labelled, batches.unlabelled(step), weight) if weight else self._supervised(labelled)
+        )
         self._optimizer.zero_grad()
         self._fabric.backward(scalars["loss"])
         self._optimizer.step()
@@ -82,7 +82,7 @@ class Learner:
         loss = segmentation_loss(self._predict(labelled.images), labelled.labels)
         return {"loss": loss, "loss_labelled": loss}
 
-    def _weak_to_strong(self, labelled: Labelled, unlabelled: Unlabelled, spent: float) -> dict[str, Tensor]:
+    def _weak_to_strong(self, labelled: Labelled, unlabelled: Unlabelled, weight: float) -> dict[str, Tensor]:
         classes, sure = pseudo_labels(self.teach(unlabelled.weak), self._config.confidence)
         # One forward pass over all slices: DDP wants a single one, and it is faster.
         sizes = [len(labelled.images), *map(len, unlabelled.strong)]
@@ -93,10 +93,18 @@ class Learner:
             for view, boxes in zip(strong, unlabelled.boxes, strict=True)
         ]
         loss_unlabelled = torch.stack(losses).mean()
-        loss = (loss_labelled + unlabelled_weight(self._config, spent) * loss_unlabelled) / 2
+        loss = (loss_labelled + weight * loss_unlabelled) / 2
         accepted = global_sum(sure.float().mean()) / self._fabric.world_size
         return {"loss": loss, "loss_labelled": loss_labelled, "loss_unlabelled": loss_unlabelled, "accepted": accepted}
 
     def _predict(self, images: Tensor) -> Tensor:
         logits: Tensor = self._student(images.contiguous(memory_format=torch.channels_last))
         return logits
+
+
+def _parameter_groups(network: nn.Module, config: Train) -> list[dict[str, Any]]:
+    named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    encoder = [parameter for name, parameter in named if name.startswith("encoder.")]
+    others = [parameter for name, parameter in named if not name.startswith("encoder.")]
+    groups = [{"params": encoder, "peak": config.encoder_lr}, {"params": others, "peak": config.lr}]
+    return [group for group in groups if group["params"]]

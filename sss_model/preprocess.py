@@ -16,7 +16,7 @@ from sss_model.volumes import Volume
 
 
 def image_slices(volume: Volume, config: Data, side: int) -> np.ndarray:
-    """Centred (D, side, side) float32 slices at ``config.spacing_mm``, standardised; outside the scan is its minimum."""
+    """Centred (D, side, side) float32 slices at `config.spacing_mm`, standardised; outside the scan is its minimum."""
     array = standardise(slices_first(volume), config.clip_percentiles)
     planes = torch.from_numpy(array)[:, None]
     resampled = F.interpolate(planes, _target(volume, config), mode="bilinear", align_corners=False, antialias=True)

@@ -88,7 +88,7 @@ def train(
             state.step += 1
             if state.step % _LOG_EVERY == 0:
                 row = {name: float(value) for name, value in scalars.items()}
-                _log(state, {**row, "lr": learning_rate(config.train, spent)}, on_metrics)
+                _log(state, {**row, "lr": config.train.lr * learning_rate(config.train, spent)}, on_metrics)
                 progress.show(step=state.step, spent=spent, loss=row["loss"], best_dice=state.best_dice)
             if state.save_due(60 * config.train.save_minutes):
                 _save(fabric, state, learner)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -168,4 +167,4 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_told_and_leaves_nothing(sss: Sss, small_disk: Path) -> None:
     assert "the disk is full" in sss("import", "phantom", small_disk / "phantom")
-    assert os.listdir(small_disk) == []
+    assert list(small_disk.iterdir()) == []

@@ -22,20 +22,25 @@ def test_a_budget_of_minutes_ignores_the_steps(recipe: Callable[..., Config]) ->
 
 
 def test_the_learning_rate_rises_then_falls_to_zero(recipe: Callable[..., Config]) -> None:
-    train = recipe({"train.warmup": 0.1, "train.lr": 0.01}).train
+    train = recipe({"train.warmup": 0.1}).train
     rates = [learning_rate(train, spent / 100) for spent in range(101)]
-    assert rates[10] == pytest.approx(0.01)
+    assert rates[10] == 1
     assert all(a < b for a, b in pairwise(rates[1:11]))
     assert all(a > b for a, b in pairwise(rates[10:]))
     assert rates[100] == pytest.approx(0, abs=1e-9)
 
 
 def test_the_unlabelled_loss_is_ramped_up(recipe: Callable[..., Config]) -> None:
-    train = recipe({"train.ramp": 0.2, "train.unlabelled_weight": 3.0}).train
-    assert unlabelled_weight(train, 0) < 0.03
-    assert unlabelled_weight(train, 0.1) < unlabelled_weight(train, 0.15) < 3
-    assert unlabelled_weight(train, 0.2) == unlabelled_weight(train, 1) == 3
+    train = recipe({"train.unlabelled_from": 0.3, "train.ramp": 0.2, "train.unlabelled_weight": 3.0}).train
+    assert unlabelled_weight(train, 0) == unlabelled_weight(train, 0.29) == 0
+    assert 0 < unlabelled_weight(train, 0.3) < 0.03
+    assert unlabelled_weight(train, 0.4) < unlabelled_weight(train, 0.45) < 3
+    assert unlabelled_weight(train, 0.5) == unlabelled_weight(train, 1) == 3
+
+
+def test_labelled_only_never_gives_the_unlabelled_loss_a_weight(recipe: Callable[..., Config]) -> None:
+    assert unlabelled_weight(recipe({"train.method": "supervised"}).train, 1) == 0
 
 
 def test_no_ramp_means_full_weight_at_once(recipe: Callable[..., Config]) -> None:
-    assert unlabelled_weight(recipe({"train.ramp": 0}).train, 0) == 1
+    assert unlabelled_weight(recipe({"train.unlabelled_from": 0, "train.ramp": 0}).train, 0) == 1

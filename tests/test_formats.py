@@ -23,7 +23,7 @@ def test_pictures_are_one_slice_thick_and_come_back_as_they_were(tmp_path):
     rows = np.arange(12, dtype=np.uint8).reshape(3, 4)
     Image.fromarray(rows).save(tmp_path / "in.png")
     volume = read_volume(tmp_path / "in.png")
-    assert (volume.array.shape, volume.slice_axis, volume.array[3, 0, 0]) == ((4, 3, 1), 2, 3)
+    assert (volume.array.shape, volume.slice_axis, volume.array[0, 2, 0]) == ((4, 3, 1), 2, 3)
     write_volume(volume, tmp_path / "out.png")
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), rows)
 
@@ -39,7 +39,7 @@ def test_a_palette_label_keeps_its_indices(tmp_path):
     picture = Image.fromarray(np.array([[0, 1], [2, 1]], dtype=np.uint8)).convert("P")
     picture.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0])
     picture.save(tmp_path / "in.png")
-    assert read_label(tmp_path / "in.png").array[:, :, 0].T.tolist() == [[0, 1], [2, 1]]
+    assert read_label(tmp_path / "in.png").array[::-1, ::-1, 0].T.tolist() == [[0, 1], [2, 1]]
 
 
 def test_a_volume_of_several_slices_does_not_fit_a_picture(scan, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import torch
 import yaml
 from code_graph import ROOT, files_behind
 
@@ -72,7 +73,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, phantom: Path, recipe: Cal
     for name in ("components", "sss_model", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
         _copy(ROOT / name, folder / name)
     _copy(phantom, folder / "data/phantom")
-    _write_recipe(folder, recipe(SMALL))
+    (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe(SMALL)), sort_keys=False))
     call(folder, "git", "init", "--quiet")
     call(folder, "dvc", "add", "--quiet", "data")
     call(folder, "dvc", "repro")
@@ -127,11 +128,13 @@ def test_an_experiment_changes_one_parameter_and_retrains(project: Path) -> None
     assert len(call(project, "dvc", "exp", "list", "--name-only").split()) == 1
 
 
-def test_a_training_that_was_killed_goes_on_where_it_was(project: Path, recipe: Callable[..., Config]) -> None:
-    _write_recipe(project, recipe({**SMALL, "train.steps": 60, "train.val_every": 60, "train.save_minutes": 0.001}))
+def test_a_training_that_was_killed_goes_on_where_it_was(project: Path) -> None:
+    recipe = yaml.safe_load((project / "params.yaml").read_text())
+    recipe["train"].update(steps=200, val_every=200, save_minutes=0.001)
+    (project / "params.yaml").write_text(yaml.safe_dump(recipe))
     repro = ["dvc", "repro", "train"]
     killed = subprocess.Popen(repro, cwd=project, env=ENVIRONMENT, start_new_session=True, stdout=subprocess.DEVNULL)
-    _wait_until(lambda: any(project.glob(".runs/*/state.pt")) and any(project.glob(".runs/*/tracking.json")))
+    _wait_until(lambda: _steps_saved(project) >= 20 and any(project.glob(".runs/*/tracking.json")))
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     (tracked,) = project.glob(".runs/*/tracking.json")
@@ -139,10 +142,13 @@ def test_a_training_that_was_killed_goes_on_where_it_was(project: Path, recipe: 
     assert not (project / "checkpoint").exists()
 
     call(project, *repro)
-    assert json.loads((project / "checkpoint/meta.json").read_text())["steps"] == 60
+    assert json.loads((project / "checkpoint/meta.json").read_text())["steps"] == 200
     assert json.loads((project / "checkpoint/tracking.json").read_text())["run_id"] == run_id
-    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
-    assert client.get_run(run_id).info.status == "FINISHED"
+    store = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    assert store.get_run(run_id).info.status == "FINISHED"
+    logged = [point.step for point in store.get_metric_history(run_id, "loss")]
+    assert logged.count(10) == 1, "the second process began anew"
+    assert max(logged) == 200
     assert not any(project.glob(".runs/*"))
 
 
@@ -154,8 +160,8 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _write_recipe(project: Path, recipe: Config) -> None:
-    (project / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe), sort_keys=False))
+def _steps_saved(project: Path) -> int:
+    return max((torch.load(path)["step"] for path in project.glob(".runs/*/state.pt")), default=0)
 
 
 def _wait_until(happened: Callable[[], bool]) -> None:

@@ -121,7 +121,7 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(
 ) -> None:
     common = {"train.method": method, "train.steps": 6, "train.val_every": 3, "train.confidence": 0.5}
     # A low confidence and no ramp, so that pseudo-labels take part from the first step.
-    common |= {"train.ramp": 0}
+    common |= {"train.unlabelled_from": 0, "train.ramp": 0}
     two = launch("two", {**common, "train.batch": 2, "train.unlabelled_batch": 2}, processes=2)
     one = launch("one", {**common, "train.batch": 4, "train.unlabelled_batch": 4})
     finish(two)

@@ -98,7 +98,7 @@ def _some_slices(grid: Grid, draws: Draws) -> np.ndarray:
 
 
 def _paint_heart(image: np.ndarray, grid: Grid, heart: Heart, patient: Draws, levels: dict[str, float]) -> None:
-    rim = patient.uniform("fat rim", FAT_RIM) * (1.0 + 1.5 * patient.field("fat rim", grid.axes, (25.0, 25.0, 25.0)))
+    rim = patient.uniform("fat rim", FAT_RIM) * (1.0 + 0.8 * patient.field("fat rim", grid.axes, (25.0, 25.0, 25.0)))
     _paint(image, grid.coverage(np.minimum(heart.wall, heart.chamber_wall) - rim), levels["fat"])
     _paint(image, grid.coverage(heart.chamber_wall), levels["muscle"])
     _paint(image, grid.coverage(heart.chamber), levels["blood"] * patient.uniform("crescent blood", CRESCENT_BLOOD))

@@ -20,9 +20,9 @@ class FeatureDecoder(nn.Module):
 
     def __init__(self, *, classes: int, features: int, channels: int) -> None:
         super().__init__()
-        widths = [channels, 2 * channels, 4 * channels, 8 * channels]  # strides 2, 4, 8, 16
+        widths = [channels, 2 * channels, 4 * channels, 8 * channels, 8 * channels]  # strides 2, 4, 8, 16, 32
         self.stem = nn.ModuleList(_double(a, b, stride=2) for a, b in pairwise([3, *widths]))
-        self.lateral = nn.ModuleList(nn.Conv2d(features, width, 1) for width in widths[1:])
+        self.lateral = nn.ModuleList(nn.Conv2d(features, width, 1) for width in widths[1:4])
         self.reduce = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.merge = nn.ModuleList(_double(2 * width, width, stride=1) for width in widths[:-1])
         self.head = nn.Conv2d(channels, 4 * classes, 1)
@@ -31,9 +31,9 @@ class FeatureDecoder(nn.Module):
     def forward(self, images: Tensor, features: list[Tensor]) -> Tensor:
         """Logits (B, classes, S, S) from slices (B, 3, S, S) and their features F1..F3 at strides 4, 8 and 16."""
         skips = [self.stem[0](images)]
-        for stem, lateral, feature in zip(self.stem[1:], self.lateral, features, strict=True):
+        for stem, lateral, feature in zip(self.stem[1:4], self.lateral, features, strict=True):
             skips.append(stem(skips[-1]) + lateral(feature))
-        x = skips.pop()
+        x = self.stem[4](skips[-1])
         for reduce, merge in zip(reversed(self.reduce), reversed(self.merge), strict=True):
             x = F.interpolate(reduce(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = merge(torch.cat([x, skips.pop()], dim=1))
