@@ -1,7 +1,8 @@
 # `make` alone lists the verbs. Each does its own set-up.
 PYTHON ?= python3.11
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install -qq --no-deps
+# Bytecode is made where it is first used: most of these packages' modules never are.
+PIP := $(BIN)/python -m pip install -qq --no-deps --no-compile
 LOCKS := $(addprefix requirements,-build.txt -torch-cpu.txt -torch.txt .txt -cuda.txt -dev.txt -sam2.txt)
 
 # The pipeline's stages call `python`.
