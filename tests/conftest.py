@@ -44,7 +44,7 @@ def manifest(phantom: Path) -> Manifest:
 @pytest.fixture(scope="session")
 def recipe() -> Callable[..., Config]:
     """Makes the quick recipe, with other values where a test wants them."""
-    return lambda overrides=None: load_config(Path("params.yaml"), {**QUICK, **(overrides or {})})
+    return lambda overrides=None: load_config(Path("configs/phantom.yaml"), {**QUICK, **(overrides or {})})
 
 
 @pytest.fixture(scope="session")

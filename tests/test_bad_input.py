@@ -21,9 +21,7 @@ Sss = Callable[..., str]
 @pytest.fixture
 def sss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sss:
     """Runs the command line in a folder of its own and returns its sentence, which must be the only thing it says."""
-    for name in ("params.yaml", "configs"):
-        source = Path(name).resolve()
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    shutil.copy("configs/phantom.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path) -> str:

@@ -10,7 +10,7 @@ from sss_model.config import Config, load_config
 from sss_model.manifest import Case, Manifest, build_manifest
 from tests.scans import intensities, write_canonical, write_nifti
 
-RECIPE = Path(__file__).parents[1] / "params.yaml"
+RECIPE = Path(__file__).parents[1] / "configs/phantom.yaml"
 
 
 @pytest.fixture

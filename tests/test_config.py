@@ -30,12 +30,12 @@ def test_every_recipe_is_whole(recipe: str) -> None:
 )
 def test_a_wrong_key_or_value_is_named(overrides: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
-        load_config(Path("params.yaml"), overrides)
-    assert str(caught.value).startswith("params.yaml: ")
+        load_config(Path("configs/phantom.yaml"), overrides)
+    assert str(caught.value).startswith("configs/phantom.yaml: ")
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
-    raw = yaml.safe_load(Path("params.yaml").read_text())
+    raw = yaml.safe_load(Path("configs/phantom.yaml").read_text())
     del raw["data"]["size"]
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(raw))

@@ -17,7 +17,7 @@ from sss_model.volumes import Volume, read_volume, write_volume
 
 @pytest.fixture(scope="module")
 def data() -> Data:
-    return load_config(Path("params.yaml")).data
+    return load_config(Path("configs/phantom.yaml")).data
 
 
 def volume_of(array: np.ndarray, spacing: tuple[float, float, float], folder: Path) -> Volume:

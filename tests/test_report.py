@@ -54,7 +54,7 @@ def pictures(tmp_path, scores) -> dict[str, Path]:
 
 
 def checkpoint(**changes: Any) -> Checkpoint:
-    config = load_config(Path("params.yaml"))
+    config = load_config(Path("configs/phantom.yaml"))
     meta = Meta(
         method="weak_to_strong",
         labels={"background": 0, "RV": 1, "LV": 2},

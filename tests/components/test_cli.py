@@ -69,7 +69,7 @@ def test_input_that_cannot_be_used_is_one_sentence_and_exit_code_2(tmp_path: Pat
 
 
 def test_an_unknown_key_in_the_recipe_is_named(tmp_path: Path, phantom: Path) -> None:
-    recipe = yaml.safe_load(Path("params.yaml").read_text())
+    recipe = yaml.safe_load(Path("configs/phantom.yaml").read_text())
     recipe["train"]["learning_rate"] = 1
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(recipe))
     done = sss(

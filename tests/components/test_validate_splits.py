@@ -10,7 +10,7 @@ from sss_model.errors import InputError
 from sss_model.manifest import build_manifest, write_manifest
 from tests.scans import edit, write_canonical
 
-RECIPE = Path(__file__).parents[2] / "params.yaml"
+RECIPE = Path(__file__).parents[2] / "configs/phantom.yaml"
 
 
 @pytest.fixture
