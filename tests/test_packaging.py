@@ -125,8 +125,9 @@ def distributions_behind(files: Iterable[Path]) -> set[str]:
     """The other projects whose modules these files import."""
     tops = {name.split(".")[0] for file in files for name in imports_of(file)}
     others = tops - sys.stdlib_module_names - set(PACKAGES)
+    installed = packages_distributions()
     # mlflow comes in three parts under one module.
-    owners = {top: {name.lower().replace("_", "-") for name in packages_distributions()[top]} for top in others}
+    owners = {top: {name.lower() for name in installed[top]} for top in others}
     return {top if top in names else min(names) for top, names in owners.items()}
 
 

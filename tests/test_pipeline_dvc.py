@@ -29,7 +29,7 @@ STAGES = {
 # What runs in a stage and can't change what it makes: packages' lists of names, importers of other layouts, what is
 # shown or told meanwhile.
 BESIDE_THE_POINT = {"__init__.py", "command_line.py", "records.py", "progress.py"}
-SMALL = {"data.size": 32, "data.spacing_mm": 5.0, "train.steps": 10, "train.val_every": 5}
+QUICK = {"train.steps": 10, "train.val_every": 5}
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -73,7 +73,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, phantom: Path, recipe: Cal
     for name in ("components", "sss_model", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
         _copy(ROOT / name, folder / name)
     _copy(phantom, folder / "data/phantom")
-    (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe(SMALL)), sort_keys=False))
+    (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe(QUICK)), sort_keys=False))
     call(folder, "git", "init", "--quiet")
     call(folder, "dvc", "add", "--quiet", "data")
     call(folder, "dvc", "repro")

@@ -64,7 +64,7 @@ def test_the_run_and_the_version_say_what_the_model_is(
     version = store.get_model_version("sss-phantom", registered["version"])
     assert version.tags["data_version"] == meta.data_version
     assert version.tags["manifest_sha256"] == meta.manifest_sha256
-    assert version.tags["git_revision"] == meta.git_revision
+    assert version.tags.get("git_revision") == meta.git_revision
     assert (version.tags["dice"], version.tags["dice_cavity"]) == ("0.7", "0.8")
     assert version.aliases == ["challenger"]
 
