@@ -99,4 +99,6 @@ def print_table(title: str, rows: list[dict[str, Any]], columns: list[str]) -> N
         table.add_row(
             *(f"{row[column]:.4f}" if isinstance(row[column], float) else str(row[column]) for column in columns)
         )
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, 120)  # figures cut short would be none
+    console.print(table)

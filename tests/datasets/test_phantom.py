@@ -20,7 +20,7 @@ from sss_model.errors import InputError
 from sss_model.volumes import Volume, read_pair
 
 # Of the whole default cohort. It changes when the phantom is changed, and at no other time: not with the machine.
-COHORT_SHA256 = "unset"
+COHORT_SHA256 = "626a785a4eeac018d1b83c98e254018abb3f9a8d01536a933b5fabf1b7f96d56"
 
 
 def digest(folder: Path) -> str:
@@ -51,18 +51,18 @@ def pairs(cohort: Dataset) -> dict[str, tuple[Volume, Volume]]:
     return {files.case: read_pair(files.image, Path(str(files.label)), files.case) for files in cohort.cases}
 
 
-def test_the_whole_cohort_has_the_same_bytes_on_every_machine(cohort: Dataset):
+def test_the_whole_cohort_has_the_same_bytes_on_every_machine(cohort: Dataset) -> None:
     assert digest(cohort.folder) == COHORT_SHA256
 
 
-def test_writing_twice_gives_the_same_bytes_and_another_seed_gives_others(tmp_path: Path):
+def test_writing_twice_gives_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
     for name, seed in (("once", 0), ("twice", 0), ("other", 1)):
         write_phantom(tmp_path / name, patients=4, seed=seed)
     assert digest(tmp_path / "once") == digest(tmp_path / "twice")
     assert digest(tmp_path / "once") != digest(tmp_path / "other")
 
 
-def test_unrounded_values_are_the_same_to_the_last_bit_without_the_processor_s_vector_units():
+def test_unrounded_values_are_the_same_to_the_last_bit_without_the_processor_s_vector_units() -> None:
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     without = subprocess.run(
         [sys.executable, "-c", "import test_phantom; print(test_phantom.unrounded_sha256())"],
@@ -74,7 +74,7 @@ def test_unrounded_values_are_the_same_to_the_last_bit_without_the_processor_s_v
     assert without.stdout.strip() == unrounded_sha256()
 
 
-def test_images_are_int16_and_labels_uint8_with_every_class_in_every_case(cohort: Dataset):
+def test_images_are_int16_and_labels_uint8_with_every_class_in_every_case(cohort: Dataset) -> None:
     for files in cohort.cases:
         image, label = nib.load(files.image), nib.load(str(files.label))
         assert image.get_data_dtype() == np.int16
@@ -82,7 +82,7 @@ def test_images_are_int16_and_labels_uint8_with_every_class_in_every_case(cohort
         assert set(np.unique(np.asanyarray(label.dataobj))) == set(LABELS.values()), files.case
 
 
-def test_sizes_and_spacings_vary_within_what_scanners_give(pairs: dict[str, tuple[Volume, Volume]]):
+def test_sizes_and_spacings_vary_within_what_scanners_give(pairs: dict[str, tuple[Volume, Volume]]) -> None:
     images = [image for image, _ in pairs.values()]
     assert all(96 <= side <= 128 for image in images for side in image.array.shape[:2])
     assert all(8 <= image.array.shape[2] <= 10 for image in images)
@@ -91,19 +91,19 @@ def test_sizes_and_spacings_vary_within_what_scanners_give(pairs: dict[str, tupl
     assert len({image.spacing for image in images}) >= 15
 
 
-def test_half_the_patients_are_stored_the_other_way_round(cohort: Dataset):
+def test_half_the_patients_are_stored_the_other_way_round(cohort: Dataset) -> None:
     codes = ["".join(nib.aff2axcodes(nib.load(files.image).affine)) for files in cohort.cases]
     assert codes.count("RAS") == codes.count("LPS") == len(codes) / 2
 
 
-def test_both_forms_of_the_header_agree(cohort: Dataset):
+def test_both_forms_of_the_header_agree(cohort: Dataset) -> None:
     for files in cohort.cases[:4]:
         header = nib.load(files.image).header
         np.testing.assert_array_equal(header.get_sform(), header.get_qform())
         np.testing.assert_array_equal(header.get_zooms(), np.abs(np.diag(header.get_sform())[:3]))
 
 
-def test_both_frames_of_a_patient_are_on_one_side_of_the_split(cohort: Dataset):
+def test_both_frames_of_a_patient_are_on_one_side_of_the_split(cohort: Dataset) -> None:
     sides = defaultdict(set)
     for row in cohort.splits:
         sides[row.split].add(row.patient)
@@ -114,7 +114,7 @@ def test_both_frames_of_a_patient_are_on_one_side_of_the_split(cohort: Dataset):
     assert {row.group for row in cohort.splits} == set(GROUPS)
 
 
-def test_hearts_move_between_slices_and_patients_and_contract_between_frames(pairs: dict[str, tuple[Volume, Volume]]):
+def test_hearts_move_between_slices_and_patients_and_contract_between_frames(pairs: dict[str, tuple[Volume, Volume]]) -> None:
     for case in (case for case in pairs if case.endswith("_ed")):
         cavity = pairs[case][1].array == 1
         systole = pairs[case.replace("_ed", "_es")][1].array == 1
@@ -126,7 +126,7 @@ def test_hearts_move_between_slices_and_patients_and_contract_between_frames(pai
     assert (middles.std(axis=0) > 3).all()
 
 
-def test_look_alikes_outside_the_heart_are_as_bright_as_the_cavity(pairs: dict[str, tuple[Volume, Volume]]):
+def test_look_alikes_outside_the_heart_are_as_bright_as_the_cavity(pairs: dict[str, tuple[Volume, Volume]]) -> None:
     bright = [
         np.mean((image.array > np.median(image.array[label.array == 1])) & (label.array == 0))
         for image, label in pairs.values()
@@ -134,21 +134,21 @@ def test_look_alikes_outside_the_heart_are_as_bright_as_the_cavity(pairs: dict[s
     assert np.median(bright) > 0.01
 
 
-def test_noise_is_centred_and_has_unit_variance():
+def test_noise_is_centred_and_has_unit_variance() -> None:
     noise = Draws("a name").noise("noise", (100, 100, 10))
     assert abs(noise.mean()) < 0.02
     assert abs(noise.std() - 1) < 0.02
     assert abs(np.corrcoef(noise.ravel()[1:], noise.ravel()[:-1])[0, 1]) < 0.02
 
 
-def test_fields_are_smooth_and_bounded():
+def test_fields_are_smooth_and_bounded() -> None:
     field = Draws("a name").field("field", [np.arange(60.0), np.arange(50.0)], (10.0, 20.0))
     assert field.shape == (60, 50)
     assert np.abs(field).max() <= 1
     assert 0 < np.abs(np.diff(field, axis=0)).max() < 2 * 1.5 / 10  # smoothstep is at most 1.5 times as steep
 
 
-def test_draws_depend_on_their_own_name_alone():
+def test_draws_depend_on_their_own_name_alone() -> None:
     draws = Draws("patient")
     assert draws.uniform("a", (2.0, 3.0)) == Draws("patient").uniform("a", (2.0, 3.0))
     assert draws.uniform("a", (0.0, 1.0)) != draws.uniform("b", (0.0, 1.0))
@@ -157,7 +157,7 @@ def test_draws_depend_on_their_own_name_alone():
     assert cosine * cosine + sine * sine == pytest.approx(1)
 
 
-def test_too_few_patients_are_refused(tmp_path: Path):
+def test_too_few_patients_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="3 patients asked for; expected at least 4"):
         write_phantom(tmp_path / "cohort", patients=3)
     assert not (tmp_path / "cohort").exists()
