@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +34,7 @@ def run(
         cache_dir: keeps preprocessed slices.
 
     Raises:
-        InputError: something in the inputs can't be used.
+        InputError: something in the inputs can't be used, or another process is at the same training.
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
     from components.records import read_record, write_record
@@ -53,7 +55,7 @@ def run(
     live = LiveRun(config.register_as.experiment, name=config.train.method, record=work_dir / "tracking.json")
     # Under torchrun every process trains, and the first one speaks for all.
     first = os.environ.get("RANK", "0") == "0"
-    with live if first else nullcontext():
+    with _alone(work_dir) if first else nullcontext(), live if first else nullcontext():
         train(
             config,
             data_dir=data_dir,
@@ -86,6 +88,20 @@ def command(
     Example: sss train --data-dir data/phantom --params params.yaml
     """
     run(params=params, data_dir=data_dir, manifest=manifest, data_version=data_version, output=output)
+
+
+@contextmanager
+def _alone(work_dir: Path) -> Iterator[None]:
+    """Hold the work folder against a second process, such as one whose parent was killed and that still trains."""
+    from sss_model.errors import InputError
+
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with (work_dir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{work_dir}: another process is at this same training; expected to be alone") from None
+        yield
 
 
 if __name__ == "__main__":

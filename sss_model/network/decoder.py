@@ -57,6 +57,14 @@ def _double(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:
 def _convolve(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-        nn.InstanceNorm2d(outputs, affine=True),
+        _InstanceNorm(outputs, affine=True),
         nn.LeakyReLU(_SLOPE, inplace=True),
     )
+
+
+class _InstanceNorm(nn.InstanceNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        # torch refuses a map of one pixel, which a slice of 32 has at stride 32; group normalisation is the same there.
+        if x.shape[2:].numel() > 1:
+            return super().forward(x)
+        return F.group_norm(x, x.shape[1], self.weight, self.bias, self.eps)

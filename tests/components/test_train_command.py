@@ -7,6 +7,7 @@ import pytest
 
 from components.train import run
 from sss_model.checkpoint import load_checkpoint
+from sss_model.errors import InputError
 
 
 def train(phantom: Path, steps: Path, cache_dir: Path, folder: Path) -> Path:
@@ -64,3 +65,21 @@ def test_only_the_first_of_several_processes_speaks(
     checkpoint = train(phantom, steps, cache_dir, tmp_path)
     assert not (checkpoint / "tracking.json").exists()
     assert store.get_experiment_by_name("sss") is None
+
+
+def test_the_same_training_does_not_run_twice_at_once(
+    store: mlflow.MlflowClient,
+    phantom: Path,
+    steps: Path,
+    cache_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train_again(*arguments: object, **options: object) -> None:
+        with pytest.raises(InputError, match="another process is at this same training"):
+            train(phantom, steps, cache_dir, tmp_path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sss_model.train.train", train_again)
+    with pytest.raises(KeyboardInterrupt):
+        train(phantom, steps, cache_dir, tmp_path)
