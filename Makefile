@@ -44,6 +44,8 @@ run: setup data/phantom  ## train, evaluate and register a model on the syntheti
 data/phantom: | setup
 	$(BIN)/sss import phantom $@
 
+# One thread a test: tests start processes of their own, and threads that wait for each other starve on a busy machine.
+test: export OMP_NUM_THREADS := 1
 test: setup  ## run the tests
 	$(BIN)/python -m pytest
 

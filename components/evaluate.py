@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Score a checkpoint on patients it never saw, and write a report.
 
-    Example: python -m components.evaluate --data-dir data/phantom --checkpoint checkpoint
+    Example: sss evaluate --data-dir data/phantom --checkpoint checkpoint
     """
     summary = run(
         checkpoint=checkpoint,

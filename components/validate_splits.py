@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Check that the data can be trusted; exit with code 2 and a report where it can't.
 
-    Example: python -m components.validate_splits --data-dir data/phantom
+    Example: sss validate-splits --data-dir data/phantom
     """
     from sss_model.errors import InputError
 

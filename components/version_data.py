@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Write the manifest of a data set and the version DVC tracks it under.
 
-    Example: python -m components.version_data --data-dir data/phantom
+    Example: sss version-data --data-dir data/phantom
     """
     run(data_dir=data_dir, manifest=manifest, data_version=data_version, dvc_file=dvc_file)
 
