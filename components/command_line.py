@@ -41,14 +41,15 @@ def run_app(app: typer.Typer) -> None:
     try:
         app()
     except Exception as error:
-        sentence = _sentence(error)
+        sentence = sentence_of(error)
         if sentence is None:
             raise
         typer.secho(f"error: {sentence}", fg="red", err=True)
         raise SystemExit(2) from None
 
 
-def _sentence(error: Exception) -> str | None:
+def sentence_of(error: Exception) -> str | None:
+    """What to tell a person about input that can't be used or a full disk; None for any other error."""
     if isinstance(error, InputError):
         return str(error)
     full = next((link for link in _chain(error) if getattr(link, "errno", None) == errno.ENOSPC), None)

@@ -1,7 +1,5 @@
 """The step ``evaluate``: checkpoint and data in, predictions, scores and a report out."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +64,56 @@ def command(
     )
     dice = "not applicable" if summary["dice"] is None else f"{summary['dice']:.3f}"
     typer.echo(f"mean Dice {dice} on {summary['cases']} {split} scans, report in {output / 'report.html'}")
+
+
+def headline(summary: dict[str, Any]) -> dict[str, float]:
+    """The numbers of ``metrics.json`` that a list of runs shows; what is not applicable is left out."""
+    figures = {"Dice": summary["dice"], "HD95 (mm)": summary["hd95_mm"], "ASD (mm)": summary["asd_mm"]}
+    figures |= {f"Dice {name}": measures["dice"] for name, measures in summary["per_class"].items()}
+    return {name: round(value, 4) for name, value in figures.items() if value is not None}
+
+
+def kubeflow_component() -> Any:
+    """The step as a Kubeflow component."""
+    from kfp import dsl
+
+    @dsl.component(base_image="sss", install_kfp_package=False)
+    def evaluate(
+        checkpoint: dsl.Input[dsl.Model],
+        data: dsl.Input[dsl.Dataset],
+        manifest: dsl.Input[dsl.Dataset],
+        data_version: str,
+        checkpoint_sha256: str,
+        image: str,
+        metrics: dsl.Output[dsl.Metrics],
+        confusion: dsl.Output[dsl.ClassificationMetrics],
+        report: dsl.Output[dsl.HTML],
+        predictions: dsl.Output[dsl.Artifact],
+        evaluation: dsl.Output[dsl.Artifact],
+    ) -> None:
+        """Score the model on test patients it never saw, and report."""
+        import shutil
+        from pathlib import Path
+
+        from components import evaluate, pod
+        from sss_model.confusion import confusion_shares
+
+        with pod.pod(image=image):
+            summary = evaluate.run(
+                checkpoint=Path(checkpoint.path),
+                data_dir=Path(data.path, data.metadata["name"]),
+                manifest=Path(manifest.path),
+                split="test",
+                predictions=Path(predictions.path),
+                output=Path(evaluation.path),
+                metrics=Path(metrics.path),
+            )
+        shutil.copyfile(Path(evaluation.path, "report.html"), report.path)
+        for name, value in evaluate.headline(summary).items():
+            metrics.log_metric(name, value)
+        confusion.log_confusion_matrix(*confusion_shares(Path(evaluation.path, "confusion.csv")))
+
+    return evaluate
 
 
 if __name__ == "__main__":

@@ -16,14 +16,18 @@ REQUIREMENTS = (
     *("pydantic", "pyyaml", "sam2", "torch", "tqdm"),
 )
 
+# Characters that MLflow's table of versions has room for.
+DESCRIPTION = 5000
 
-def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: dict[str, str]) -> str:
+
+def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: dict[str, str], card: Path) -> str:
     """Store a checkpoint as a model in MLflow's active run and make it a version, which becomes the ``challenger``.
 
     Args:
         checkpoint: the checkpoint's folder.
         name: the registered model; made when there is none.
         tags: put on the version.
+        card: the model card, which becomes the version's description.
 
     Returns:
         The version.
@@ -43,6 +47,7 @@ def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: d
         registered_model_name=name,
     )
     version = str(info.registered_model_version)
+    client.update_model_version(name, version, card.read_text(encoding="utf-8")[:DESCRIPTION])
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, value)
     client.set_registered_model_alias(name, "challenger", version)

@@ -1,9 +1,8 @@
 """The step ``register``: a checkpoint and its evaluation become a model version in MLflow."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -25,7 +24,8 @@ def run(
     data_version: Path,
     params: Path,
     output: Path,
-) -> None:
+    card: Path,
+) -> dict[str, str]:
     """Register a trained model with all that is known of it, under the alias ``challenger``.
 
     Its parameters, metrics and reports go to the run that followed the training, or to a new one where the store lacks
@@ -39,12 +39,18 @@ def run(
         data_version: what the step version-data wrote.
         params: the recipe; its section ``register`` names the experiment and the model.
         output: JSON file to write: model, version, run_id and uri.
+        card: Markdown file to write, the model card; it is also the version's description.
+
+    Returns:
+        The content of `output`.
 
     Raises:
-        InputError: the recipe, the checkpoint or another step's file is missing or can't be used.
+        InputError: the recipe, the checkpoint or another step's file is missing or can't be used, or the model is worse
+            than ``register.min_dice``.
     """
     import mlflow
 
+    from components.model_card import write_card
     from components.model_package import register_model
     from components.records import read_record, write_record
     from components.tracking import connect
@@ -55,7 +61,15 @@ def run(
     trained = load_checkpoint(checkpoint)
     scores = read_record(metrics, "dice", "per_class")
     data = read_record(data_version, "name", "version")
-    files = _present(validation, evaluation / "report.html", evaluation / "cases.csv", checkpoint / "history.csv")
+    _good_enough(scores["dice"], names.min_dice)
+    files = {
+        "validation/report.html": validation,
+        "evaluation/report.html": evaluation / "report.html",
+        "evaluation/cases.csv": evaluation / "cases.csv",
+        "checkpoint/history.csv": checkpoint / "history.csv",
+    }
+    _check_present(files.values())
+    write_card(card, model=names.model, trained=trained, scores=scores, data=data)
     client = connect()
     run_id = _training_run(client, checkpoint, trained, names.experiment)
     tags = _tags(trained, scores)
@@ -64,11 +78,12 @@ def run(
         mlflow.log_metrics(_numbers(scores))
         mlflow.set_tags(tags)
         mlflow.log_input(_dataset(data), context="training")
-        for file in files:
-            mlflow.log_artifact(str(file), file.parent.name)
-        version = register_model(client, checkpoint, name=names.model, tags=tags)
+        for name, file in {**files, "model_card.md": card}.items():
+            mlflow.log_text(file.read_text(encoding="utf-8"), name)
+        version = register_model(client, checkpoint, name=names.model, tags=tags, card=card)
     record = {"model": names.model, "version": version, "run_id": run_id, "uri": f"models:/{names.model}/{version}"}
     write_record(output, record)
+    return record
 
 
 def command(
@@ -79,6 +94,7 @@ def command(
     data_version: Annotated[Path, typer.Option(help="Version record, from version-data.")] = Path("data_version.json"),
     params: Annotated[Path, typer.Option(help="Recipe that names experiment and model.")] = Path("params.yaml"),
     output: Annotated[Path, typer.Option(help="Record of the registration to write.")] = Path("registration.json"),
+    card: Annotated[Path, typer.Option(help="Model card to write.")] = Path("model_card.md"),
 ) -> None:
     """Register a trained and evaluated model in MLflow.
 
@@ -94,10 +110,57 @@ def command(
         data_version=data_version,
         params=params,
         output=output,
+        card=card,
     )
 
 
-def _training_run(client: MlflowClient, checkpoint: Path, trained: Checkpoint, experiment: str) -> str:
+def kubeflow_component() -> Any:
+    """The step as a Kubeflow component."""
+    from kfp import dsl
+
+    @dsl.component(base_image="sss", install_kfp_package=False)
+    def register(
+        checkpoint: dsl.Input[dsl.Model],
+        metrics: dsl.Input[dsl.Metrics],
+        evaluation: dsl.Input[dsl.Artifact],
+        validation: dsl.Input[dsl.HTML],
+        record: dsl.Input[dsl.Artifact],
+        recipe: str,
+        data_version: str,
+        checkpoint_sha256: str,
+        mlflow: str,
+        image: str,
+        registration: dsl.Output[dsl.Artifact],
+        card: dsl.Output[dsl.Markdown],
+    ) -> NamedTuple("Registered", [("model", str), ("version", str)]):  # type: ignore[valid-type]
+        """Make a version of the model in MLflow, with all that is known of it."""
+        from pathlib import Path
+
+        from components import pod, register
+
+        with pod.pod(image=image, mlflow=mlflow), pod.recipe_file(recipe) as params:
+            made = register.run(
+                checkpoint=Path(checkpoint.path),
+                metrics=Path(metrics.path),
+                evaluation=Path(evaluation.path),
+                validation=Path(validation.path),
+                data_version=Path(record.path),
+                params=params,
+                output=Path(registration.path),
+                card=Path(card.path),
+            )
+        return (made["model"], made["version"])
+
+    return register
+
+
+def _good_enough(dice: float | None, least: float) -> None:
+    if least and (dice is None or dice < least):
+        found = "not applicable" if dice is None else f"{dice:.3f}"
+        raise InputError(f"mean test Dice {found}: not registered; expected at least {least} (register.min_dice)")
+
+
+def _training_run(client: "MlflowClient", checkpoint: Path, trained: "Checkpoint", experiment: str) -> str:
     """The run that followed the training; where the store lacks it, a new one that is given the curves."""
     from components.tracking import create_run, find_run, log_metrics, scalars_to_metrics
 
@@ -111,7 +174,7 @@ def _training_run(client: MlflowClient, checkpoint: Path, trained: Checkpoint, e
     return run_id
 
 
-def _parameters(trained: Checkpoint) -> dict[str, Any]:
+def _parameters(trained: "Checkpoint") -> dict[str, Any]:
     """What was trained: the recipe but for what other steps read of it, and how many patients took part."""
     recipe = {key: value for key, value in trained.meta.config.items() if key not in ("register", "validation")}
     patients = {f"patients.{role}": len(names) for role, names in trained.meta.patients.model_dump().items()}
@@ -123,7 +186,7 @@ def _numbers(scores: dict[str, Any]) -> dict[str, float]:
     return {f"test.{key}": float(value) for key, value in flat if isinstance(value, int | float)}
 
 
-def _tags(trained: Checkpoint, scores: dict[str, Any]) -> dict[str, str]:
+def _tags(trained: "Checkpoint", scores: dict[str, Any]) -> dict[str, str]:
     meta = trained.meta
     tags = {
         "data_version": meta.data_version,
@@ -136,7 +199,7 @@ def _tags(trained: Checkpoint, scores: dict[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in tags.items() if value is not None}
 
 
-def _dataset(data: dict[str, Any]) -> Dataset:
+def _dataset(data: dict[str, Any]) -> "Dataset":
     """The data version as MLflow names a run's input."""
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
@@ -145,11 +208,10 @@ def _dataset(data: dict[str, Any]) -> Dataset:
     return MetaDataset(source, name=data["name"], digest=data["version"])  # type: ignore[abstract]
 
 
-def _present(*files: Path) -> tuple[Path, ...]:
+def _check_present(files: Iterable[Path]) -> None:
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: no such file; expected what an earlier step writes")
-    return files
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -134,7 +134,9 @@ class LiveRun:
 
     def _open(self, client: MlflowClient) -> str:
         if self.run_id is None:
-            self.run_id = find_run(client, self._record) or create_run(client, self.experiment, self._name)
+            # Where Kubeflow Pipelines follows a task in MLflow itself, it has made a run for it.
+            given = os.environ.get("MLFLOW_RUN_ID")
+            self.run_id = find_run(client, self._record) or given or create_run(client, self.experiment, self._name)
             client.update_run(self.run_id, status="RUNNING")
             write_record(self._record, self.as_record())
         return self.run_id

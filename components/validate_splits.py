@@ -1,9 +1,7 @@
 """Step 2: the gate that stops training on data that can't be trusted."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -67,7 +65,7 @@ def _failures(results: Results) -> list[str]:
     return [sentence for _, sentences in results for sentence in sentences]
 
 
-def _page(subject: Subject, results: Results) -> str:
+def _page(subject: "Subject", results: Results) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -86,7 +84,7 @@ def _page(subject: Subject, results: Results) -> str:
 _SIDES = (("train", "Training"), ("val", "Validation"), ("test", "Test"))
 
 
-def _side(subject: Subject, split: str, what: str) -> dict[str, object]:
+def _side(subject: "Subject", split: str, what: str) -> dict[str, object]:
     cases = subject.manifest.split(split)
     return {
         "name": what,
@@ -96,6 +94,40 @@ def _side(subject: Subject, split: str, what: str) -> dict[str, object]:
         "slices": sum(case.slices for case in cases),
         "drawn": [sum(bool(case.voxels.get(name)) for case in cases) for name in list(subject.manifest.labels)[1:]],
     }
+
+
+def kubeflow_component() -> Any:
+    """The step as a Kubeflow component.
+
+    It succeeds whatever comes out: Kubeflow keeps no artifact of a task that fails, and the report is what a person
+    needs then. The step after it refuses.
+    """
+    from kfp import dsl
+
+    @dsl.component(base_image="sss", install_kfp_package=False)
+    def validate_splits(
+        data: dsl.Input[dsl.Dataset],
+        manifest: dsl.Input[dsl.Dataset],
+        recipe: str,
+        data_version: str,
+        image: str,
+        report: dsl.Output[dsl.HTML],
+    ) -> NamedTuple("Gate", [("passed", bool)]):  # type: ignore[valid-type]
+        """Check that the data can be trusted, and report."""
+        from pathlib import Path
+
+        from components import pod, validate_splits
+
+        with pod.pod(image=image), pod.recipe_file(recipe) as params:
+            passed = validate_splits.run(
+                data_dir=Path(data.path, data.metadata["name"]),
+                manifest=Path(manifest.path),
+                params=params,
+                report=Path(report.path),
+            )
+        return (passed,)
+
+    return validate_splits
 
 
 if __name__ == "__main__":

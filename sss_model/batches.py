@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from lightning_fabric import Fabric
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from sss_model.config import Config
+from sss_model.prefetch import Prefetcher
 from sss_model.slices import SliceSet, draw
-from sss_model.views import Draw, cutmix_boxes, draw_views, move_images, move_labels, paste, recolour, weak_grid
+from sss_model.views import (
+    Draw,
+    cutmix_boxes,
+    draw_noise,
+    draw_views,
+    move_images,
+    move_labels,
+    paste,
+    recolour,
+    weak_grid,
+)
 
 # Names of the random streams; each is a sequence of its own under the one seed.
 _LABELLED, _UNLABELLED, _STRONG = 0, 1, 2
+_STEPS_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -34,43 +49,72 @@ class Unlabelled:
     """Per strong view, (B, S, S): where it shows its partner."""
 
 
+class _Source(NamedTuple):
+    """What a batch is made from: all that the CPU reads and draws for it."""
+
+    images: Tensor
+    labels: Tensor | None
+    moved_by: Draw
+    recoloured_by: list[tuple[Draw, Tensor]]
+    """Per view, its random numbers and its noise."""
+
+
 class Batches:
-    """Makes any step's batches from the seed alone."""
+    """Makes any step's batches from the seed alone.
+
+    For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
+    """
 
     def __init__(self, config: Config, *, labelled: SliceSet, unlabelled: SliceSet, fabric: Fabric) -> None:
-        self._config, self._labelled, self._unlabelled = config, labelled, unlabelled
-        self._device, self._rank, self._world = fabric.device, fabric.global_rank, fabric.world_size
+        self._config, self._labelled, self._unlabelled, self._fabric = config, labelled, unlabelled, fabric
+        self._labelled_source, self._unlabelled_source = self._read_labelled, self._read_unlabelled
+        if fabric.device.type == "cuda":
+            self._labelled_source = Prefetcher(_pinned(self._read_labelled), ahead=_STEPS_AHEAD)
+            self._unlabelled_source = Prefetcher(_pinned(self._read_unlabelled), ahead=_STEPS_AHEAD)
 
     def labelled(self, step: int) -> Labelled:
         """The labelled batch of a step, moved and recoloured."""
-        batch, views = self._config.train.batch, self._config.views
-        indices = self._indices(self._labelled, _LABELLED, step, batch)
-        drawn = self._draw(_LABELLED, step, batch)
-        grid = weak_grid(drawn, views, data=self._config.data)
-        images = move_images(self._on_device(self._labelled.image(indices)), grid)
-        labels = move_labels(self._labelled.label(indices).to(self._device), grid)
-        return Labelled(recolour(images, drawn, views), labels)
+        source = self._fabric.to_device(self._labelled_source(step))
+        grid = weak_grid(source.moved_by, self._config.views, data=self._config.data)
+        [(drawn, noise)] = source.recoloured_by
+        images = recolour(move_images(source.images, grid), noise, drawn, self._config.views)
+        return Labelled(images, move_labels(source.labels, grid))
 
     def unlabelled(self, step: int) -> Unlabelled:
         """The unlabelled batch of a step in its three views."""
-        batch, views, size = self._config.train.unlabelled_batch, self._config.views, self._config.data.size
+        views, size = self._config.views, self._config.data.size
+        source = self._fabric.to_device(self._unlabelled_source(step))
+        weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data))
+        boxes = [cutmix_boxes(drawn, views, size=size) for drawn, _ in source.recoloured_by]
+        recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
+        return Unlabelled(weak, [paste(view, box) for view, box in zip(recoloured, boxes, strict=True)], boxes)
+
+    def _read_labelled(self, step: int) -> _Source:
+        batch, size = self._config.train.batch, self._config.data.size
+        indices = self._indices(self._labelled, _LABELLED, step, batch)
+        drawn = self._draw(_LABELLED, step, batch)
+        images, labels = self._labelled.image(indices), self._labelled.label(indices)
+        return _Source(images, labels, drawn, [(drawn, draw_noise(drawn, size))])
+
+    def _read_unlabelled(self, step: int) -> _Source:
+        batch, size = self._config.train.unlabelled_batch, self._config.data.size
         indices = self._indices(self._unlabelled, _UNLABELLED, step, batch)
-        grid = weak_grid(self._draw(_UNLABELLED, step, batch), views, data=self._config.data)
-        weak = move_images(self._on_device(self._unlabelled.image(indices)), grid)
+        moves = self._draw(_UNLABELLED, step, batch)
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
-        boxes = [cutmix_boxes(drawn, views, size=size) for drawn in draws]
-        strong = [paste(recolour(weak, drawn, views), box) for drawn, box in zip(draws, boxes, strict=True)]
-        return Unlabelled(weak, strong, boxes)
+        return _Source(
+            self._unlabelled.image(indices), None, moves, [(drawn, draw_noise(drawn, size)) for drawn in draws]
+        )
 
     def _indices(self, slices: SliceSet, stream: int, step: int, batch: int) -> np.ndarray:
-        whole = draw(len(slices), seed=self._config.seed, stream=stream, step=step, batch=batch * self._world)
-        return whole[self._rank * batch : (self._rank + 1) * batch]
+        rank, world = self._fabric.global_rank, self._fabric.world_size
+        whole = draw(len(slices), seed=self._config.seed, stream=stream, step=step, batch=batch * world)
+        return whole[rank * batch : (rank + 1) * batch]
 
     def _draw(self, stream: int, step: int, batch: int) -> Draw:
-        drawn = draw_views(
-            seed=self._config.seed, stream=stream, step=step, batch=batch, rank=self._rank, world=self._world
-        )
-        return drawn.to(self._device)
+        rank, world = self._fabric.global_rank, self._fabric.world_size
+        return draw_views(seed=self._config.seed, stream=stream, step=step, batch=batch, rank=rank, world=world)
 
-    def _on_device(self, images: Tensor) -> Tensor:
-        return images.to(self._device, non_blocking=True)
+
+def _pinned(read: Callable[[int], _Source]) -> Callable[[int], _Source]:
+    # Only from pinned memory does a copy to the GPU run while the CPU goes on.
+    return lambda step: apply_to_collection(read(step), Tensor, Tensor.pin_memory)

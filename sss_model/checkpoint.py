@@ -41,6 +41,12 @@ class Meta(BaseModel):
     patients: Patients
     git_revision: str | None
     image_digest: str | None
+    device: str
+    """A GPU's product name, or ``cpu``."""
+    processes: int
+    """How many trained together, each with the recipe's batch."""
+    precision: str
+    """What the recipe's precision came to on that device."""
     steps: int
     minutes: float
     best_step: int

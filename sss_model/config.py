@@ -110,6 +110,12 @@ class Train(_Section):
     """Share of the budget over which the unlabelled loss then rises to its weight."""
     precision: Literal["auto", "32-true", "bf16-mixed"]
     """``auto`` is bf16-mixed on hardware that computes in bfloat16, 32-true elsewhere."""
+    micro_batch: int | None = Field(ge=1)
+    """How many slices pass through the network at once, null for a step's whole batch. Fewer need less memory and
+    learn the same, for one more forward pass a step."""
+    gradient_checkpointing: bool
+    """Whether the encoder's blocks compute their activations once more in the backward pass instead of keeping them:
+    less memory for more time."""
     val_every: int = Field(ge=1)
     """Steps between validations; the best one's weights are kept."""
     save_minutes: float = Field(gt=0)
@@ -136,8 +142,12 @@ class Validate(_Section):
 
 
 class Register(_Section):
+    """Where a model is registered, and from which Dice on."""
+
     experiment: str
     model: str
+    min_dice: float = Fraction
+    """Mean test Dice below which a model is not registered; 0 registers any."""
 
 
 class Config(_Section):

@@ -28,7 +28,12 @@ def resolve_precision(precision: Literal["auto", "32-true", "bf16-mixed"]) -> Li
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     capabilities = torch.cpu.get_capabilities()
     native = capabilities.get("amx_bf16", False) or capabilities.get("avx512_bf16", False)
     return "bf16-mixed" if native else "32-true"
+
+
+def device_name(device: torch.device) -> str:
+    """A GPU's product name, such as ``NVIDIA L4``; ``cpu`` for any CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

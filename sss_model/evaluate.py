@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sss_model.checkpoint import Meta, load_checkpoint
+from sss_model.confusion import count_confusion, write_confusion
 from sss_model.errors import InputError
 from sss_model.formats import ending_of
 from sss_model.manifest import Case, Manifest
@@ -34,7 +37,8 @@ def evaluate(
         checkpoint: its folder.
         data_dir: the data set's folder, which the manifest's paths are relative to.
         split: test, or val to decide between recipes.
-        output: folder for ``cases.csv``, ``per_class.csv``, ``report.html`` and ``overlays/CASE.png``.
+        output: folder for ``cases.csv``, ``per_class.csv``, ``confusion.csv``, ``report.html`` and
+            ``overlays/CASE.png``.
         predictions: folder for the masks, each on its image's own grid.
         metrics: where ``metrics.json`` goes, last.
 
@@ -51,7 +55,7 @@ def evaluate(
     # Masks of this evaluation must never stand beside the figures of an earlier one.
     metrics.unlink(missing_ok=True)
     overlays = output / "overlays"
-    scores = evaluate_cases(
+    scores, confusion = evaluate_cases(
         Predictor(loaded),
         cases,
         labels=manifest.labels,
@@ -62,6 +66,7 @@ def evaluate(
     summary = {"split": split, **aggregate(scores)}
     write_scores(scores, output / "cases.csv")
     write_per_class(summary, output / "per_class.csv")
+    write_confusion(confusion, manifest.labels, output / "confusion.csv")
     pictures = {case.case: overlays / f"{case.case}.png" for case in cases}
     write_report(checkpoint=loaded, scores=scores, summary=summary, overlays=pictures, output=output / "report.html")
     write_summary(summary, metrics)
@@ -76,9 +81,14 @@ def evaluate_cases(
     data_dir: Path,
     predictions: Path,
     overlays: Path,
-) -> list[Score]:
-    """Predict, save, score and draw each case; `predictor` maps an image to a mask on the same grid."""
-    scores = []
+) -> tuple[list[Score], np.ndarray]:
+    """Predict, save, score and draw each case; `predictor` maps an image to a mask on the same grid.
+
+    Returns:
+        A score per case and structure, and the voxels (classes, classes) of all cases by true and predicted class.
+    """
+    scores: list[Score] = []
+    confusion = np.zeros((len(labels), len(labels)), np.int64)
     for case in _with_progress(cases):
         image, truth = read_pair(data_dir / case.image, data_dir / str(case.label), case.case)
         prediction = predictor(image)
@@ -86,7 +96,8 @@ def evaluate_cases(
         rows = score_case(truth, prediction, labels, case=case)
         draw_overlay(image, truth, prediction, labels, scores=rows, path=overlays / f"{case.case}.png")
         scores += rows
-    return scores
+        confusion += count_confusion(truth.array, prediction.array, len(labels))
+    return scores, confusion
 
 
 def check_evaluable(meta: Meta, labels: Mapping[str, int], cases: Sequence[Case], *, split: str) -> None:

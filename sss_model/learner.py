@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sss_model.batches import Batches, Labelled, Unlabelled
 from sss_model.budget import learning_rate, unlabelled_weight
 from sss_model.config import Train
+from sss_model.micro_batches import Objective, backward
 from sss_model.objective import global_sum, pseudo_labels, segmentation_loss
 from sss_model.views import paste
 
@@ -25,11 +26,15 @@ class Learner:
 
     def __init__(self, network: nn.Module, config: Train, fabric: Fabric) -> None:
         self._config, self._fabric = config, fabric
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = fabric.to_device(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        # On a GPU one kernel updates all parameters; elsewhere torch chooses.
+        fused = True if fabric.device.type == "cuda" else None
         groups = _parameter_groups(network, config)
-        optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-        self._ema = AveragedModel(fabric.to_device(network), multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+        optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=fused)
+        self._ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
         self._ema.requires_grad_(False).eval()
+        # It looks at its counter in every update, which on a GPU would wait for all work before.
+        self._ema.n_averaged = self._ema.n_averaged.cpu()
         self._student, self._optimizer = fabric.setup(network, optimizer)
 
     def step(self, batches: Batches, *, step: int, spent: float) -> dict[str, Tensor]:
@@ -45,11 +50,17 @@ class Learner:
             group["lr"] = group["peak"] * learning_rate(self._config, spent)
         labelled = batches.labelled(step)
         weight = unlabelled_weight(self._config, spent)
-        scalars = (
+        images, objective = (
             self._weak_to_strong(labelled, batches.unlabelled(step), weight) if weight else self._supervised(labelled)
         )
         self._optimizer.zero_grad()
-        self._fabric.backward(scalars["loss"])
+        scalars = backward(
+            self._student,
+            images.contiguous(memory_format=torch.channels_last),
+            objective,
+            fabric=self._fabric,
+            micro_batch=self._config.micro_batch,
+        )
         self._optimizer.step()
         self._ema.update_parameters(self._student.module)
         return {name: value.detach() for name, value in scalars.items()}
@@ -57,9 +68,9 @@ class Learner:
     @torch.no_grad()
     def teach(self, images: Tensor) -> Tensor:
         """The teacher's logits (B, classes, S, S)."""
+        pieces = images.contiguous(memory_format=torch.channels_last).split(self._config.micro_batch or len(images))
         with self._fabric.autocast():
-            logits: Tensor = self._ema(images.contiguous(memory_format=torch.channels_last))
-        return logits
+            return torch.cat([self._ema(piece) for piece in pieces])
 
     def teacher_weights(self) -> dict[str, Tensor]:
         """A copy of the teacher's weights on the CPU."""
@@ -78,28 +89,34 @@ class Learner:
         self._ema.load_state_dict(state["teacher"])
         self._optimizer.load_state_dict(state["optimizer"])
 
-    def _supervised(self, labelled: Labelled) -> dict[str, Tensor]:
-        loss = segmentation_loss(self._predict(labelled.images), labelled.labels)
-        return {"loss": loss, "loss_labelled": loss}
+    def _supervised(self, labelled: Labelled) -> tuple[Tensor, Objective]:
+        def objective(logits: Tensor) -> dict[str, Tensor]:
+            loss = segmentation_loss(logits, labelled.labels)
+            return {"loss": loss, "loss_labelled": loss}
 
-    def _weak_to_strong(self, labelled: Labelled, unlabelled: Unlabelled, weight: float) -> dict[str, Tensor]:
+        return labelled.images, objective
+
+    def _weak_to_strong(self, labelled: Labelled, unlabelled: Unlabelled, weight: float) -> tuple[Tensor, Objective]:
         classes, sure = pseudo_labels(self.teach(unlabelled.weak), self._config.confidence)
-        # One forward pass over all slices: DDP wants a single one, and it is faster.
         sizes = [len(labelled.images), *map(len, unlabelled.strong)]
-        logits, *strong = self._predict(torch.cat([labelled.images, *unlabelled.strong])).split(sizes)
-        loss_labelled = segmentation_loss(logits, labelled.labels)
-        losses = [
-            segmentation_loss(view, paste(classes, boxes), paste(sure, boxes))
-            for view, boxes in zip(strong, unlabelled.boxes, strict=True)
-        ]
-        loss_unlabelled = torch.stack(losses).mean()
-        loss = (loss_labelled + weight * loss_unlabelled) / 2
-        accepted = global_sum(sure.float().mean()) / self._fabric.world_size
-        return {"loss": loss, "loss_labelled": loss_labelled, "loss_unlabelled": loss_unlabelled, "accepted": accepted}
 
-    def _predict(self, images: Tensor) -> Tensor:
-        logits: Tensor = self._student(images.contiguous(memory_format=torch.channels_last))
-        return logits
+        def objective(logits: Tensor) -> dict[str, Tensor]:
+            of_labelled, *of_strong = logits.split(sizes)
+            loss_labelled = segmentation_loss(of_labelled, labelled.labels)
+            losses = [
+                segmentation_loss(view, paste(classes, boxes), paste(sure, boxes))
+                for view, boxes in zip(of_strong, unlabelled.boxes, strict=True)
+            ]
+            loss_unlabelled = torch.stack(losses).mean()
+            return {
+                "loss": (loss_labelled + weight * loss_unlabelled) / 2,
+                "loss_labelled": loss_labelled,
+                "loss_unlabelled": loss_unlabelled,
+                "accepted": global_sum(sure.float().mean()) / self._fabric.world_size,
+            }
+
+        # All slices together: DDP wants a single forward pass, and it is faster.
+        return torch.cat([labelled.images, *unlabelled.strong]), objective
 
 
 def _parameter_groups(network: nn.Module, config: Train) -> list[dict[str, Any]]:

@@ -20,16 +20,17 @@ from sss_model.budget import Budget, learning_rate
 from sss_model.cache import SliceCache
 from sss_model.checkpoint import Meta, Patients, git_revision, image_digest, save_checkpoint
 from sss_model.config import Config, dump_config
-from sss_model.device import make_fabric
+from sss_model.device import device_name, make_fabric, resolve_precision
 from sss_model.learner import Learner
 from sss_model.manifest import Case, Cohort, Manifest, cohort
-from sss_model.network import build_segmenter
+from sss_model.network import Segmenter, build_segmenter
 from sss_model.progress import TrainingProgress
 from sss_model.slices import SliceSet
 from sss_model.validation import Validation, validate
 from sss_model.workstate import WorkState
 
 OnMetrics = Callable[[int, dict[str, float]], None]
+OnSave = Callable[[Path], None]
 _LOG_EVERY = 10  # steps
 
 
@@ -44,6 +45,7 @@ def train(
     data_version: str,
     manifest_sha256: str,
     on_metrics: OnMetrics = lambda step, metrics: None,
+    on_save: OnSave = lambda folder: None,
 ) -> None:
     """Train, validate and write a checkpoint.
 
@@ -54,6 +56,7 @@ def train(
         cache_dir: where preprocessed slices are kept, for every run.
         data_version, manifest_sha256: written into the checkpoint.
         on_metrics: called with (step, scalars) as they are logged.
+        on_save: called with `work_dir` each time the state has been saved there.
 
     Raises:
         InputError: the data are too few for the recipe, or a pretrained checkpoint does not fit.
@@ -64,8 +67,7 @@ def train(
     patients = cohort(manifest, config.data.labelled)
     labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
-    network = build_segmenter(config.model, classes=len(manifest.labels), seed=config.seed)
-    learner = Learner(network, config.train, fabric)
+    learner = Learner(_network(config, classes=len(manifest.labels)), config.train, fabric)
     state = WorkState.resume(work_dir, learner, started=started)
     budget = Budget.of(config.train)
 
@@ -73,7 +75,7 @@ def train(
         while True:
             seconds, stop = _agree(fabric, state.seconds, terminated())
             if stop:
-                _save(fabric, state, learner)
+                _save(fabric, state, learner, on_save)
                 raise SystemExit(143)
             spent = budget.spent(step=state.step, seconds=seconds)
             if fabric.is_global_zero and state.step and (spent >= 1 or state.step % config.train.val_every == 0):
@@ -91,10 +93,10 @@ def train(
                 _log(state, {**row, "lr": config.train.lr * learning_rate(config.train, spent)}, on_metrics)
                 progress.show(step=state.step, spent=spent, loss=row["loss"], best_dice=state.best_dice)
             if state.save_due(60 * config.train.save_minutes):
-                _save(fabric, state, learner)
+                _save(fabric, state, learner, on_save)
 
     if fabric.is_global_zero:
-        meta = _meta(config, patients, manifest.labels, state, data_version, manifest_sha256)
+        meta = _meta(config, fabric, patients, manifest.labels, state, data_version, manifest_sha256)
         save_checkpoint(output, meta=meta, weights=state.best["weights"], history=state.history)
         state.discard()
     fabric.barrier()
@@ -112,6 +114,13 @@ def _slice_sets(
     return seen(patients.labelled), SliceSet(cache.images(patients.unlabelled), None, neighbours), seen(patients.val)
 
 
+def _network(config: Config, *, classes: int) -> Segmenter:
+    network = build_segmenter(config.model, classes=classes, seed=config.seed)
+    if config.train.gradient_checkpointing:
+        network.encoder.recompute_activations()
+    return network
+
+
 def _log(state: WorkState, row: dict[str, float], on_metrics: OnMetrics) -> None:
     state.log(row)
     on_metrics(state.step, row)
@@ -121,9 +130,10 @@ def _validation_row(scores: Validation) -> dict[str, float]:
     return {"val_dice": scores.dice, **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()}}
 
 
-def _save(fabric: Fabric, state: WorkState, learner: Learner) -> None:
+def _save(fabric: Fabric, state: WorkState, learner: Learner, on_save: OnSave) -> None:
     if fabric.is_global_zero:
         state.save(learner)
+        on_save(state.folder)
 
 
 def _agree(fabric: Fabric, seconds: float, stop: bool) -> tuple[float, bool]:
@@ -146,6 +156,7 @@ def _sigterm() -> Iterator[Callable[[], bool]]:
 
 def _meta(
     config: Config,
+    fabric: Fabric,
     patients: Cohort,
     labels: dict[str, int],
     state: WorkState,
@@ -164,6 +175,9 @@ def _meta(
         ),
         git_revision=git_revision(),
         image_digest=image_digest(),
+        device=device_name(fabric.device),
+        processes=fabric.world_size,
+        precision=resolve_precision(config.train.precision),
         steps=state.step,
         minutes=round(state.seconds / 60, 2),
         best_step=state.best["step"],

@@ -7,7 +7,7 @@ stream, its position in the global batch) alone: neither a resumed run nor the n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,16 +17,12 @@ from torch import Tensor
 from sss_model.config import Data, Views
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """The random numbers of one batch: uniform(0, 1) ones, and a seed a sample for its noise."""
 
     uniform: Tensor
     """(B, 17)."""
     noise_seeds: list[int]
-
-    def to(self, device: torch.device) -> Draw:
-        return Draw(self.uniform.to(device), self.noise_seeds)
 
 
 def draw_views(*, seed: int, stream: int, step: int, batch: int, rank: int = 0, world: int = 1) -> Draw:
@@ -36,6 +32,12 @@ def draw_views(*, seed: int, stream: int, step: int, batch: int, rank: int = 0, 
     uniform = generator.random((world * batch, 17), dtype=np.float32)[share]
     seeds = generator.integers(2**62, size=world * batch)[share]
     return Draw(torch.from_numpy(uniform), [int(value) for value in seeds])
+
+
+def draw_noise(draw: Draw, size: int) -> Tensor:
+    """Standard normal noise (B, 3, size, size), drawn on the CPU, so that a GPU sees the same."""
+    generator = torch.Generator()
+    return torch.stack([torch.randn(3, size, size, generator=generator.manual_seed(seed)) for seed in draw.noise_seeds])
 
 
 def weak_grid(draw: Draw, config: Views, *, data: Data) -> Tensor:
@@ -62,11 +64,12 @@ def move_labels(labels: Tensor, grid: Tensor) -> Tensor:
     return moved[:, 0].long()
 
 
-def recolour(images: Tensor, draw: Draw, config: Views) -> Tensor:
+def recolour(images: Tensor, noise: Tensor, draw: Draw, config: Views) -> Tensor:
     """Change contrast, brightness, gamma, sharpness and noise of each slice; its geometry stays.
 
     Args:
         images: (B, C, S, S), standardised intensities.
+        noise: of the same shape, from `draw_noise`.
     """
     u = draw.uniform[:, 6:12, None, None, None]
     low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
@@ -74,7 +77,7 @@ def recolour(images: Tensor, draw: Draw, config: Views) -> Tensor:
     x = ((images - low) / span).pow((1 - config.gamma) ** (2 * u[:, 0] - 1)) * span + low
     x = torch.lerp(x, _blur(x), u[:, 1] * (u[:, 2] < 0.5))
     x = x * (1 - config.contrast) ** (2 * u[:, 3] - 1) + (2 * u[:, 4] - 1) * config.brightness
-    return x + _noise(x, draw.noise_seeds) * (u[:, 5] * config.noise)
+    return x + noise * (u[:, 5] * config.noise)
 
 
 def cutmix_boxes(draw: Draw, config: Views, *, size: int) -> Tensor:
@@ -106,9 +109,3 @@ def _blur(x: Tensor) -> Tensor:
     flat = F.pad(x.flatten(0, 1)[:, None], (2, 2, 2, 2), mode="replicate")
     rows = F.conv2d(flat, kernel.view(1, 1, 5, 1))
     return F.conv2d(rows, kernel.view(1, 1, 1, 5)).view_as(x)
-
-
-def _noise(x: Tensor, seeds: list[int]) -> Tensor:
-    # Drawn on the CPU, so that a GPU sees the same noise.
-    generator = torch.Generator()
-    return torch.stack([torch.randn(x.shape[1:], generator=generator.manual_seed(seed)) for seed in seeds]).to(x.device)

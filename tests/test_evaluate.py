@@ -52,7 +52,7 @@ def with_patients(meta: Meta, **patients) -> Meta:
 def test_every_case_and_class_is_scored(scans):
     manifest, where = scans
     cases = manifest.split("test")
-    rows = evaluate_cases(bright_is_first_class, cases, labels=LABELS, **where)
+    rows, _ = evaluate_cases(bright_is_first_class, cases, labels=LABELS, **where)
     assert [(row.case, row.class_name) for row in rows] == [
         (case.case, name) for case in cases for name in ("RV", "MYO", "LV")
     ]
@@ -75,7 +75,7 @@ def test_a_predictor_that_knows_the_truth_scores_one(scans):
     manifest, where = scans
     (case, *_) = manifest.split("test")
     truth = read_label(where["data_dir"] / case.label, case.case)
-    rows = evaluate_cases(lambda image: image.like(truth.array), [case], labels=LABELS, **where)
+    rows, _ = evaluate_cases(lambda image: image.like(truth.array), [case], labels=LABELS, **where)
     assert {(row.dice, row.hd95_mm, row.ssl4mis_dice) for row in rows} == {(1.0, 0.0, 1.0)}
 
 

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +13,9 @@ import pytest
 import torch
 import yaml
 from code_graph import ROOT, files_behind
+from dvc_project import ENVIRONMENT, call, make_project
 
-from sss_model.config import Config, dump_config
+from sss_model.config import Config
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = {
@@ -27,23 +26,9 @@ STAGES = {
     "register": ["register", "served_model"],
 }
 # What runs in a stage and can't change what it makes: packages' lists of names, importers of other layouts, what is
-# shown or told meanwhile.
-BESIDE_THE_POINT = {"__init__.py", "command_line.py", "records.py", "progress.py"}
+# shown, told or kept meanwhile.
+BESIDE_THE_POINT = {"__init__.py", "command_line.py", "records.py", "progress.py", "state_store.py", "work_place.py"}
 QUICK = {"train.steps": 10, "train.val_every": 5}
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "OMP_NUM_THREADS": "1",
-    **dict.fromkeys(("DVC_NO_ANALYTICS", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"), "true"),
-    **{f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-}
-ENVIRONMENT.pop("MLFLOW_TRACKING_URI", None)
-
-
-def call(project: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def sections_of(stage: str) -> set[str]:
@@ -68,14 +53,8 @@ def test_every_section_of_the_recipe_is_read_by_some_stage() -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, phantom: Path, recipe: Callable[..., Config]) -> Path:
-    """The project as git has it, with other data and a quick recipe, reproduced once."""
-    folder = tmp_path_factory.mktemp("clone") / "project"
-    for name in ("components", "sss_model", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
-        _copy(ROOT / name, folder / name)
-    _copy(phantom, folder / "data/phantom")
-    (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe(QUICK)), sort_keys=False))
-    call(folder, "git", "init", "--quiet")
-    call(folder, "dvc", "add", "--quiet", "data")
+    """The project, reproduced once."""
+    folder = make_project(tmp_path_factory.mktemp("clone") / "project", scans=phantom, recipe=recipe(QUICK))
     call(folder, "dvc", "repro")
     call(folder, "git", "add", "--all")
     call(folder, "git", "commit", "--quiet", "--message", "reproduced")
@@ -150,14 +129,6 @@ def test_a_training_that_was_killed_goes_on_where_it_was(project: Path) -> None:
     assert logged.count(10) == 1, "the second process began anew"
     assert max(logged) == 200
     assert not any(project.glob(".runs/*"))
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copyfile(source, target)
 
 
 def _steps_saved(project: Path) -> int:

@@ -115,14 +115,17 @@ def test_sigterm_saves_the_state_and_exits_143(tmp_path: Path, launch: Callable[
     assert not (tmp_path / "stopped" / "checkpoint").exists()
 
 
-@pytest.mark.parametrize("method", ["supervised", "weak_to_strong"])
+IN_PIECES = {"train.micro_batch": 4, "train.gradient_checkpointing": True}
+
+
+@pytest.mark.parametrize(("method", "memory"), [("supervised", {}), ("weak_to_strong", IN_PIECES)])
 def test_two_processes_learn_what_one_does_with_twice_the_batch(
-    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
+    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str, memory: dict[str, Any]
 ) -> None:
     common = {"train.method": method, "train.steps": 6, "train.val_every": 3, "train.confidence": 0.5}
     # A low confidence and no ramp, so that pseudo-labels take part from the first step.
     common |= {"train.unlabelled_from": 0, "train.ramp": 0}
-    two = launch("two", {**common, "train.batch": 2, "train.unlabelled_batch": 2}, processes=2)
+    two = launch("two", {**common, **memory, "train.batch": 2, "train.unlabelled_batch": 2}, processes=2)
     one = launch("one", {**common, "train.batch": 4, "train.unlabelled_batch": 4})
     finish(two)
     finish(one)

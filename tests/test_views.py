@@ -8,6 +8,7 @@ import torch
 from sss_model.config import Config, Data, Views
 from sss_model.views import (
     cutmix_boxes,
+    draw_noise,
     draw_views,
     move_images,
     move_labels,
@@ -79,7 +80,8 @@ def test_a_strong_view_recolours_and_stays_in_place(views: Views) -> None:
     images = torch.zeros(8, 3, 64, 64)
     images[:, :, 20:40, 10:30] = 3.0
     quiet = views.model_copy(update={"noise": 0.0})
-    strong = recolour(images, draw_views(seed=0, stream=2, step=0, batch=8), quiet)
+    draw = draw_views(seed=0, stream=2, step=0, batch=8)
+    strong = recolour(images, draw_noise(draw, 64), draw, quiet)
     inside, outside = strong[:, :, 23:37, 13:27], strong[:, :, 45:, 40:]
     assert torch.all(inside.amin((1, 2, 3)) > outside.amax((1, 2, 3)))
     assert len(set(inside.mean((1, 2, 3)).tolist())) == 8
@@ -87,10 +89,10 @@ def test_a_strong_view_recolours_and_stays_in_place(views: Views) -> None:
 
 def test_noise_is_a_samples_own(views: Views) -> None:
     flat = torch.zeros(4, 3, 32, 32)
-    draws = draw_views(seed=0, stream=2, step=0, batch=4)
-    whole = recolour(flat, draws, views)
+    draw = draw_views(seed=0, stream=2, step=0, batch=4)
+    whole = recolour(flat, draw_noise(draw, 32), draw, views)
     share = draw_views(seed=0, stream=2, step=0, batch=2, rank=1, world=2)
-    assert torch.equal(whole[2:], recolour(flat[2:], share, views))
+    assert torch.equal(whole[2:], recolour(flat[2:], draw_noise(share, 32), share, views))
 
 
 def test_boxes_cover_what_unimatch_covers(views: Views) -> None:

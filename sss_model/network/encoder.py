@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 
 from sss_model.config import Encoder, Model
 from sss_model.errors import InputError
@@ -56,11 +58,26 @@ class ImageEncoder(nn.Module):
         Returns:
             Features F1..F3, (B, channels, S/4, S/4), (…, S/8, S/8) and (…, S/16, S/16).
         """
-        # On a CPU the plain formula beats the fused kernel for windows as small as the micro encoder's.
-        plain = self._micro and images.device.type == "cpu"
-        with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext():
+        with self._attention():
             features: list[Tensor] = self.sam(images)["backbone_fpn"]
         return features
+
+    def recompute_activations(self) -> None:
+        """Let the backward pass compute each block's activations once more, so that memory holds one block's at a time.
+
+        Gradients stay the same (gradient checkpointing, Chen et al., 2016).
+        """
+        for block in self.sam.trunk.blocks:
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False, context_fn=self._attention_twice)
+
+    def _attention(self) -> AbstractContextManager[None]:
+        # On a CPU the plain formula beats the fused kernel for windows as small as the micro encoder's.
+        plain = self._micro and next(self.parameters()).device.type == "cpu"
+        return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
+
+    def _attention_twice(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        # The second computation must use the kernel of the first.
+        return self._attention(), self._attention()
 
 
 def load_pretrained(encoder: ImageEncoder, path: Path) -> None:

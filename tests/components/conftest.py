@@ -14,6 +14,20 @@ import yaml
 from sss_model.config import Config, dump_config
 from sss_model.manifest import Manifest, write_manifest
 
+_WORSE = {"jaccard": 0.5, "hd95_mm": 4.0, "asd_mm": 1.0}
+METRICS = {
+    "split": "test",
+    "dice": 0.7,
+    **_WORSE,
+    "per_class": {"cavity": {"dice": 0.8, **_WORSE}, "wall": {"dice": 0.6, **_WORSE}},
+    "ssl4mis": {"dice": 0.69, "per_class": {"cavity": {"dice": 0.79}, "wall": {"dice": 0.59}}},
+    "counts": {"scored": 3, "missed": 1, "invented": 0, "not_applicable": 0},
+    "cases": 2,
+    "patients": 1,
+    "prompt_source": "none",
+    "rules": "A sentence.",
+}
+
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,8 +56,7 @@ def steps(
     write_manifest(manifest, folder / "manifest.csv")
     (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe())))
     (folder / "data_version.json").write_text(json.dumps({"name": "phantom", "version": "0" * 32 + ".dir"}))
-    per_class = {"cavity": {"dice": 0.8}, "wall": {"dice": 0.6}}
-    (folder / "metrics.json").write_text(json.dumps({"dice": 0.7, "per_class": per_class, "rules": "a sentence"}))
+    (folder / "metrics.json").write_text(json.dumps(METRICS))
     for name in ("evaluation/report.html", "evaluation/cases.csv", "validation/report.html"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(name)

@@ -6,6 +6,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from mlflow.pyfunc.scoring_server import invocations
 
 from components.register import run
@@ -15,15 +16,16 @@ from sss_model.predict import Predictor
 from sss_model.volumes import read_volume, volume_from_bytes
 
 
-def register(checkpoint: Path, steps: Path, output: Path) -> dict[str, str]:
+def register(checkpoint: Path, steps: Path, output: Path, params: Path | None = None) -> dict[str, str]:
     run(
         checkpoint=checkpoint,
         metrics=steps / "metrics.json",
         evaluation=steps / "evaluation",
         validation=steps / "validation/report.html",
         data_version=steps / "data_version.json",
-        params=steps / "params.yaml",
+        params=params or steps / "params.yaml",
         output=output,
+        card=output.with_name("model_card.md"),
     )
     return json.loads(output.read_text())
 
@@ -79,6 +81,27 @@ def test_the_run_and_the_version_say_what_the_model_is(
     assert set(files) == {"evaluation/report.html", "evaluation/cases.csv", "validation/report.html"}
 
 
+def test_the_card_is_the_version_s_description_and_says_how_good_it_is(
+    store: mlflow.MlflowClient, registered: dict[str, str], tmp_path: Path
+) -> None:
+    card = (tmp_path / "model_card.md").read_text()
+    assert store.get_model_version("sss-phantom", registered["version"]).description == card
+    assert "| cavity | 0.800 | 4.0 | 1.00 | 0.790 |" in card
+    assert "Structures missed: 1; invented: 0. A sentence." in card
+    assert "2 scans of 1 test patients" in card
+
+
+def test_a_model_below_the_least_dice_is_not_registered(
+    store: mlflow.MlflowClient, checkpoint: Path, steps: Path, tmp_path: Path
+) -> None:
+    recipe = yaml.safe_load((steps / "params.yaml").read_text())
+    recipe["register"]["min_dice"] = 0.71
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(InputError, match=r"mean test Dice 0\.700: not registered; expected at least 0\.71"):
+        register(checkpoint, steps, tmp_path / "registration.json", params=tmp_path / "params.yaml")
+    assert store.search_registered_models() == []
+
+
 def test_a_store_that_lacks_the_training_run_is_given_its_curves(
     store: mlflow.MlflowClient, registered: dict[str, str], checkpoint: Path
 ) -> None:
@@ -117,6 +140,7 @@ def test_a_missing_report_is_refused_before_anything_is_registered(
             data_version=steps / "data_version.json",
             params=steps / "params.yaml",
             output=tmp_path / "registration.json",
+            card=tmp_path / "model_card.md",
         )
     assert not (tmp_path / "registration.json").exists()
     assert store.search_registered_models() == []

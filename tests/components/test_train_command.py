@@ -17,7 +17,7 @@ def train(phantom: Path, steps: Path, cache_dir: Path, folder: Path) -> Path:
         manifest=steps / "manifest.csv",
         data_version=steps / "data_version.json",
         output=folder / "checkpoint",
-        work_root=folder / ".runs",
+        work=str(folder / ".runs"),
         cache_dir=cache_dir,
     )
     return folder / "checkpoint"

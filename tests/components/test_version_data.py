@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from components.version_data import run
+from components.version_data import command
 from sss_model.errors import InputError
 from sss_model.manifest import build_manifest, read_manifest
 from tests.scans import LABELS, write_canonical
@@ -26,7 +26,7 @@ def paths(tmp_path):
 
 
 def test_the_manifest_and_the_version_are_written(paths):
-    run(**paths)
+    command(**paths)
     assert read_manifest(paths["manifest"]) == build_manifest(paths["data_dir"])
     assert json.loads(paths["data_version"].read_text()) == {
         "name": "heart",
@@ -39,7 +39,7 @@ def test_the_manifest_and_the_version_are_written(paths):
 def test_data_that_dvc_does_not_track_is_refused(paths):
     paths["dvc_file"].unlink()
     with pytest.raises(InputError, match=r"data\.dvc: no such file; .* run `dvc add data`"):
-        run(**paths)
+        command(**paths)
     assert not paths["manifest"].exists()
 
 
@@ -47,7 +47,7 @@ def test_data_that_dvc_does_not_track_is_refused(paths):
 def test_a_record_without_a_version_is_refused(paths, text):
     paths["dvc_file"].write_text(text)
     with pytest.raises(InputError, match=r"data\.dvc: records no md5"):
-        run(**paths)
+        command(**paths)
 
 
 def test_bad_data_exits_with_2_one_sentence_and_nothing_written(paths):

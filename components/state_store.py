@@ -1,0 +1,140 @@
+"""The state of an unfinished training on an object store, for machines that come and go."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from sss_model.errors import InputError
+
+_log = logging.getLogger(__name__)
+
+SCHEME = "s3://"
+# The state comes last: where it is, all is.
+_FILES = ("tracking.json", "state.pt")
+_RIGHTS = "expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY that may read and write there"
+_OTHERWISE = "expected to read the state of an unfinished training there"
+_EXPECTED = {
+    "NoSuchBucket": "expected a bucket that exists",
+    "403": _RIGHTS,
+    "AccessDenied": _RIGHTS,
+    "InvalidAccessKeyId": _RIGHTS,
+    "SignatureDoesNotMatch": _RIGHTS,
+}
+
+
+class StateStore:
+    """One training's state under a prefix of a bucket.
+
+    Credentials and AWS_ENDPOINT_URL come from the environment. A store that fails in the middle of a training costs
+    one warning, and the last state that arrived whole stays there.
+
+    >>> with StateStore("s3://sss-work/3f2a") as store:  # doctest: +SKIP
+    ...     store.restore(work_dir)
+    ...     train(..., work_dir=work_dir, on_save=store.save)
+    ...     store.forget()
+    """
+
+    def __init__(self, uri: str) -> None:
+        """
+        Args:
+            uri: ``s3://BUCKET/PREFIX``, of this training alone.
+
+        Raises:
+            InputError: it is of another form.
+        """
+        parts = urlsplit(uri)
+        self._uri, self._bucket, self._prefix = uri, parts.netloc, parts.path.strip("/")
+        if not (uri.startswith(SCHEME) and self._bucket and self._prefix):
+            raise InputError(f"{uri}: not a place for a training's state; expected s3://BUCKET/PREFIX")
+        # One thread: nothing overtakes what was asked for before it.
+        self._worker = ThreadPoolExecutor(max_workers=1)
+        self._waiting: Future[None] | None = None
+        self._warned = False
+
+    def __enter__(self) -> StateStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._worker.shutdown(wait=True)
+
+    def restore(self, folder: Path) -> None:
+        """Bring what an earlier machine left into `folder`; where it left nothing, do nothing.
+
+        Raises:
+            InputError: no store answers, it refuses the credentials, or has no such bucket.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with _one_sentence(self._uri):
+            client = _client()
+            listed = client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}/").get("Contents", [])
+            present = {entry["Key"] for entry in listed}
+            for name in _FILES:
+                if self._key(name) in present:
+                    client.download_file(self._bucket, self._key(name), str(folder / name))
+
+    def save(self, folder: Path) -> None:
+        """Upload the state in `folder`, in the background; replaces an upload that has not begun."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._waiting = self._worker.submit(self._or_warn, lambda: self._upload(folder))
+
+    def forget(self) -> None:
+        """Delete the state, once nothing is being uploaded any more: the training has ended well."""
+        self._worker.submit(self._or_warn, self._delete)
+
+    def _upload(self, folder: Path) -> None:
+        client = _client()
+        for name in _FILES:
+            # A file may not be there yet, or not any more when the training has ended. An open one keeps its bytes when
+            # the next save replaces it under its name.
+            with suppress(FileNotFoundError), (folder / name).open("rb") as file:
+                client.upload_fileobj(file, self._bucket, self._key(name))
+
+    def _delete(self) -> None:
+        client = _client()
+        for name in _FILES:
+            client.delete_object(Bucket=self._bucket, Key=self._key(name))
+
+    def _or_warn(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # whatever a store can raise, the training goes on
+            if not self._warned:
+                _log.warning("%s: the state is not kept there; the training goes on (%s)", self._uri, error)
+            self._warned = True
+        else:
+            self._warned = False
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}"
+
+
+def _client() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    # A store that is away must cost seconds, not minutes of retries.
+    config = Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 2, "mode": "standard"})
+    # The default session is not for several threads.
+    return boto3.Session().client("s3", config=config)
+
+
+@contextmanager
+def _one_sentence(uri: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        raise InputError(f"{uri}: the object store answers {code}; {_EXPECTED.get(code, _OTHERWISE)}") from None
+    except (BotoCoreError, ValueError) as error:  # the latter where AWS_ENDPOINT_URL is no address
+        reason = str(error).rstrip(".")
+        raise InputError(f"{uri}: {reason}; expected credentials and AWS_ENDPOINT_URL of an object store") from None

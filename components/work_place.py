@@ -1,0 +1,47 @@
+"""Where the state of an unfinished training lies: in a folder, or on an object store with a copy here."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class WorkPlace:
+    """The work place of one training.
+
+    Attributes:
+        folder: its folder on this machine.
+        on_save: to be called with it when the state has been saved there.
+        forget: to be called when the training has ended well.
+    """
+
+    folder: Path
+    on_save: Callable[[Path], None]
+    forget: Callable[[], None]
+
+
+@contextmanager
+def work_place(work: str, identity: str) -> Iterator[WorkPlace]:
+    """Open the work place of a training, with what an earlier process left in it.
+
+    Args:
+        work: a folder, or ``s3://bucket/prefix``, which outlives the machine.
+        identity: the training's name, see `sss_model.identity`.
+
+    Raises:
+        InputError: the object store can't be used.
+    """
+    from components.state_store import SCHEME, StateStore
+
+    if not work.startswith(SCHEME):
+        folder = Path(work, identity)
+        yield WorkPlace(folder, lambda saved: None, lambda: shutil.rmtree(folder, ignore_errors=True))
+        return
+    with tempfile.TemporaryDirectory() as name, StateStore(f"{work.rstrip('/')}/{identity}") as store:
+        store.restore(Path(name))
+        yield WorkPlace(Path(name), store.save, store.forget)

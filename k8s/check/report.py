@@ -1,0 +1,61 @@
+"""What was checked, as a table; what is wrong, a line each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+
+from k8s.check.objects import Fault, Target
+from k8s.check.rules import RULES, Rule
+from k8s.check.schemas import VERSIONS, has_shape
+
+
+@dataclass(frozen=True)
+class Result:
+    target: Target
+    faults: list[tuple[Rule, Fault]]
+
+    def lines(self) -> list[str]:
+        return [
+            f"{self.target.name}: {fault.owner}: {fault.found}; expected {fault.expected} [{rule.__name__}]"
+            for rule, fault in self.faults
+        ]
+
+
+def check(target: Target) -> Result:
+    """Apply every rule. Where the schema is broken the others are skipped, for they rely on it."""
+    for rules in (RULES[:1], RULES[1:]):
+        faults = [(rule, fault) for rule in rules for fault in rule(target)]
+        if faults:
+            return Result(target, faults)
+    return Result(target, [])
+
+
+def show(results: list[Result], console: Console) -> None:
+    """One row a target: its objects, how many of them each Kubernetes version or our own shapes judged, its faults."""
+    headings = ("checked", "objects", *VERSIONS, "shapes", "faults")
+    table = Table(*(Column(heading, no_wrap=True) for heading in headings), box=SIMPLE_HEAD)
+    for result in results:
+        shaped = sum(map(has_shape, result.target.objects))
+        builtin = str(len(result.target.objects) - shaped)
+        counts = (str(len(result.target.objects)), *(builtin for _ in VERSIONS), str(shaped))
+        table.add_row(result.target.name, *counts, str(len(result.faults)))
+    console.print(table)
+    console.print(f"judged by the strict schemas of Kubernetes {' and '.join(VERSIONS)}, or by k8s/check/shapes")
+    console.print("rules: " + ", ".join(rule.__name__ for rule in RULES))
+
+
+def placeholders(root: Path) -> list[str]:
+    """What a person has yet to fill in: the image that nobody has pushed, and values called REPLACE."""
+    notes = []
+    if re.search(r"sha256:0{64}", (root / "image" / "kustomization.yaml").read_text()):
+        notes.append("k8s/image: no image is pinned yet; `make push` writes its name and digest")
+    for file in sorted([*root.glob("overlays/*/*.yaml"), *root.glob("gpu-pools/*/*.yaml")]):
+        if count := len(re.findall(r"^[^#\n]*REPLACE", file.read_text(), flags=re.MULTILINE)):
+            notes.append(f"k8s/{file.relative_to(root)}: {count} value(s) called REPLACE are yours to fill in")
+    return notes

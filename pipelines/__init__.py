@@ -1,0 +1,1 @@
+"""Wiring only: the training pipeline, and compiling, submitting and running it on this machine."""

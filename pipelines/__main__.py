@@ -1,0 +1,13 @@
+"""The pipelines' command line: ``python -m pipelines``."""
+
+from __future__ import annotations
+
+from components.command_line import new_app, run_app
+from pipelines import compile, local
+
+app = new_app(help="The training pipeline: compile it, run it on this machine, submit it to Kubeflow.")
+app.command("compile")(compile.command)
+app.command("run")(local.command)
+
+if __name__ == "__main__":
+    run_app(app)

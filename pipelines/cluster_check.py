@@ -1,0 +1,117 @@
+"""Whether a cluster can train: the doctor's checks from here, then five minutes of the real pipeline on the pool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sss_model.errors import InputError
+
+if TYPE_CHECKING:
+    from components.doctor.checks import Line
+    from components.doctor.cluster import Wish
+    from pipelines.submit import Submitted
+
+NAME = "sss-cluster-check"
+
+# What a task shows when it succeeds.
+_PROOFS = {
+    "version-data": "the image is pulled and a task runs; the pool can give what was asked",
+    "validate-splits": "one task's files reach the next, through Kubeflow's store",
+    "train": "the pod found its node and trained, on {pods}",
+    "evaluate": "the trained weights travel, and the model scores scans",
+    "register": "MLflow and its artifact store take a model from inside the cluster",
+}
+# Words in Kubernetes' or Kubeflow's reason, and what mends it.
+_FIXES = {
+    "ImagePull": "push the image, pin its digest (`make image`, k8s/image) and give the account the right to pull it",
+    "ErrImage": "push the image, pin its digest (`make image`, k8s/image) and give the account the right to pull it",
+    "Unschedulable": "add nodes to the pool, or correct its labels and taints in components/pools.yaml",
+    "Insufficient": "add nodes to the pool, or ask for less in components/pools.yaml",
+    "OOMKilled": "give the pool more memory in components/pools.yaml",
+    "secret": "make the secret sss-s3 in the runs' namespace, see k8s/",
+    "persistentvolumeclaim": "apply k8s/, which makes the volume sss-work",
+    "forbidden": "apply k8s/, which binds the role sss-pipeline to the runs' account",
+}
+
+
+def arguments_of(wish: Wish) -> dict[str, object]:
+    """The run's parameters; experiment and model of its own, so that no real model gets a version from a check."""
+    return {
+        "recipe": "phantom",
+        "data_version": "phantom",
+        "minutes": 5,
+        "pool": wish.pool,
+        "gpus": wish.gpus,
+        "nodes": wish.nodes,
+        "spot": wish.spot,
+        "experiment": NAME,
+        "model_name": NAME,
+    }
+
+
+def proofs(run: Submitted, titles: dict[str, str], wish: Wish) -> list[Line]:
+    """What a run has shown, a line a task, and for what failed how to mend it."""
+    from components.doctor.checks import Line
+
+    pods = f"{wish.nodes} × {wish.gpus} GPUs of pool {wish.pool}" if wish.gpus else "CPUs"
+    lines = [
+        Line(titles[task], "green", proof.format(pods=pods))
+        for task, proof in _PROOFS.items()
+        if run.tasks.get(task) == "SUCCEEDED"
+    ]
+    if run.error:
+        fix = next((fix for word, fix in _FIXES.items() if word.lower() in run.error.lower()), f"see {run.link}")
+        lines.append(Line("Run in the cluster", "red", run.error, fix))
+    return lines
+
+
+def command(
+    package: Annotated[Path, typer.Option(help="The compiled pipeline.")] = Path("build/pipelines/sss-training.yaml"),
+    host: Annotated[str | None, typer.Option(help="Address of Kubeflow Pipelines; if not given, KFP_HOST.")] = None,
+    pool: Annotated[str, typer.Option(help="GPU pool: gke, eks, aks or bare.")] = "bare",
+    gpus: Annotated[int, typer.Option(help="GPUs on each node; 0 checks training on CPUs.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Nodes to train on.")] = 1,
+    spot: Annotated[bool, typer.Option(help="Whether on spot nodes.")] = False,
+    bucket: Annotated[str | None, typer.Option(help="Bucket to try from here.")] = None,
+    namespace: Annotated[str | None, typer.Option(help="Your profile, where Kubeflow has many users.")] = None,
+    service_account: Annotated[str | None, typer.Option(help="Account of the run's pods.")] = None,
+    timeout_minutes: Annotated[float, typer.Option(help="How long to wait for the run.")] = 45.0,
+) -> None:
+    """Check the services from here, then train the phantom for five minutes in the cluster; exit code 1 on any red.
+
+    Example: KFP_HOST=http://localhost:8080 python -m pipelines cluster-check --pool gke
+    """
+    from components.doctor import diagnose, show
+    from components.doctor.cluster import Wish
+    from components.placement import place
+    from pipelines.package import read_package
+    from pipelines.submit import submit
+
+    compiled = read_package(package)
+    wish = Wish(pool, gpus, nodes, spot)
+    place(pool, gpus=gpus, nodes=nodes, spot=spot, work="/sss/work")  # refuses here what the first task would refuse
+    lines = diagnose(
+        wish, checkpoint=None, params=Path("params.yaml"), bucket=bucket, host=host, namespace=namespace or "kubeflow"
+    )
+    show(lines)
+    if not any(line.name == "Kubeflow Pipelines" and line.state in ("green", "yellow") for line in lines):
+        raise InputError("Kubeflow Pipelines: can't be used from here, see above; expected a server to run on")
+    run = submit(
+        package,
+        host=host,
+        experiment=NAME,
+        arguments=arguments_of(wish),
+        namespace=namespace,
+        run_name=None,
+        service_account=service_account,
+        wait=True,
+        timeout_minutes=timeout_minutes,
+        cached=False,  # what the cache answers proves nothing
+    )
+    proven = proofs(run, compiled.tasks, wish)
+    show(proven)
+    if any(line.state == "red" for line in (*lines, *proven)):
+        raise typer.Exit(1)

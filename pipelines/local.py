@@ -1,0 +1,150 @@
+"""The compiled pipeline on this machine: a subprocess a task, or a container a task."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+
+from pipelines.arguments import parse_arguments
+from pipelines.compile import NAME, compile_pipeline
+from sss_model.errors import InputError
+
+if TYPE_CHECKING:
+    from kfp.local import DockerRunner, SubprocessRunner
+
+_PASSED_ON = ("AWS_", "MLFLOW_", "OMP_")
+
+
+class Runner(StrEnum):
+    """What a task runs in."""
+
+    subprocess = "subprocess"
+    docker = "docker"
+
+
+def run_pipeline(
+    runner: Runner, *, output: Path, settings: list[str], image: str, cached: bool = False
+) -> dict[str, list[Path]]:
+    """Run the training pipeline here, to its end.
+
+    Args:
+        runner: what a task runs in.
+        output: folder for what the tasks make, a folder a run.
+        settings: ``NAME=VALUE``, the pipeline's parameters where they differ from their defaults.
+        image: for containers, their image; in subprocesses, what stands for the code in the cache's keys.
+        cached: whether a task that ran before with the same inputs is skipped.
+
+    Returns:
+        Task to the paths of its artifacts.
+
+    Raises:
+        InputError: an unknown parameter, or a task failed; its own words are in the log above.
+    """
+    from kfp import components, local
+
+    # Kubeflow's backend finds the run's image among its parameters; the local runners don't look it up.
+    specification = _compiled(image if runner is Runner.docker else None)
+    arguments = {**_here(runner), **parse_arguments(settings, specification)}
+    output.mkdir(parents=True, exist_ok=True)
+    before = set(output.iterdir())
+    local.init(_runner(runner, output), pipeline_root=str(output), enable_caching=cached)
+    # Its local runners have no use for images, display names and limits of memory, and say so at every task.
+    warnings.filterwarnings("ignore", module=r"kfp\.local")
+    try:
+        components.load_component_from_text(yaml.safe_dump(specification))(image=image, **arguments)
+    except RuntimeError as error:
+        raise InputError(f"{NAME}: {error} Expected every task to succeed, see the log above") from None
+    (made,) = {folder for folder in output.iterdir() if folder.name.startswith(NAME)} - before
+    return {task.name: sorted(_artifacts(task)) for task in sorted(made.iterdir())}
+
+
+def command(
+    runner: Annotated[Runner, typer.Option(help="What a task runs in.")] = Runner.subprocess,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the run; may be repeated.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for what the tasks make.")] = Path("build/runs"),
+    image: Annotated[str, typer.Option(help="Image of the containers.")] = "sss:dev",
+    cached: Annotated[bool, typer.Option("--cached", help="Skip tasks that ran before with the same inputs.")] = False,
+) -> None:
+    """Run the training pipeline on this machine; untouched, it trains on the phantom.
+
+    MLflow is the one that MLFLOW_TRACKING_URI names; without it, tasks in subprocesses use mlflow.db in this folder.
+
+    Example: python -m pipelines run --runner subprocess --set steps=100
+    """
+    from sss_model.identity import code_sha256
+
+    names_code = image if runner is Runner.docker else f"code:{code_sha256()}"
+    show(run_pipeline(runner, output=output, settings=settings or [], image=names_code, cached=cached))
+
+
+def show(made: dict[str, list[Path]]) -> None:
+    """Print what each task of a run has made, and where."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("task", "made", box=None)
+    for task, paths in made.items():
+        table.add_row(task, ", ".join(path.name for path in paths))
+    console = Console()
+    console.print(table)
+    console.print(f"all in {os.path.relpath(next(iter(made.values()))[0].parents[1])}", soft_wrap=True)
+
+
+def _compiled(image: str | None) -> dict[str, Any]:
+    """The compiled pipeline as it suits this machine: no retries, and the image written in where one is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        package, _ = compile_pipeline(Path(folder))
+        # The second document is for Kubernetes alone.
+        specification: dict[str, Any] = next(yaml.safe_load_all(package.read_text(encoding="utf-8")))
+    for component in specification["components"].values():
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            # What fails here does not fail for a lost node.
+            task.pop("retryPolicy", None)
+    if image:
+        for executor in specification["deploymentSpec"]["executors"].values():
+            executor["container"]["image"] = image
+    return specification
+
+
+def _here(runner: Runner) -> dict[str, Any]:
+    """What differs from a cluster: no service called sss-mlflow, and no volume."""
+    work = "/tmp/work" if runner is Runner.docker else str(Path(".runs").resolve())
+    return {"mlflow": os.environ.get("MLFLOW_TRACKING_URI", ""), "work": work}
+
+
+def _runner(runner: Runner, output: Path) -> SubprocessRunner | DockerRunner:
+    from kfp import local
+
+    if runner is Runner.subprocess:
+        return local.SubprocessRunner(use_venv=False)
+    return local.DockerRunner(
+        user=_user(output),
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        tmpfs={"/tmp": "mode=1777"},
+        network_mode="host",
+        environment={name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)},
+    )
+
+
+def _user(output: Path) -> str:
+    """Who the containers run as: the caller; for root, the image's own user, who must be let into the folder."""
+    if os.getuid():
+        return f"{os.getuid()}:{os.getgid()}"
+    os.umask(0)
+    output.chmod(0o777)
+    return ""
+
+
+def _artifacts(task: Path) -> list[Path]:
+    return [path for path in task.iterdir() if path.name != "executor_output.json"]

@@ -1,0 +1,63 @@
+"""What the tasks ask of a cluster: room, GPUs, volumes, secrets, rights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kfp import kubernetes
+from kfp.dsl import PipelineTask
+
+USER = 10001  # the image's
+WORK_VOLUME = "sss-work"
+WORK_MOUNT = "/sss/work"
+STORE = "sss-s3"  # secret and config map of the object store
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+ADDRESS = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
+_HOUR = 3600
+
+
+def secure(task: PipelineTask, image: Any) -> PipelineTask:
+    """What holds for every task: the run's image, not as root, and an end."""
+    task.set_container_image(image)
+    kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
+    kubernetes.set_timeout(task, 6 * _HOUR)
+    kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "sss")
+    return task
+
+
+def with_object_store(task: PipelineTask) -> PipelineTask:
+    """Give a task the address and the credentials of the object store, where the cluster holds some."""
+    kubernetes.use_secret_as_env(task, STORE, {name: name for name in CREDENTIALS}, optional=True)
+    kubernetes.use_config_map_as_env(task, STORE, {name: name for name in ADDRESS}, optional=True)
+    return task
+
+
+def on_pool(task: PipelineTask, settled: dict[str, Any], *, gpus: Any) -> PipelineTask:
+    """Put a task on the nodes that the first step settled.
+
+    Args:
+        settled: outputs of the step ``version_data``. Where its accelerator is empty, Kubernetes sees no GPU limit,
+            whatever `gpus` says.
+        gpus: how many the task's pod holds.
+    """
+    task.set_accelerator_type(settled["accelerator"]).set_accelerator_limit(gpus)
+    kubernetes.add_node_selector_json(task, settled["node_selector"])
+    kubernetes.add_toleration_json(task, settled["tolerations"])
+    # PyTorch's processes share tensors there; Kubernetes' own 64 MB are too few.
+    kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="8Gi")
+    return task
+
+
+def with_room(task: PipelineTask, *, cpu: Any, memory: Any) -> PipelineTask:
+    """Ask for and limit to so many cores and so much memory."""
+    task.set_cpu_request(cpu).set_cpu_limit(cpu)
+    task.set_memory_request(memory).set_memory_limit(memory)
+    return task
+
+
+def resumable(task: PipelineTask) -> PipelineTask:
+    """Try again after a lost node, from the state that the training saved on its volume or in the object store."""
+    task.set_retry(num_retries=5, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="10m")
+    kubernetes.mount_pvc(task, pvc_name=WORK_VOLUME, mount_path=WORK_MOUNT)
+    kubernetes.set_timeout(task, 7 * 24 * _HOUR)
+    return task

@@ -1,0 +1,180 @@
+"""A run of the compiled pipeline in Kubeflow."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from pipelines.package import Package, read_package, write_without_cache
+from sss_model.errors import InputError
+
+if TYPE_CHECKING:
+    import kfp
+
+
+class Submitted(NamedTuple):
+    """A run.
+
+    Attributes:
+        link: its page in the UI.
+        state: Kubeflow's word, SUCCEEDED or FAILED where it was waited for; PENDING where not.
+        error: what failed and why; empty where nothing did.
+        tasks: states of the tasks by Kubeflow's name, where it was waited for.
+    """
+
+    run_id: str
+    link: str
+    state: str
+    error: str = ""
+    tasks: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+def submit(
+    package: Path,
+    *,
+    host: str | None,
+    experiment: str,
+    arguments: dict[str, object],
+    namespace: str | None,
+    run_name: str | None,
+    service_account: str | None,
+    wait: bool,
+    timeout_minutes: float,
+    cached: bool = True,
+) -> Submitted:
+    """Start a run, and see it through where that is wanted.
+
+    The pipeline is uploaded as a version of its own unless the server has this very file, so that the UI's *Create run*
+    offers it.
+
+    Args:
+        package: what ``python -m pipelines compile`` wrote.
+        host: address of the server; None takes KFP_HOST. A token comes from KFP_TOKEN or KFP_TOKEN_FILE alone.
+        arguments: the run's parameters; those not given keep the form's defaults.
+        namespace: of a multi-user Kubeflow.
+        timeout_minutes: how long to wait.
+        cached: False runs every task again, and leaves no version behind.
+
+    Raises:
+        InputError: no server answers, its version does not fit, it refuses, an argument is unknown or of a wrong
+            kind, or the time is up.
+        KeyboardInterrupt: after telling that the run goes on.
+    """
+    from components.kfp_endpoint import connect, host_address, server_version, told_in_a_sentence, version_warning
+    from pipelines.arguments import parse_arguments
+
+    compiled = read_package(package)
+    typed = parse_arguments([f"{name}={value}" for name, value in arguments.items()], compiled.specification)
+    address = host_address(host)
+    warning = version_warning(address, server_version(address))
+    if warning:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
+    client = connect(address, namespace)
+    # The client prints links of its own in the middle.
+    with told_in_a_sentence(address), contextlib.redirect_stdout(io.StringIO()):
+        target = {"experiment_id": client.create_experiment(experiment, namespace=namespace).experiment_id}
+        target["job_name"] = run_name or f"{compiled.name} {datetime.datetime.now():%Y-%m-%d %H:%M:%S}"
+        run_id = _start(client, compiled, typed, namespace, cached, {**target, "service_account": service_account})
+    link = f"{os.environ.get('KF_PIPELINES_UI_ENDPOINT', address).rstrip('/')}/#/runs/details/{run_id}"
+    typer.echo(f"run: {link}")
+    return _see_through(client, run_id, link, compiled, timeout_minutes) if wait else Submitted(run_id, link, "PENDING")
+
+
+def command(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Parameters of the run, such as steps=100.")
+    ] = None,
+    package: Annotated[Path, typer.Option(help="The compiled pipeline.")] = Path("build/pipelines/sss-training.yaml"),
+    host: Annotated[str | None, typer.Option(help="Address of Kubeflow Pipelines; if not given, KFP_HOST.")] = None,
+    experiment: Annotated[str, typer.Option(help="Kubeflow's experiment, a folder of runs.")] = "sss",
+    namespace: Annotated[str | None, typer.Option(help="Your profile, where Kubeflow has many users.")] = None,
+    run_name: Annotated[str | None, typer.Option(help="The run's name; if not given, pipeline and time.")] = None,
+    service_account: Annotated[str | None, typer.Option(help="Account of the run's pods.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the end; exit code 1 unless the run succeeds.")] = True,
+    timeout_minutes: Annotated[float, typer.Option(help="How long to wait.")] = 24 * 60.0,
+) -> None:
+    """Run the compiled pipeline in Kubeflow.
+
+    A token, where the server wants one, comes from KFP_TOKEN or the file that KFP_TOKEN_FILE names.
+
+    Example: KFP_HOST=http://localhost:8080 python -m pipelines submit recipe=acdc labelled_patients=7
+    """
+    from pipelines.arguments import parse_arguments
+
+    done = submit(
+        package,
+        host=host,
+        experiment=experiment,
+        arguments=parse_arguments(arguments or [], read_package(package).specification),
+        namespace=namespace,
+        run_name=run_name,
+        service_account=service_account,
+        wait=wait,
+        timeout_minutes=timeout_minutes,
+    )
+    if done.error:
+        typer.secho(f"error: {done.error}; see {done.link}", fg="red", err=True)
+        raise typer.Exit(1)
+
+
+def _start(
+    client: kfp.Client,
+    package: Package,
+    arguments: dict[str, Any],
+    namespace: str | None,
+    cached: bool,
+    target: dict[str, Any],
+) -> str:
+    """Create the run, of a version that the server keeps or, uncached, of the file itself; returns its id."""
+    if cached:
+        pipeline_id, version_id = _uploaded(client, package, namespace)
+        run = client.run_pipeline(**target, params=arguments, pipeline_id=pipeline_id, version_id=version_id)
+        return str(run.run_id)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "pipeline.yaml")
+        write_without_cache(package, copy)
+        return str(client.run_pipeline(**target, params=arguments, pipeline_package_path=str(copy)).run_id)
+
+
+def _uploaded(client: kfp.Client, package: Package, namespace: str | None) -> tuple[str, str]:
+    """Ids of the pipeline and of the version that is this package, made where the server has none."""
+    found = client.list_pipelines(filter=_named(package.name), namespace=namespace).pipelines
+    if found:
+        pipeline_id = found[0].pipeline_id
+    else:
+        # Apart from its versions: uploading both at once would give the first version the pipeline's name.
+        body = client.api_models.V2beta1Pipeline(display_name=package.name, namespace=namespace)
+        pipeline_id = client.pipelines.pipeline_service_create_pipeline(pipeline=body).pipeline_id
+    versions = client.list_pipeline_versions(pipeline_id, filter=_named(package.version)).pipeline_versions
+    version = (
+        versions[0] if versions else client.upload_pipeline_version(str(package.path), package.version, pipeline_id)
+    )
+    return pipeline_id, version.pipeline_version_id
+
+
+def _named(name: str) -> str:
+    import json
+
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+
+
+def _see_through(client: kfp.Client, run_id: str, link: str, package: Package, timeout_minutes: float) -> Submitted:
+    from pipelines.watch import SUCCEEDED, failure, follow, task_states
+
+    try:
+        run = follow(client, run_id, tasks=package.tasks, timeout_minutes=timeout_minutes)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped waiting; the run goes on: {link}")
+        raise
+    except InputError as error:
+        raise InputError(f"{error}; see {link}") from None
+    failed = "" if run.state == SUCCEEDED else failure(run, package.tasks)
+    typer.echo(f"the run {run.state.lower()}: {link}")
+    return Submitted(run_id, link, run.state, failed, task_states(run, package.tasks))

@@ -1,0 +1,128 @@
+"""The whole pipeline in Kubeflow's own local runner, beside `dvc repro` on the same scans."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+from code_graph import ROOT
+from dvc_project import ENVIRONMENT, call, make_project
+
+from sss_model.config import Config
+
+QUICK = {"train.steps": 6, "train.val_every": 3}
+STEPS = ("version-data", "validate-splits", "train", "evaluate", "register")
+
+
+class Here:
+    """A folder in which `python -m pipelines run` is typed."""
+
+    def __init__(self, folder: Path, recipe: Path, remote: Path) -> None:
+        self.folder, self.recipe, self.remote = folder, recipe, remote
+
+    def run(self, version: str, *options: str) -> subprocess.CompletedProcess[str]:
+        settings = [f"recipe={self.recipe}", f"data_remote={self.remote}", f"data_version={version}"]
+        command = [sys.executable, "-m", "pipelines", "run", *options]
+        command += [part for setting in settings for part in ("--set", setting)]
+        environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def latest(self) -> Path:
+        return max((self.folder / "build/runs").glob("sss-training-*"), key=lambda path: path.name)
+
+
+def data_version(project: Path) -> str:
+    version: str = yaml.safe_load((project / "data.dvc").read_text())["outs"][0]["md5"]
+    return version
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, phantom: Path, recipe: Callable[..., Config]) -> Path:
+    """The project, reproduced and pushed once."""
+    folder = make_project(tmp_path_factory.mktemp("dvc") / "project", scans=phantom, recipe=recipe(QUICK))
+    call(folder, "dvc", "repro")
+    call(folder, "dvc", "remote", "add", "--quiet", "team", "../team")
+    call(folder, "dvc", "push", "--quiet", "--remote", "team", "data.dvc")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Here:
+    return Here(tmp_path_factory.mktemp("run"), project / "params.yaml", project.parent / "team")
+
+
+@pytest.fixture(scope="module")
+def ran(here: Here, project: Path) -> Path:
+    """What the pipeline made of the project's version."""
+    done = here.run(data_version(project), "--cached")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    return here.latest()
+
+
+def metadata(task: Path, artifact: str) -> dict[str, Any]:
+    written = json.loads((task / "executor_output.json").read_text())["artifacts"][artifact]
+    found: dict[str, Any] = written["artifacts"][0]["metadata"]
+    return found
+
+
+def test_the_pipeline_and_dvc_repro_find_the_same(ran: Path, project: Path) -> None:
+    assert (ran / "evaluate/metrics").read_bytes() == (project / "metrics.json").read_bytes()
+
+
+def test_every_step_leaves_what_the_ui_shows(ran: Path) -> None:
+    dice = json.loads((ran / "evaluate/metrics").read_text())["dice"]
+    assert metadata(ran / "evaluate", "metrics")["Dice"] == pytest.approx(dice, abs=1e-4)
+    matrix = metadata(ran / "evaluate", "confusion")["confusionMatrix"]
+    assert [spec["displayName"] for spec in matrix["annotationSpecs"]][0] == "background"
+    for report in ("validate-splits/report", "evaluate/report"):
+        assert (ran / report).read_text().startswith("<!doctype html>")
+    assert "data:image/webp;base64," in (ran / "evaluate/report").read_text(), "overlays are in the report"
+    assert (ran / "register/card").read_text().startswith("# sss-phantom")
+    assert (ran / "report-end/summary").read_text().startswith("# The run succeeded")
+    assert "Dice, validation" in metadata(ran / "train", "validation")
+    assert (ran / "version-data/data/phantom/dataset.json").is_file()
+
+
+def test_the_model_is_registered_with_its_data_version_and_image(ran: Path, here: Here, project: Path) -> None:
+    record = json.loads((ran / "register/registration").read_text())
+    store = mlflow.MlflowClient(f"sqlite:///{here.folder}/mlflow.db")
+    tags = store.get_model_version(record["model"], record["version"]).tags
+    assert tags["data_version"] == data_version(project)
+    assert tags["image_digest"].startswith("code:")
+
+
+def test_unchanged_bytes_run_nothing_again_and_changed_ones_do(ran: Path, here: Here, project: Path) -> None:
+    again = here.run(data_version(project), "--cached")
+    assert again.returncode == 0
+    assert [step for step in STEPS if f"Task {step} cache hit" in again.stdout + again.stderr] == list(STEPS)
+
+    # One patient's scan under another's name as well, which the gate must see.
+    one, other, *_ = sorted((project / "data/phantom/imagesTr").iterdir(), key=os.path.basename)[::2]
+    shutil.copyfile(one, other)
+    call(project, "dvc", "add", "--quiet", "data")
+    call(project, "dvc", "push", "--quiet", "--remote", "team", "data.dvc")
+    changed = here.run(data_version(project), "--cached")
+    assert "cache hit" not in changed.stdout + changed.stderr
+
+    # The gate's report is there although the run failed, and the next step refused.
+    assert changed.returncode == 2
+    assert changed.stderr.splitlines()[-1].startswith("error: sss-training: ")
+    assert "error: the data did not pass the gate; expected a pass" in changed.stdout
+    assert "failed" in (here.latest() / "validate-splits/report").read_text()
+    assert (here.latest() / "report-end/summary").read_text().startswith("# The run ended as failed")
+    assert not (here.latest() / "evaluate").exists()
+
+
+def test_an_unknown_parameter_is_refused_with_the_one_that_was_meant(here: Here) -> None:
+    done = here.run("phantom", "--set", "step=5")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: step: no such parameter; did you mean steps; expected one of ")

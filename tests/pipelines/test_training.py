@@ -1,0 +1,101 @@
+"""What the compiled pipeline tells Kubeflow."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import IMAGE
+
+STEPS = ["version-data", "validate-splits", "train", "evaluate", "register"]
+Tasks = dict[str, dict[str, Any]]
+
+
+def test_five_steps_and_one_that_says_how_it_ended(tasks: Tasks) -> None:
+    assert tasks.keys() == {*STEPS, "report-end"}
+    assert tasks["report-end"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+
+
+def test_every_parameter_has_a_description_and_a_default(specification: dict[str, Any]) -> None:
+    parameters = specification["root"]["inputDefinitions"]["parameters"]
+    assert len(parameters) == 22
+    for name, parameter in parameters.items():
+        assert len(parameter["description"]) > 10, name
+        assert "defaultValue" in parameter, name
+
+
+def test_names_on_the_screen_read_as_prose(specification: dict[str, Any], compiled: list[Path]) -> None:
+    text = compiled[0].read_text()
+    for name in ("Fetch one version of the scans", "Train on labelled and unlabelled scans", "Say how the run ended"):
+        assert f"name: {name}" in text
+    assert specification["pipelineInfo"]["displayName"].startswith("SSS")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_image_is_a_parameter_of_every_step_and_part_of_its_cache_key(tasks: Tasks, step: str) -> None:
+    inputs = tasks[step]["inputs"]["parameters"]
+    assert inputs["image"] == inputs["pipelinechannel--image"] == {"componentInputParameter": "pipelinechannel--image"}
+    assert tasks[step]["cachingOptions"] == {"enableCache": True}
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_what_files_hold_is_part_of_the_cache_key(tasks: Tasks, step: str) -> None:
+    inputs = tasks[step]["inputs"]["parameters"]
+    assert inputs["data_version"]["taskOutputParameter"]["outputParameterKey"] == "version"
+    if step in ("evaluate", "register"):
+        assert inputs["checkpoint_sha256"]["taskOutputParameter"]["producerTask"] == "train"
+    if step != "evaluate":
+        assert inputs["recipe"]["taskOutputParameter"]["outputParameterKey"] == "settled_recipe"
+
+
+def test_nothing_is_installed_at_run_time(compiled: list[Path]) -> None:
+    assert "pip install" not in compiled[0].read_text()
+
+
+def test_the_training_s_place_comes_from_the_first_step(
+    specification: dict[str, Any], tasks: Tasks, on_kubernetes: Tasks
+) -> None:
+    settled = {"accelerator", "accelerator_count", "node_selector", "tolerations", "cpu", "memory", "trainer"}
+    assert settled <= specification["components"]["comp-version-data"]["outputDefinitions"]["parameters"].keys()
+    resources = specification["deploymentSpec"]["executors"]["exec-train"]["container"]["resources"]
+    placeholders = re.findall(r"pipelinechannel--version-data-(\w+)", json.dumps(resources))
+    assert set(placeholders) == {"accelerator", "accelerator_count", "cpu", "memory"}
+    train = on_kubernetes["exec-train"]
+    selector = train["nodeSelector"]["nodeSelectorJson"]["taskOutputParameter"]
+    assert selector == {"producerTask": "version-data", "outputParameterKey": "node_selector"}
+    (toleration,) = train["tolerations"]
+    assert toleration["tolerationJson"]["taskOutputParameter"]["outputParameterKey"] == "tolerations"
+    assert "nvidia" not in json.dumps([resources, train]), "no GPU is asked for where none was chosen"
+
+
+def test_the_training_resumes_after_a_lost_node(tasks: Tasks, on_kubernetes: Tasks) -> None:
+    assert tasks["train"]["retryPolicy"]["maxRetryCount"] == 5
+    train = on_kubernetes["exec-train"]
+    assert train["pvcMount"] == [{"constant": "sss-work", "mountPath": "/sss/work", "pvcNameParameter": ANY_CLAIM}]
+    assert train["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
+    assert train["emptyDirMounts"][0]["medium"] == "Memory"
+
+
+ANY_CLAIM = {"runtimeValue": {"constant": "sss-work"}}
+
+
+def test_no_task_is_root_or_endless(on_kubernetes: Tasks) -> None:
+    assert len(on_kubernetes) == 6
+    for executor in on_kubernetes.values():
+        assert executor["securityContext"] == {"runAsUser": "10001", "runAsGroup": "10001", "runAsNonRoot": True}
+        assert int(executor["activeDeadlineSeconds"]) > 0
+
+
+def test_secrets_go_by_reference_and_may_be_absent(on_kubernetes: Tasks, compiled: list[Path]) -> None:
+    for executor in ("exec-version-data", "exec-train"):
+        (secret,) = on_kubernetes[executor]["secretAsEnv"]
+        assert secret["secretName"] == "sss-s3" and secret["optional"]
+        assert {key["envVar"] for key in secret["keyToEnv"]} == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert not re.search(r"(?i)(password|secret_access_key)['\"]?\s*[:=]\s*['\"]?\w{8}", compiled[0].read_text())
+
+
+def test_the_image_of_the_form_is_the_one_that_was_given(specification: dict[str, Any]) -> None:
+    assert specification["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"] == IMAGE

@@ -1,0 +1,95 @@
+"""A step in pieces learns what the whole step learns, and holds less at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from sss_model.batches import Batches
+from sss_model.cache import SliceCache
+from sss_model.config import Config
+from sss_model.learner import Learner
+from sss_model.manifest import Manifest, cohort
+from sss_model.micro_batches import backward
+from sss_model.network import build_segmenter
+from sss_model.objective import segmentation_loss
+from sss_model.slices import SliceSet
+
+# Pseudo-labels take part from the first step, and some of them count.
+BATCH = {"train.batch": 4, "train.unlabelled_batch": 4, "train.unlabelled_from": 0, "train.ramp": 0}
+
+
+@pytest.fixture(scope="module")
+def first_step(
+    recipe: Callable[..., Config], phantom: Path, manifest: Manifest, cache_dir: Path
+) -> Callable[..., tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]]:
+    """Scalars and gradients of a training's first step, from a network whose head is not zero."""
+
+    def step(method: str, micro_batch: int | None) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        config = recipe({**BATCH, "train.method": method, "train.micro_batch": micro_batch, "train.confidence": 0.8})
+        fabric = Fabric(accelerator="cpu", devices=1)
+        cache = SliceCache(cache_dir, data_dir=phantom, config=config.data, classes=4)
+        patients = cohort(manifest, 1)
+        labelled = SliceSet(cache.images(patients.labelled), cache.labels(patients.labelled), True)
+        unlabelled = SliceSet(cache.images(patients.unlabelled), None, True)
+        network = build_segmenter(config.model, classes=4, seed=0)
+        torch.nn.init.normal_(network.decoder.head.weight, std=0.2, generator=torch.Generator().manual_seed(0))
+        learner = Learner(network, config.train, fabric)
+        batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
+        scalars = learner.step(batches, step=0, spent=0.5)
+        return scalars, {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+
+    return step
+
+
+@pytest.mark.parametrize("method", ["supervised", "weak_to_strong"])
+def test_a_step_in_pieces_has_the_gradient_of_the_whole_step(first_step: Callable[..., Any], method: str) -> None:
+    scalars, gradients = first_step(method, None)
+    in_pieces, of_pieces = first_step(method, 3)  # the last piece is smaller
+    if method == "weak_to_strong":
+        assert 0.1 < float(scalars["accepted"]) < 0.9
+    assert scalars.keys() == in_pieces.keys()
+    for name, value in scalars.items():
+        assert float(in_pieces[name]) == pytest.approx(float(value), rel=1e-5)
+    assert gradients.keys() == of_pieces.keys()
+    for name, gradient in gradients.items():
+        assert gradient.any(), name
+        torch.testing.assert_close(of_pieces[name], gradient, rtol=1e-3, atol=1e-5 * float(gradient.abs().max()))
+
+
+def held_at_most(images: torch.Tensor, micro_batch: int | None) -> int:
+    """The most values that a network of one layer keeps for its backward pass at any time."""
+    held, most = 0, 0
+
+    def pack(tensor: torch.Tensor) -> tuple[torch.Tensor]:
+        nonlocal held, most
+        held += tensor.numel()
+        most = max(most, held)
+        return (tensor,)
+
+    def unpack(packed: tuple[torch.Tensor]) -> torch.Tensor:
+        nonlocal held
+        held -= packed[0].numel()
+        return packed[0]
+
+    fabric = Fabric(accelerator="cpu", devices=1)
+    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 1), torch.nn.Softplus(), torch.nn.Conv2d(32, 2, 1))
+    network = fabric.setup(layers)
+    target = torch.zeros(len(images), *images.shape[2:], dtype=torch.long)
+
+    def objective(logits: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"loss": segmentation_loss(logits, target)}
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        backward(network, images, objective, fabric=fabric, micro_batch=micro_batch)
+    return most
+
+
+def test_pieces_hold_less_at_a_time() -> None:
+    images = torch.randn(8, 3, 32, 32)
+    assert held_at_most(images, 1) < held_at_most(images, None) / 3
