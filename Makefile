@@ -15,11 +15,12 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 export GX_ANALYTICS_ENABLED := false
 export OMP_WAIT_POLICY := passive
 
-.PHONY: help setup run test check acceptance lock clean
+.PHONY: help setup run test check acceptance pipeline submit cluster-check k8s-check image image-cuda push image-test
+.PHONY: lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready  ## make .venv and install the locked dependencies (nothing to do when they are there)
 
@@ -53,9 +54,35 @@ check: setup  ## ruff (style, complexity), formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy -p k8s.check
 
 acceptance: setup  ## run the tests that take longer
 	$(BIN)/python -m pytest -m acceptance
+
+pipeline: setup  ## compile the Kubeflow pipeline into build/pipelines
+	$(BIN)/python -m pipelines compile $(if $(IMAGE),--image $(IMAGE))
+
+submit: pipeline  ## run the pipeline on Kubeflow (KFP_HOST; parameters in ARGS="steps=100")
+	$(BIN)/python -m pipelines submit $(ARGS)
+
+cluster-check: pipeline  ## check the services, then train the phantom five minutes in the cluster (ARGS="--pool gke")
+	$(BIN)/python -m pipelines cluster-check $(ARGS)
+
+k8s-check: pipeline  ## render and strictly validate every Kubernetes manifest
+	$(BIN)/python -m k8s.check build/pipelines/sss-training.k8s.yaml
+
+image: setup  ## build the container image sss:dev (Docker; BASE_IMAGE, BUILD_NETWORK)
+	.ci/image build cpu
+
+image-cuda:  ## build sss:dev-cuda, for NVIDIA GPUs
+	.ci/image build cuda
+
+push: setup  ## push the image to IMAGE=REGISTRY/NAME and pin its digest in k8s/image
+	.ci/image push $(IMAGE)
+
+image-test: setup  ## build the image where Docker is, run it and the pipeline in it
+	.ci/with-docker make image
+	.ci/with-docker $(BIN)/python -m pytest -m image
 
 lock: setup  ## resolve the dependencies anew and write the hash-pinned requirements files
 	$(BIN)/python .ci/lock.py

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from components import evaluate, register, train, validate_splits, version_data
+from components import doctor, evaluate, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
 
 app = new_app(help="Semi-supervised segmentation of medical images with SAM-2.")
@@ -92,6 +92,8 @@ def _import(
 
     typer.echo(import_dataset(layout, source, destination, splits=splits, seed=seed, replace=replace))
 
+
+app.command("doctor", rich_help_panel="This place")(doctor.command)
 
 _STEPS: dict[str, Callable[..., None]] = {
     "version-data": version_data.command,

@@ -109,9 +109,10 @@ def kubeflow_component() -> Any:
                 metrics=Path(metrics.path),
             )
         shutil.copyfile(Path(evaluation.path, "report.html"), report.path)
+        shutil.copyfile(Path(evaluation.path, "confusion.csv"), confusion.path)
         for name, value in evaluate.headline(summary).items():
             metrics.log_metric(name, value)
-        confusion.log_confusion_matrix(*confusion_shares(Path(evaluation.path, "confusion.csv")))
+        confusion.log_confusion_matrix(*confusion_shares(Path(confusion.path)))
 
     return evaluate
 

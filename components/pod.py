@@ -19,7 +19,7 @@ def pod(*, image: str, mlflow: str = "") -> Iterator[None]:
 
     Args:
         image: reference of the image that the run was given; it goes into the checkpoint and onto the model version.
-        mlflow: address of the tracking server; the environment's own, which Kubeflow Pipelines may have set, goes first.
+        mlflow: address of the tracking server; one that Kubeflow Pipelines has set in the environment goes first.
 
     Raises:
         SystemExit: 2, after one sentence on stderr, for input that can't be used or a full disk.

@@ -148,7 +148,7 @@ def kubeflow_component() -> Any:
         """Learn from labelled and unlabelled scans; after an interruption, go on where it was."""
         from pathlib import Path
 
-        from components import pod, train, train_nodes, train_processes
+        from components import pod, records, train, train_nodes, train_processes
 
         with pod.pod(image=image, mlflow=mlflow), pod.recipe_file(recipe) as params:
             train.refuse_unless(passed)
@@ -167,6 +167,8 @@ def kubeflow_component() -> Any:
             else:
                 train.run(**inputs, cache_dir=train.cache_beside(work))
             content, figures = train.outcome(Path(checkpoint.path))
+            # Kubeflow's local cache believes in an artifact only if there is a file.
+            records.write_record(Path(validation.path), figures)
         for name, value in figures.items():
             validation.log_metric(name, value)
         return (content,)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from components.command_line import new_app, run_app
-from pipelines import compile, local
+from pipelines import cluster_check, compile, local, submit
 
 app = new_app(help="The training pipeline: compile it, run it on this machine, submit it to Kubeflow.")
 app.command("compile")(compile.command)
 app.command("run")(local.command)
+app.command("submit")(submit.command)
+app.command("cluster-check")(cluster_check.command)
 
 if __name__ == "__main__":
     run_app(app)

@@ -12,7 +12,13 @@ WORK_VOLUME = "sss-work"
 WORK_MOUNT = "/sss/work"
 STORE = "sss-s3"  # secret and config map of the object store
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-ADDRESS = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
+ADDRESS = (
+    "AWS_ENDPOINT_URL",
+    "AWS_DEFAULT_REGION",
+    # Google's store takes uploads only without botocore's own checksums.
+    "AWS_REQUEST_CHECKSUM_CALCULATION",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION",
+)
 _HOUR = 3600
 
 

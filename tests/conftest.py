@@ -13,6 +13,7 @@ from sss_model.datasets.phantom import write_phantom
 from sss_model.manifest import Manifest, build_manifest
 from sss_model.train import train
 
+PHANTOM_RECIPE = Path(__file__).parents[1] / "configs/phantom.yaml"
 QUICK: dict[str, Any] = {
     "data.labelled": 1,
     "data.size": 64,
@@ -44,7 +45,7 @@ def manifest(phantom: Path) -> Manifest:
 @pytest.fixture(scope="session")
 def recipe() -> Callable[..., Config]:
     """Makes the quick recipe, with other values where a test wants them."""
-    return lambda overrides=None: load_config(Path("configs/phantom.yaml"), {**QUICK, **(overrides or {})})
+    return lambda overrides=None: load_config(PHANTOM_RECIPE, {**QUICK, **(overrides or {})})
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def test_every_step_leaves_what_the_ui_shows(ran: Path) -> None:
     dice = json.loads((ran / "evaluate/metrics").read_text())["dice"]
     assert metadata(ran / "evaluate", "metrics")["Dice"] == pytest.approx(dice, abs=1e-4)
     matrix = metadata(ran / "evaluate", "confusion")["confusionMatrix"]
-    assert [spec["displayName"] for spec in matrix["annotationSpecs"]][0] == "background"
+    assert matrix["annotationSpecs"][0]["displayName"] == "background"
     for report in ("validate-splits/report", "evaluate/report"):
         assert (ran / report).read_text().startswith("<!doctype html>")
     assert "data:image/webp;base64," in (ran / "evaluate/report").read_text(), "overlays are in the report"

@@ -96,6 +96,7 @@ def terminated(exit_code: int, reason: str = "Error", *, at: str = "2026-01-01T0
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     cluster: FakeCluster
 
     def do_GET(self) -> None:
@@ -130,8 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
         assert parse_qs(url.query)["propagationPolicy"] == ["Foreground"]
         if not self._refused(self.path):
             self.cluster.deleted.append(name)
-            self._found(self.cluster.jobs, name)
-            self.cluster.jobs.pop(name, None)
+            gone = self.cluster.jobs.pop(name, None)
+            self._found({name: gone} if gone else {}, name)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep quiet."""
