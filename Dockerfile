@@ -53,7 +53,6 @@ FROM ${BASE_IMAGE} AS code
 WORKDIR /opt/sss
 COPY sss_model sss_model/
 COPY components components/
-COPY pipelines pipelines/
 COPY configs configs/
 COPY params.yaml LICENSE CITATION.cff ./
 # A checkout's permissions are its owner's; in the image anyone may read and nobody may write.

@@ -74,15 +74,16 @@ k8s-check: pipeline  ## render and strictly validate every Kubernetes manifest
 image: setup  ## build the container image sss:dev (Docker; BASE_IMAGE, BUILD_NETWORK)
 	.ci/image build cpu
 
-image-cuda:  ## build sss:dev-cuda, for NVIDIA GPUs
+image-cuda: setup  ## build sss:dev-cuda, for NVIDIA GPUs
 	.ci/image build cuda
 
 push: setup  ## push the image to IMAGE=REGISTRY/NAME and pin its digest in k8s/image
 	.ci/image push $(IMAGE)
 
-image-test: setup  ## build the image where Docker is, run it and the pipeline in it
-	.ci/with-docker make image
-	.ci/with-docker $(BIN)/python -m pytest -m image
+# The whole pipeline in containers is in here too.
+image-test: export OMP_NUM_THREADS := 1
+image-test: image  ## build the image and test it in containers (Docker)
+	$(BIN)/python -m pytest -m image
 
 lock: setup  ## resolve the dependencies anew and write the hash-pinned requirements files
 	$(BIN)/python .ci/lock.py

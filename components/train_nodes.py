@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +30,34 @@ def run(
         image: the image they run.
 
     Raises:
-        InputError: the job can't be launched, or failed; its reason is in the sentence.
+        InputError: the job can't be launched; its reason is in the sentence.
+        SystemExit: 1, after one sentence on stderr, where the training failed or its pods did not start.
     """
     from components.train import cache_beside, identity_of
     from components.train_processes import options_of
-    from components.trainjob import run_training_job
+    from components.trainjob import TrainingJobError, run_training_job
 
     identity = identity_of(params=params, manifest=manifest, data_version=data_version)
     shared = Path(work, f"{identity}-shared")
     inputs = {"params": params, "data_dir": data_dir, "manifest": manifest, "data_version": data_version}
     places = {name: _share(path, shared / name / path.name) for name, path in inputs.items()}
     options = options_of(**places, output=shared / "checkpoint", work=work, cache=cache_beside(work))
-    run_training_job(
-        identity=identity,
-        image=image,
-        nodes=nodes,
-        placement=trainer,
-        arguments=options,
-        environment={name: os.environ[name] for name in ("MLFLOW_TRACKING_URI", "SSS_IMAGE_DIGEST")},
-    )
+    try:
+        run_training_job(
+            identity=identity, image=image, nodes=nodes, placement=trainer, arguments=options, environment={}
+        )
+    except TrainingJobError as error:
+        raise SystemExit(f"error: {error}") from None
     shutil.copytree(shared / "checkpoint", output)
     shutil.rmtree(shared)
 
 
 def _share(source: Path, target: Path) -> Path:
-    """Copy a file or folder to the volume, replacing what an earlier attempt left there."""
-    shutil.rmtree(target.parent, ignore_errors=True)
-    target.parent.mkdir(parents=True)
-    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+    """Put a file or folder on the volume, whole, unless an earlier attempt, whose job may still run, has."""
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, partial)
+    partial.rename(target)
     return target

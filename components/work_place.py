@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from sss_model.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,24 @@ def work_place(work: str, identity: str) -> Iterator[WorkPlace]:
         identity: the training's name, see `sss_model.identity`.
 
     Raises:
-        InputError: the object store can't be used.
+        InputError: the object store can't be used, or the folder can't be written.
     """
     from components.state_store import SCHEME, StateStore
 
     if not work.startswith(SCHEME):
-        folder = Path(work, identity)
+        folder = _own_folder(Path(work, identity))
         yield WorkPlace(folder, lambda saved: None, lambda: shutil.rmtree(folder, ignore_errors=True))
         return
     with tempfile.TemporaryDirectory() as name, StateStore(f"{work.rstrip('/')}/{identity}") as store:
         store.restore(Path(name))
         yield WorkPlace(Path(name), store.save, store.forget)
+
+
+def _own_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except PermissionError:
+        raise InputError(
+            f"{folder}: user {os.getuid()} may not write there; expected a folder or volume that belongs to this user"
+        ) from None
+    return folder

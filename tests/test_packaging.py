@@ -14,6 +14,7 @@ import pytest
 import yaml
 from code_graph import ROOT, files_behind, imports_of
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from components.model_package import REQUIREMENTS
 
@@ -38,12 +39,12 @@ def test_a_lock_pins_every_package_by_version_and_hash_and_nothing_else(lock: Pa
 
 
 def test_the_locks_answer_every_dependency_of_the_project_but_sam2() -> None:
-    locked = {pin.name: pin.specifier for lock in LOCKS for pin in pins(lock)}
+    locked = {canonicalize_name(pin.name): pin.specifier for lock in LOCKS for pin in pins(lock)}
     groups = PROJECT["dependency-groups"]
     wanted = [Requirement(text) for text in PROJECT["project"]["dependencies"] + groups["build"] + groups["dev"]]
-    assert {want.name for want in wanted} <= set(locked)
+    assert {canonicalize_name(want.name) for want in wanted} <= set(locked)
     for want in wanted:
-        (pin,) = locked[want.name]
+        (pin,) = locked[canonicalize_name(want.name)]
         assert pin.version in want.specifier
     assert "sam2" in locked
     assert not {"sam2", "torchvision"} & {want.name for want in wanted}
@@ -74,7 +75,13 @@ def test_the_wheel_holds_the_packages_with_their_templates_and_the_console_scrip
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(ROOT / file, source / file)
-    files = [path.relative_to(source).as_posix() for ending in ("*.py", "*.html") for path in source.rglob(ending)]
+    endings = (".py", ".html", ".yaml", ".md")
+    files = [
+        path.relative_to(source).as_posix()
+        for package in PACKAGES
+        for path in (source / package).rglob("*")
+        if path.suffix in endings
+    ]
     subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -102,17 +109,21 @@ def test_the_heads_of_the_locks_name_files_that_are_there() -> None:
 def test_continuous_integration_runs_check_and_test_and_tells_where_acdc_is(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     (clone / ".ci").mkdir(parents=True)
-    (clone / ".ci/run").write_bytes((ROOT / ".ci/run").read_bytes())
+    for name in ("run", "with-docker"):
+        shutil.copy(ROOT / ".ci" / name, clone / ".ci" / name)
     (tmp_path / "bin").mkdir()
     stand_in = tmp_path / "bin/make"
     stand_in.write_text('#!/bin/sh\necho "$@ ${ACDC_DIR-none}"\n')
-    stand_in.chmod(0o755)
+    # An engine that answers whatever it is asked.
+    (tmp_path / "bin/docker").write_text("#!/bin/sh\n")
+    for program in (tmp_path / "bin").iterdir():
+        program.chmod(0o755)
     environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
     run = ["bash", str(clone / ".ci/run")]
-    assert subprocess.check_output(run, env=environment, text=True) == "check none\ntest none\n"
+    assert subprocess.check_output(run, env=environment, text=True) == "check none\ntest none\nimage-test none\n"
     acdc = tmp_path / "shared/data/ACDC"
     acdc.mkdir(parents=True)
-    assert subprocess.check_output(run, env=environment, text=True) == f"check {acdc}\ntest {acdc}\n"
+    assert subprocess.check_output(run, env=environment, text=True) == f"check {acdc}\ntest {acdc}\nimage-test {acdc}\n"
 
 
 def test_the_citation_names_the_paper() -> None:

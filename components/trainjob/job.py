@@ -29,7 +29,13 @@ _VOLUMES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 _USER = 10001
 _S3_SECRET = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_S3_CONFIG = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
+_S3_CONFIG = (
+    "AWS_ENDPOINT_URL",
+    "AWS_DEFAULT_REGION",
+    # Google's store takes uploads only without botocore's own checksums.
+    "AWS_REQUEST_CHECKSUM_CALCULATION",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION",
+)
 _GRACE_SECONDS = 120  # for training to save its state after SIGTERM
 
 

@@ -1,11 +1,6 @@
 import json
 import os
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +13,7 @@ import yaml
 from dvc.repo import Repo
 from kfp_server import kfp_server
 from object_store import object_store
+from tracking_server import tracking_server
 from typer.testing import CliRunner
 
 from components import doctor
@@ -102,46 +98,20 @@ def test_a_dvc_remote_has_the_version_or_not(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A real MLflow server that takes requests for ``localhost`` and refuses those for 127.0.0.1."""
+def mlflow_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder)]
-    command += ["--workers", "1", "--allowed-hosts", f"localhost:{port}"]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/health", server)
-            yield port
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("no MLflow within a minute")
+    with tracking_server(folder, artifacts=str(folder)) as port:
+        yield port
 
 
 def test_mlflow_answers_or_refuses_the_host_it_was_not_told_of(
-    tracking_server: int, monkeypatch: pytest.MonkeyPatch
+    mlflow_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://localhost:{tracking_server}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://localhost:{mlflow_port}")
     state, found, _ = one(services.mlflow())
     assert (state, "experiments can be listed" in found) == ("green", True)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{tracking_server}")
-    fix = f"start the server with 127.0.0.1:{tracking_server} in --allowed-hosts"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mlflow_port}")
+    fix = f"start the server with 127.0.0.1:{mlflow_port} in --allowed-hosts"
     assert one(services.mlflow())[::2] == ("red", fix)
 
 

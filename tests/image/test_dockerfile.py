@@ -13,7 +13,7 @@ from docker.utils.build import exclude_paths
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()
 STAGES = re.split(r"^(?=FROM )", TEXT, flags=re.MULTILINE)[1:]
-CODE = ("sss_model", "components", "pipelines", "configs")
+CODE = ("sss_model", "components", "configs")
 UNWANTED = (
     ".env",
     ".git/config",
@@ -24,8 +24,8 @@ UNWANTED = (
     "components/x.nii.gz",
     "sss_model/weights.pt",
     "mlflow.db",
-    "pipelines/id_rsa.key",
-    "pipelines/__pycache__/x.pyc",
+    "components/id_rsa.key",
+    "components/__pycache__/x.pyc",
     "checkpoint/weights.pt",
     "k8s/secrets/s3.yaml",
     "tests/test_x.py",

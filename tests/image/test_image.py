@@ -32,7 +32,7 @@ def test_sss_shows_its_help(run: Run) -> None:
     assert "version-data" in run("sss", "--help")
 
 
-@pytest.mark.parametrize("module", ["sss_model", "components", "pipelines"])
+@pytest.mark.parametrize("module", ["sss_model", "components"])
 def test_our_packages_come_from_opt_sss(run: Run, module: str) -> None:
     assert run("python", "-c", f"import {module}; print({module}.__file__)") == f"/opt/sss/{module}/__init__.py\n"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +20,6 @@ from dvc_project import ENVIRONMENT, call, make_project
 from sss_model.config import Config
 
 QUICK = {"train.steps": 6, "train.val_every": 3}
-STEPS = ("version-data", "validate-splits", "train", "evaluate", "register")
 
 
 class Here:
@@ -74,6 +73,11 @@ def metadata(task: Path, artifact: str) -> dict[str, Any]:
     return found
 
 
+def executed(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """The tasks that ran and were not taken from the cache."""
+    return set(re.findall(r"Executing task \S*?'([a-z-]+)'", done.stdout + done.stderr))
+
+
 def test_the_pipeline_and_dvc_repro_find_the_same(ran: Path, project: Path) -> None:
     assert (ran / "evaluate/metrics").read_bytes() == (project / "metrics.json").read_bytes()
 
@@ -103,15 +107,17 @@ def test_the_model_is_registered_with_its_data_version_and_image(ran: Path, here
 def test_unchanged_bytes_run_nothing_again_and_changed_ones_do(ran: Path, here: Here, project: Path) -> None:
     again = here.run(data_version(project), "--cached")
     assert again.returncode == 0
-    assert [step for step in STEPS if f"Task {step} cache hit" in again.stdout + again.stderr] == list(STEPS)
+    assert executed(again) == {"report-end"}
 
     # One patient's scan under another's name as well, which the gate must see.
-    one, other, *_ = sorted((project / "data/phantom/imagesTr").iterdir(), key=os.path.basename)[::2]
-    shutil.copyfile(one, other)
+    for folder in ("imagesTr", "labelsTr"):
+        # Two frames a patient.
+        one, _, other, *_ = sorted((project / "data/phantom" / folder).iterdir())
+        shutil.copyfile(one, other)
     call(project, "dvc", "add", "--quiet", "data")
     call(project, "dvc", "push", "--quiet", "--remote", "team", "data.dvc")
     changed = here.run(data_version(project), "--cached")
-    assert "cache hit" not in changed.stdout + changed.stderr
+    assert executed(changed) == {"version-data", "validate-splits", "train", "report-end"}
 
     # The gate's report is there although the run failed, and the next step refused.
     assert changed.returncode == 2
