@@ -66,10 +66,10 @@ def run_pipeline(
 
 
 def command(
-    runner: Annotated[Runner, typer.Option(help="What a task runs in.")] = Runner.subprocess,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the run; may be repeated.")
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Parameters of the run, such as steps=100.")
     ] = None,
+    runner: Annotated[Runner, typer.Option(help="What a task runs in.")] = Runner.subprocess,
     output: Annotated[Path, typer.Option(help="Folder for what the tasks make.")] = Path("build/runs"),
     image: Annotated[str, typer.Option(help="Image of the containers.")] = "sss:dev",
     cached: Annotated[bool, typer.Option("--cached", help="Skip tasks that ran before with the same inputs.")] = False,
@@ -78,7 +78,7 @@ def command(
 
     MLflow is the one that MLFLOW_TRACKING_URI names; without it, tasks in subprocesses use mlflow.db in this folder.
 
-    Example: python -m pipelines run --runner subprocess --set steps=100
+    Example: python -m pipelines run --runner subprocess steps=100
     """
     from sss_model.identity import code_sha256
 

@@ -56,8 +56,7 @@ def ran(
     """The folder of a run, and its log."""
     folder = tmp_path_factory.mktemp("run")
     settings = [*QUICK, f"data_version={version}", "work=s3://sss-work/runs"]
-    command = [sys.executable, "-m", "pipelines", "run", "--runner", "docker", "--image", image.tags[0]]
-    command += [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-m", "pipelines", "run", "--runner", "docker", "--image", image.tags[0], *settings]
     # Other programs' settings, DOCKER_HOST among them, stay.
     environment = {**ENVIRONMENT, **services, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

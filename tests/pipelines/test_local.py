@@ -30,8 +30,7 @@ class Here:
 
     def run(self, version: str, *options: str) -> subprocess.CompletedProcess[str]:
         settings = [f"recipe={self.recipe}", f"data_remote={self.remote}", f"data_version={version}"]
-        command = [sys.executable, "-m", "pipelines", "run", *options]
-        command += [part for setting in settings for part in ("--set", setting)]
+        command = [sys.executable, "-m", "pipelines", "run", *options, *settings]
         environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
 
@@ -129,6 +128,6 @@ def test_unchanged_bytes_run_nothing_again_and_changed_ones_do(ran: Path, here: 
 
 
 def test_an_unknown_parameter_is_refused_with_the_one_that_was_meant(here: Here) -> None:
-    done = here.run("phantom", "--set", "step=5")
+    done = here.run("phantom", "step=5")
     assert done.returncode == 2
     assert done.stderr.startswith("error: step: no such parameter; did you mean steps; expected one of ")
