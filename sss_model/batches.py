@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
@@ -24,10 +25,11 @@ from sss_model.views import (
     paste,
     recolour,
     weak_grid,
+    zooms,
 )
 
 # Names of the random streams; each is a sequence of its own under the one seed.
-_LABELLED, _UNLABELLED, _STRONG = 0, 1, 2
+_LABELLED, _UNLABELLED, _STRONG, _FURTHER = 0, 1, 2, 10
 _STEPS_AHEAD = 2
 
 
@@ -37,6 +39,8 @@ class Labelled:
     """(B, 3, S, S)."""
     labels: Tensor
     """(B, S, S) class indices."""
+    spacing: Tensor
+    """(B, 3) mm between slices, rows and columns, as the view shows them."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Unlabelled:
     """Two views (B, 3, S, S), aligned with the weak one but for the pasted boxes."""
     boxes: list[Tensor]
     """Per strong view, (B, S, S): where it shows its partner."""
+    spacing: Tensor
+    """(B, 3) mm between slices, rows and columns, as the views show them."""
 
 
 class _Source(NamedTuple):
@@ -54,6 +60,7 @@ class _Source(NamedTuple):
 
     images: Tensor
     labels: Tensor | None
+    distances: Tensor
     moved_by: Draw
     recoloured_by: list[tuple[Draw, Tensor]]
     """Per view, its random numbers and its noise."""
@@ -62,11 +69,14 @@ class _Source(NamedTuple):
 class Batches:
     """Makes any step's batches from the seed alone.
 
+    A batch is made of clips, which are moved as one; a clip is a single slice but for method ``sss``.
+
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
     """
 
     def __init__(self, config: Config, *, labelled: SliceSet, unlabelled: SliceSet, fabric: Fabric) -> None:
         self._config, self._labelled, self._unlabelled, self._fabric = config, labelled, unlabelled, fabric
+        self.clip = config.sss.clip if config.train.method == "sss" else 1
         self._labelled_source, self._unlabelled_source = self._read_labelled, self._read_unlabelled
         if fabric.device.type == "cuda":
             self._labelled_source = Prefetcher(_pinned(self._read_labelled), ahead=_STEPS_AHEAD)
@@ -78,37 +88,54 @@ class Batches:
         grid = weak_grid(source.moved_by, self._config.views, data=self._config.data)
         [(drawn, noise)] = source.recoloured_by
         images = recolour(move_images(source.images, grid), noise, drawn, self._config.views)
-        return Labelled(images, move_labels(source.labels, grid))
+        return Labelled(images, move_labels(source.labels, grid), self._spacing(source))
 
     def unlabelled(self, step: int) -> Unlabelled:
         """The unlabelled batch of a step in its three views."""
         views, size = self._config.views, self._config.data.size
         source = self._fabric.to_device(self._unlabelled_source(step))
         weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data))
-        boxes = [cutmix_boxes(drawn, views, size=size) for drawn, _ in source.recoloured_by]
+        boxes = [cutmix_boxes(drawn.of_clips(self.clip), views, size=size) for drawn, _ in source.recoloured_by]
         recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
-        return Unlabelled(weak, [paste(view, box) for view, box in zip(recoloured, boxes, strict=True)], boxes)
+        strong = [paste(view, box, self.clip) for view, box in zip(recoloured, boxes, strict=True)]
+        return Unlabelled(weak, strong, boxes, self._spacing(source))
+
+    def uniform(self, stream: int, step: int, batch: int, width: int) -> Tensor:
+        """Further uniform(0, 1) numbers (batch, width) of a step, for this process's share."""
+        rank, world = self._fabric.global_rank, self._fabric.world_size
+        generator = np.random.default_rng([self._config.seed, _FURTHER + stream, step])
+        whole = generator.random((batch * world, width), dtype=np.float32)
+        return self._fabric.to_device(torch.from_numpy(whole[rank * batch : (rank + 1) * batch]))
+
+    def _spacing(self, source: _Source) -> Tensor:
+        pixel = self._config.data.spacing_mm * zooms(source.moved_by, self._config.views)
+        return torch.stack([source.distances, pixel, pixel], 1)
 
     def _read_labelled(self, step: int) -> _Source:
         batch, size = self._config.train.batch, self._config.data.size
         indices = self._indices(self._labelled, _LABELLED, step, batch)
         drawn = self._draw(_LABELLED, step, batch)
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
-        return _Source(images, labels, drawn, [(drawn, draw_noise(drawn, size))])
+        noisy = [(drawn, draw_noise(drawn, size))]
+        return _Source(images, labels, self._distances(self._labelled, indices), drawn.of_clips(self.clip), noisy)
 
     def _read_unlabelled(self, step: int) -> _Source:
         batch, size = self._config.train.unlabelled_batch, self._config.data.size
         indices = self._indices(self._unlabelled, _UNLABELLED, step, batch)
         moves = self._draw(_UNLABELLED, step, batch)
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
-        return _Source(
-            self._unlabelled.image(indices), None, moves, [(drawn, draw_noise(drawn, size)) for drawn in draws]
-        )
+        noisy = [(drawn, draw_noise(drawn, size)) for drawn in draws]
+        images, distances = self._unlabelled.image(indices), self._distances(self._unlabelled, indices)
+        return _Source(images, None, distances, moves.of_clips(self.clip), noisy)
 
     def _indices(self, slices: SliceSet, stream: int, step: int, batch: int) -> np.ndarray:
         rank, world = self._fabric.global_rank, self._fabric.world_size
-        whole = draw(len(slices), seed=self._config.seed, stream=stream, step=step, batch=batch * world)
-        return whole[rank * batch : (rank + 1) * batch]
+        clips = batch // self.clip
+        whole = draw(len(slices), seed=self._config.seed, stream=stream, step=step, batch=clips * world)
+        return slices.clips(whole[rank * clips : (rank + 1) * clips], self.clip)
+
+    def _distances(self, slices: SliceSet, indices: np.ndarray) -> Tensor:
+        return torch.from_numpy(slices.distance(indices))
 
     def _draw(self, stream: int, step: int, batch: int) -> Draw:
         rank, world = self._fabric.global_rank, self._fabric.world_size

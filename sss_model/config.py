@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sss_model.errors import InputError
 
 Encoder = Literal["micro", "tiny", "small", "base_plus", "large"]
-Method = Literal["supervised", "weak_to_strong"]
+Network = Literal["sam2", "unet"]
+Method = Literal["supervised", "weak_to_strong", "unimatch", "sss"]
 Fraction = Field(ge=0, le=1)
 
 
@@ -53,8 +54,10 @@ class Data(_Section):
 
 
 class Model(_Section):
-    """The network: SAM-2's image encoder and our feature decoder."""
+    """The network: SAM-2's image encoder and our feature decoder, or, for comparison, UniMatch's U-Net."""
 
+    network: Network
+    """``sam2``, or ``unet``, to which the other keys of this section mean nothing."""
     encoder: Encoder
     version: Literal["2.0", "2.1"]
     """Which release of SAM-2 the encoder's configuration comes from (no difference for ``micro``)."""
@@ -128,6 +131,40 @@ class Train(_Section):
         return self
 
 
+class Sss(_Section):
+    """What method ``sss`` adds to ``weak_to_strong``, each mechanism with its switch; PCSW has its own section."""
+
+    clip: int = Field(ge=1)
+    """How many neighbouring slices of a volume are seen together; `batch` and `unlabelled_batch` hold whole clips."""
+    enhancement: bool
+    """Whether features pass through DFE."""
+    pair: float = Fraction
+    """Probability that a strong view meets the weak view in DFE; else, and in inference, it meets itself."""
+    channel_dropout: float = Fraction
+    """Probability that two strong views share their features' channels out between them (complementary dropout)."""
+    memory: bool
+    """Whether the memory decoder's masks are added to the feature decoder's."""
+    memory_every: int = Field(ge=1)
+    """The memory decoder takes part in every so many steps; the others learn from the feature decoder alone."""
+    bank: int = Field(ge=1)
+    """Memories that a class keeps of a volume."""
+    reads: int = Field(ge=1)
+    """Memories that a slice looks at."""
+    jitter: float = Fraction
+    """How far prompts made from labels are moved, as a share of their box: PCSW's own error."""
+    mask_weight: float = Field(ge=0)
+    """Weight of the labelled loss on the memory decoder's masks before they are added."""
+    iou_weight: float = Field(ge=0)
+    """Weight of the loss on predicted IoU, by which the bank sorts."""
+
+
+class Pcsw(_Section):
+    """stub"""
+
+    enabled: bool
+    warmup: float = Fraction
+
+
 class Predict(_Section):
     flips: bool
     """Whether predictions are averaged over the four in-plane flips."""
@@ -158,9 +195,21 @@ class Config(_Section):
     model: Model
     views: Views
     train: Train
+    sss: Sss
+    pcsw: Pcsw
     predict: Predict
     validation: Validate
     register_as: Register = Field(alias="register")
+
+    @model_validator(mode="after")
+    def _whole_clips(self) -> Config:
+        # A strong view receives its box from another clip of the batch.
+        if self.train.method == "sss":
+            if self.model.network != "sam2":
+                raise ValueError("method sss needs model.network sam2")
+            if self.train.batch % self.sss.clip or self.train.unlabelled_batch % (2 * self.sss.clip):
+                raise ValueError("train.batch must hold whole clips of sss.clip slices, unlabelled_batch pairs of them")
+        return self
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:

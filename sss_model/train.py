@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -23,7 +24,8 @@ from sss_model.config import Config, dump_config
 from sss_model.device import device_name, make_fabric, resolve_precision
 from sss_model.learner import Learner
 from sss_model.manifest import Case, Cohort, Manifest, cohort
-from sss_model.network import Segmenter, build_segmenter
+from sss_model.network import Network, build_network
+from sss_model.network.segmenter import SamNetwork
 from sss_model.progress import TrainingProgress
 from sss_model.slices import SliceSet
 from sss_model.validation import Validation, validate
@@ -67,7 +69,9 @@ def train(
     patients = cohort(manifest, config.data.labelled)
     labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
-    learner = Learner(_network(config, classes=len(manifest.labels)), config.train, fabric)
+    classes = sorted(manifest.labels, key=manifest.labels.__getitem__)[1:]
+    learner = Learner(_network(config, classes=len(manifest.labels)), config, classes, fabric)
+    segment = partial(learner.segment, batch=config.predict.batch)
     state = WorkState.resume(work_dir, learner, started=started)
     budget = Budget.of(config.train)
 
@@ -79,9 +83,7 @@ def train(
                 raise SystemExit(143)
             spent = budget.spent(step=state.step, seconds=seconds)
             if fabric.is_global_zero and state.step and (spent >= 1 or state.step % config.train.val_every == 0):
-                scores = validate(
-                    learner.teach, validation, config=config, labels=manifest.labels, device=fabric.device
-                )
+                scores = validate(segment, validation, config=config, labels=manifest.labels, device=fabric.device)
                 state.keep_if_best(scores, learner.teacher_weights())
                 _log(state, _validation_row(scores), on_metrics)
             if spent >= 1:
@@ -108,15 +110,16 @@ def _slice_sets(
     cache = SliceCache(cache_dir, data_dir=data_dir, config=config.data, classes=len(labels))
     neighbours = config.data.neighbours
 
-    def seen(cases: tuple[Case, ...]) -> SliceSet:
-        return SliceSet(cache.images(cases), cache.labels(cases), neighbours)
+    def seen(cases: tuple[Case, ...], *, with_labels: bool = True) -> SliceSet:
+        labelled = cache.labels(cases) if with_labels else None
+        return SliceSet(cache.images(cases), labelled, neighbours, [case.slice_distance_mm for case in cases])
 
-    return seen(patients.labelled), SliceSet(cache.images(patients.unlabelled), None, neighbours), seen(patients.val)
+    return seen(patients.labelled), seen(patients.unlabelled, with_labels=False), seen(patients.val)
 
 
-def _network(config: Config, *, classes: int) -> Segmenter:
-    network = build_segmenter(config.model, classes=classes, seed=config.seed)
-    if config.train.gradient_checkpointing:
+def _network(config: Config, *, classes: int) -> Network:
+    network = build_network(config, classes=classes)
+    if config.train.gradient_checkpointing and isinstance(network, SamNetwork):
         network.encoder.recompute_activations()
     return network
 
@@ -127,7 +130,11 @@ def _log(state: WorkState, row: dict[str, float], on_metrics: OnMetrics) -> None
 
 
 def _validation_row(scores: Validation) -> dict[str, float]:
-    return {"val_dice": scores.dice, **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()}}
+    return {
+        "val_dice": scores.dice,
+        **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()},
+        **{f"val_precision_{name}": precision for name, precision in scores.precision.items()},
+    }
 
 
 def _save(fabric: Fabric, state: WorkState, learner: Learner, on_save: OnSave) -> None:

@@ -24,6 +24,10 @@ class Draw(NamedTuple):
     """(B, 17)."""
     noise_seeds: list[int]
 
+    def of_clips(self, clip: int) -> Draw:
+        """The same, but all slices of a clip share the numbers of its first."""
+        return Draw(self.uniform[::clip].repeat_interleave(clip, 0), self.noise_seeds)
+
 
 def draw_views(*, seed: int, stream: int, step: int, batch: int, rank: int = 0, world: int = 1) -> Draw:
     """This process's share of the step's draw; `batch` is the size of the share."""
@@ -44,13 +48,18 @@ def weak_grid(draw: Draw, config: Views, *, data: Data) -> Tensor:
     """Sampling grid (B, size, size, 2) that cuts a randomly moved window of `data.size` pixels out of a canvas."""
     u = draw.uniform
     angle = (2 * u[:, 0] - 1) * config.rotation_degrees * torch.pi / 180
-    zoom = (1 - config.scale) ** (2 * u[:, 1] - 1)
+    zoom = zooms(draw, config)
     flip = torch.where(u[:, 2:4] < 0.5, -1.0, 1.0) if config.flips else torch.ones_like(u[:, 2:4])
     shift = (2 * u[:, 4:6] - 1) * config.shift * 2
     rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
     linear = rotation * zoom[:, None, None] * flip[:, None, :]
     theta = torch.cat([linear, shift[:, :, None]], 2) * (data.size / data.canvas)
     return F.affine_grid(theta, [len(u), 1, data.size, data.size], align_corners=False)
+
+
+def zooms(draw: Draw, config: Views) -> Tensor:
+    """(B,) by how much the weak view widens a pixel."""
+    return (1 - config.scale) ** (2 * draw.uniform[:, 1] - 1)
 
 
 def move_images(images: Tensor, grid: Tensor) -> Tensor:
@@ -95,12 +104,12 @@ def cutmix_boxes(draw: Draw, config: Views, *, size: int) -> Tensor:
     return rows[:, :, None] & columns[:, None, :] & chosen[:, None, None]
 
 
-def paste(values: Tensor, boxes: Tensor) -> Tensor:
+def paste(values: Tensor, boxes: Tensor, clip: int = 1) -> Tensor:
     """Put each sample's partner into its box; values (B, S, S) or (B, C, S, S), boxes (B, S, S).
 
-    Partners are the pairs (0, 1), (2, 3), …, which lie on one process however many there are.
+    Partners are the clips (0, 1), (2, 3), …, slice by slice, which lie on one process however many there are.
     """
-    partner = values.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+    partner = values.unflatten(0, (-1, 2, clip)).flip(1).flatten(0, 2)
     return torch.where(boxes if values.ndim == 3 else boxes[:, None], partner, values)
 
 

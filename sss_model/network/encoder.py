@@ -1,39 +1,21 @@
-"""SAM-2's image encoder: the one place that touches the ``sam2`` package."""
+"""SAM-2's image encoder, as the other parts see it."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
-from sss_model.config import Encoder, Model
+from sss_model.config import Model
 from sss_model.errors import InputError
+from sss_model.network.sam import build_image_encoder
 from sss_model.weights import read_weights
 
-_SUFFIX = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 _PREFIX = "image_encoder."
-
-# A Hiera for CPUs, from SAM-2's classes by configuration alone. Windows of 4 are what a CPU's attention is fastest at.
-_MICRO: dict[str, Any] = {
-    "trunk": {
-        "embed_dim": 32,
-        "stages": [1, 1, 2, 1],
-        "global_att_blocks": [3],
-        "window_spec": [4, 4, 4, 2],
-        "window_pos_embed_bkg_spatial_size": [4, 4],
-    },
-    "neck": {
-        "d_model": 64,
-        "backbone_channel_list": [256, 128, 64, 32],
-        "position_encoding": {"num_pos_feats": 64},
-    },
-}
 
 
 class ImageEncoder(nn.Module):
@@ -45,7 +27,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, config: Model) -> None:
         super().__init__()
-        self.sam = _build(config.encoder, config.version)
+        self.sam = build_image_encoder(config.encoder, config.version)
         self._micro = config.encoder == "micro"
         self.channels: int = self.sam.neck.d_model
 
@@ -104,17 +86,3 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, dict):
         raise InputError(f"{path}: no 'model' in it; expected one of Meta's SAM-2 checkpoints")
     return weights
-
-
-def _build(size: Encoder, version: str) -> Any:
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    # The micro encoder changes numbers of the tiny one; what sam2's file says of the rest stays.
-    config = OmegaConf.load(_config_file("tiny" if size == "micro" else size, version)).model.image_encoder
-    return instantiate(OmegaConf.merge(config, _MICRO) if size == "micro" else config)
-
-
-def _config_file(size: str, version: str) -> Path:
-    folder, stem = ("sam2.1", "sam2.1_hiera") if version == "2.1" else ("sam2", "sam2_hiera")
-    return Path(str(resources.files("sam2"))) / "configs" / folder / f"{stem}_{_SUFFIX[size]}.yaml"

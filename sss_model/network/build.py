@@ -1,0 +1,37 @@
+"""From a recipe to the network that it trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from sss_model.config import Config
+from sss_model.network.encoder import load_pretrained
+from sss_model.network.network import Network
+from sss_model.network.segmenter import SamNetwork, Segmenter
+from sss_model.network.sss import SssSegmenter
+
+
+def build_network(config: Config, *, classes: int, pretrained: bool = True) -> Network:
+    """A network whose weights depend on the recipe's seed alone.
+
+    Args:
+        classes: background included.
+        pretrained: whether to fill it from ``model.checkpoint`` where one is named.
+
+    Raises:
+        InputError: the checkpoint is missing or does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = _untrained(config, classes)
+    if pretrained and config.model.checkpoint is not None and isinstance(network, SamNetwork):
+        load_pretrained(network.encoder, Path(config.model.checkpoint))
+    return network
+
+
+def _untrained(config: Config, classes: int) -> Network:
+    if config.train.method == "sss":
+        return SssSegmenter(config, classes=classes)
+    return Segmenter(config.model, classes=classes)
