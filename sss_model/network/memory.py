@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sss_model.network.bank import MemoryBank
 from sss_model.network.fusion import Masks, fuse
-from sss_model.network.prompts import PromptBatch, encode_prompts
+from sss_model.network.prompts import STRIDE, PromptBatch, encode_prompts
 from sss_model.network.sam import MemoryParts
 
 _GRID = 8
@@ -25,14 +25,13 @@ class MemoryDecoder(nn.Module):
 
     Args:
         parts: SAM-2's modules.
-        position: the position encoding of its image features.
         capacity: entries a bank keeps.
         reads: entries that a slice looks at.
     """
 
-    def __init__(self, parts: MemoryParts, position: nn.Module, *, capacity: int, reads: int) -> None:
+    def __init__(self, parts: MemoryParts, *, capacity: int, reads: int) -> None:
         super().__init__()
-        self.position = position
+        self.position, self._mask_stride = parts.position, parts.mask_stride
         # sam2's modules tell type checkers nothing of what they hold.
         self.memory_attention: Any = parts.memory_attention
         self.memory_encoder: Any = parts.memory_encoder
@@ -47,37 +46,36 @@ class MemoryDecoder(nn.Module):
         prompts: PromptBatch,
         gate: Tensor,
         *,
-        order: Tensor,
+        clip: int,
         draws: Tensor | None = None,
     ) -> Masks:
-        """Decode clips slice by slice.
+        """Decode n clips, all at once, slice by slice.
 
         Args:
-            features: F1..F3 of B = n·T slices, which are n clips of T.
+            features: F1..F3 of B = n · `clip` slices.
             coarse: (B, K + 1, S, S) class logits of the feature decoder.
             prompts: of the B slices.
             gate: (K,) how much the masks add to the class logits; the memory holds the sum.
-            order: (T, n) positions in 0 … B − 1, in which every clip's slices are visited.
+            clip: slices a clip.
             draws: (B, K, reads) uniform numbers for the bank (see `MemoryBank.read`); None for inference.
         """
-        clips, classes, size = order.shape[1], coarse.shape[1] - 1, coarse.shape[-1]
+        # What the feature decoder says enters the memory, but does not learn from what becomes of it there.
+        low = F.avg_pool2d(coarse.detach(), STRIDE)
+        order = visiting_order(low, clip=clip)
+        clips, classes, size = order.shape[1], len(gate), coarse.shape[-1]
         bank = MemoryBank(self._capacity)
         decoder = self.sam_mask_decoder
         fine, middle = decoder.conv_s0(features[0]), decoder.conv_s1(features[1])
-        heard = torch.zeros(clips * classes, dtype=torch.bool, device=coarse.device)
+        heard = torch.zeros(clips, classes, dtype=torch.bool, device=coarse.device)
         visits: list[Masks] = []
         for slices in order:
-            here = prompts.at(slices)
-            heard = heard | here.used[:, :, 0].flatten()
-            top = features[2][slices]
+            here, top = prompts.at(slices), features[2][slices]
+            heard = heard | here.used[:, :, 0]
             looked = self._look(bank, top, classes, draws[slices] if draws is not None else None)
             logits, iou = self._decode(looked, [fine[slices], middle[slices]], here, size)
-            visits.append(
-                Masks(logits.unflatten(0, (clips, classes)), iou.view(clips, classes), heard.view(clips, classes))
-            )
+            visits.append(Masks(logits.unflatten(0, (clips, classes)), iou.view(clips, classes), heard))
             if len(visits) < len(order):
-                fused = fuse(coarse[slices], visits[-1], gate)
-                self._remember(bank, top, fused, iou)
+                self._remember(bank, top, fuse(low[slices], visits[-1], gate), iou)
         back = torch.argsort(order.flatten())
         return Masks(*(torch.cat([visit[field] for visit in visits])[back] for field in range(3)))
 
@@ -120,7 +118,9 @@ class MemoryDecoder(nn.Module):
     def _remember(self, bank: MemoryBank, top: Tensor, fused: Tensor, iou: Tensor) -> None:
         probability = fused.softmax(1)[:, 1:].flatten(0, 1)[:, None]
         rows = top.repeat_interleave(fused.shape[1] - 1, 0)
-        laid = probability * _MEMORY_SCALE + _MEMORY_BIAS
+        # The memory encoder makes of a mask whatever its strides make of it: it must end where the features are.
+        side = rows.shape[-1] * self._mask_stride
+        laid = F.interpolate(probability * _MEMORY_SCALE + _MEMORY_BIAS, size=(side, side), mode="bilinear")
         memory = self.memory_encoder(rows, laid, skip_mask_sigmoid=True)["vision_features"]
         bank.write(memory, _embedding(rows), iou)
 
@@ -131,10 +131,10 @@ def visiting_order(coarse: Tensor, *, clip: int) -> Tensor:
     A slice's confidence is the mean probability of the pixels that are not background; one without any comes last.
 
     Args:
-        coarse: (n·clip, K + 1, S, S) class logits.
+        coarse: (n · clip, K + 1, …) class logits.
 
     Returns:
-        (clip, n) positions in 0 … n·clip − 1.
+        (clip, n) positions in 0 … n · clip − 1.
     """
     probability, classes = coarse.detach().float().softmax(1).max(1)
     found = classes > 0

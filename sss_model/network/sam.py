@@ -46,7 +46,8 @@ _MICRO: dict[str, Any] = {
         "in_dim": 64,
         "out_dim": 32,
         "position_encoding": {"num_pos_feats": 32},
-        "mask_downsampler": {"embed_dim": 64},
+        # A mask comes at a quarter of the slice's size, as the mask decoder makes it.
+        "mask_downsampler": {"embed_dim": 64, "total_stride": 4},
         "fuser": {"layer": {"dim": 64}, "num_layers": 1},
     },
 }
@@ -57,12 +58,19 @@ _NO_DROPOUT: dict[str, Any] = {
 
 
 class MemoryParts(NamedTuple):
-    """SAM-2's modules around its memory, under the names that its checkpoints give them."""
+    """SAM-2's modules around its memory, under the names that its checkpoints give them.
+
+    Attributes:
+        position: the position encoding of image features, which holds no weights.
+        mask_stride: pixels of a mask a cell of the memory that is made of it.
+    """
 
     memory_attention: nn.Module
     memory_encoder: nn.Module
     sam_prompt_encoder: nn.Module
     sam_mask_decoder: nn.Module
+    position: nn.Module
+    mask_stride: int
 
 
 def build_image_encoder(size: Encoder, version: str) -> Any:
@@ -87,16 +95,11 @@ def build_memory_parts(size: Encoder, version: str) -> MemoryParts:
         instantiate(config.memory_encoder),
         _prompt_encoder(channels=config.memory_attention.d_model),
         _mask_decoder(config, micro=size == "micro"),
+        instantiate(config.image_encoder.neck.position_encoding),
+        config.memory_encoder.mask_downsampler.get("total_stride", 16),
     )
     _freeze_unused(parts)
     return parts
-
-
-def build_position_encoding(size: Encoder, version: str) -> Any:
-    """The position encoding of the image encoder's features, which holds no weights."""
-    from hydra.utils import instantiate
-
-    return instantiate(_configuration(size, version).image_encoder.neck.position_encoding)
 
 
 def _prompt_encoder(*, channels: int) -> nn.Module:

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from sss_model.config import Config
 from sss_model.network.enhancement import FeatureEnhancement
 from sss_model.network.fusion import Masks, fuse
-from sss_model.network.memory import MemoryDecoder, visiting_order
+from sss_model.network.memory import MemoryDecoder
 from sss_model.network.network import Spacing
 from sss_model.network.prompter import Prompter
 from sss_model.network.prompts import PromptBatch
-from sss_model.network.sam import build_memory_parts, build_position_encoding
+from sss_model.network.sam import build_memory_parts
 from sss_model.network.segmenter import SamNetwork
 
 _SCALES = 3
@@ -32,8 +32,7 @@ class SssSegmenter(SamNetwork):
         self.memory: MemoryDecoder | None = None
         if sss.memory:
             parts = build_memory_parts(model.encoder, model.version)
-            position = build_position_encoding(model.encoder, model.version)
-            self.memory = MemoryDecoder(parts, position, capacity=sss.bank, reads=sss.reads)
+            self.memory = MemoryDecoder(parts, capacity=sss.bank, reads=sss.reads)
             self.gate = nn.Parameter(torch.zeros(classes - 1))
         self._prompter = Prompter(config, foreground=classes - 1)
 
@@ -110,8 +109,7 @@ class SssSegmenter(SamNetwork):
         self, features: list[Tensor], coarse: Tensor, prompts: PromptBatch, draws: Tensor | None, clip: int
     ) -> dict[str, Tensor]:
         assert self.memory is not None
-        order = visiting_order(coarse, clip=clip)
-        masks: Masks = self.memory(features, coarse, prompts, self.gate, order=order, draws=draws)
+        masks: Masks = self.memory(features, coarse, prompts, self.gate, clip=clip, draws=draws)
         return {
             "fused": fuse(coarse, masks, self.gate),
             "masks": masks.logits.float(),
