@@ -159,10 +159,35 @@ class Sss(_Section):
 
 
 class Pcsw(_Section):
-    """stub"""
+    """When a predicted component may prompt and supervise. The idea is the paper's, every value here is ours."""
 
     enabled: bool
+    """Whether components are judged; else each one prompts, and supervises."""
     warmup: float = Fraction
+    """Share of the budget in which nothing is prompted by a prediction, nor judged."""
+    window: int = Field(default=3, ge=1)
+    """N, slices a window; the windows slide by one slice. 1 turns the comparison between slices off."""
+    min_area_mm2: float = Field(default=10.0, ge=0)
+    """A component smaller than this is rejected without a look at its neighbours."""
+    min_overlap: float = Field(default=0.1, gt=0, le=1)
+    """Shared area of two components' boxes over the smaller box, from which they may be one structure."""
+    max_area_ratio: float = Field(default=8.0, ge=1)
+    """Larger over smaller area, up to which they may."""
+    max_shift: float = Field(default=2.0, gt=0)
+    """Distance of their centroids in mm per mm of slice distance, up to which they may."""
+    min_confidence: float = Field(default=0.6, ge=0, le=1)
+    """Mean probability that a chain of components needs."""
+    thin: bool = False
+    """Whether a structure may be thinner than N slices, as haemorrhages are: a chain too short is then judged by the
+    two values below. 2-D data and what a clip's end cuts off always are."""
+    thin_confidence: float = Field(default=0.8, ge=0, le=1)
+    """Mean probability that such a chain needs."""
+    thin_area_mm2: float = Field(default=25.0, ge=0)
+    """Area that its largest component needs."""
+    margin_mm: float = Field(default=2.0, ge=0)
+    """How far a box reaches beyond its component."""
+    max_components: int = Field(default=4, ge=1)
+    """Prompts a slice and class: of more components the largest ones prompt, though all supervise."""
 
 
 class Predict(_Section):

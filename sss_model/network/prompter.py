@@ -18,10 +18,11 @@ from sss_model.network.prompts import (
     PromptBatch,
     cover,
 )
-from sss_model.pcsw import Prompts, generate_prompts, unconstrained
+from sss_model.pcsw import Prompts, generate_prompts
 
 OWN, NONE, TRUTH = 0, 1, 2
 """Where a slice's prompts come from: its own class map, nowhere, or its jittered label."""
+_ANYTHING_GOES = {"window": 1, "min_area_mm2": 0.0, "thin": True, "thin_confidence": 0.0, "thin_area_mm2": 0.0}
 _LABELS = (POINT_INSIDE, BOX_CORNER, BOX_OPPOSITE)
 
 
@@ -39,7 +40,8 @@ class Prompter:
 
     @property
     def _rules(self) -> Pcsw:
-        return self.config.pcsw if self.config.pcsw.enabled else unconstrained(self.config.pcsw)
+        rules = self.config.pcsw
+        return rules if rules.enabled else rules.model_copy(update=_ANYTHING_GOES)
 
     @torch.no_grad()
     def __call__(

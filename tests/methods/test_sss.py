@@ -43,9 +43,7 @@ class Bench(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def bench(
-    recipe: Callable[..., Config], phantom: Path, manifest: Manifest, cache_dir: Path
-) -> Callable[..., Bench]:
+def bench(recipe: Callable[..., Config], phantom: Path, manifest: Manifest, cache_dir: Path) -> Callable[..., Bench]:
     """Sets a training up without running it."""
 
     def make(overrides: dict[str, Any] | None = None) -> Bench:

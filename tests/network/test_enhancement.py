@@ -38,10 +38,14 @@ def test_every_scale_is_enhanced(random_weights: FeatureEnhancement) -> None:
 
 def test_streams_that_change_places_change_results(random_weights: FeatureEnhancement) -> None:
     weak, strong = features(0), features(1)
-    both = random_weights([torch.cat(pair) for pair in zip(weak, strong, strict=True)],
-                          [torch.cat(pair) for pair in zip(strong, weak, strict=True)])
-    swapped = random_weights([torch.cat(pair) for pair in zip(strong, weak, strict=True)],
-                             [torch.cat(pair) for pair in zip(weak, strong, strict=True)])
+    both = random_weights(
+        [torch.cat(pair) for pair in zip(weak, strong, strict=True)],
+        [torch.cat(pair) for pair in zip(strong, weak, strict=True)],
+    )
+    swapped = random_weights(
+        [torch.cat(pair) for pair in zip(strong, weak, strict=True)],
+        [torch.cat(pair) for pair in zip(weak, strong, strict=True)],
+    )
     for one, other in zip(both, swapped, strict=True):
         torch.testing.assert_close(one, other.roll(2, 0))
 
