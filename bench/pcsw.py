@@ -62,12 +62,7 @@ def _row(*, side: int, slices: int) -> dict[str, Any]:
     from sss_model.pcsw.components import find_components
 
     classes, confidence = noisy_hearts(slices, side)
-    config = Pcsw(enabled=True, warmup=0)
-    arguments: dict[str, Any] = {"foreground": _FOREGROUND, "spacing": _SPACING, "config": config}
-        "foreground": _FOREGROUND,
-        "spacing": _SPACING,
-        "config": Pcsw(enabled=True, warmup=0, enabled=True, warmup=0),
-    }
+    arguments: dict[str, Any] = {"foreground": _FOREGROUND, "spacing": _SPACING, "config": Pcsw(enabled=True, warmup=0)}
     prompts = generate_prompts(classes, confidence, **arguments)
     seconds = min(_cpu_seconds(lambda: generate_prompts(classes, confidence, **arguments)) for _ in range(5))
     return {

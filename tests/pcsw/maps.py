@@ -23,7 +23,11 @@ def prompts_of(
     """PCSW with its defaults but for what is said."""
     everywhere = np.broadcast_to(np.float32(confidence), classes.shape).copy()
     return generate_prompts(
-        classes, everywhere, foreground=foreground, spacing=spacing, config=Pcsw.model_validate(settings)
+        classes,
+        everywhere,
+        foreground=foreground,
+        spacing=spacing,
+        config=Pcsw.model_validate({"enabled": True, "warmup": 0, **settings}),
     )
 
 

@@ -17,7 +17,9 @@ from tests.pcsw.maps import SPACING, maps, organ, prompts_of
 
 LENIENT = {"min_area_mm2": 4.0, "min_confidence": 0.5, "thin_area_mm2": 20.0, "thin_confidence": 0.6}
 CONFIGS = st.builds(
-    lambda window, thin, most: Pcsw.model_validate({"window": window, "thin": thin, "max_components": most, **LENIENT}),
+    lambda window, thin, most: Pcsw.model_validate(
+        {"enabled": True, "warmup": 0, "window": window, "thin": thin, "max_components": most, **LENIENT}
+    ),
     st.integers(1, 5),
     st.booleans(),
     st.integers(1, 4),
