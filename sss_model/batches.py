@@ -53,6 +53,8 @@ class Unlabelled:
     """Per strong view, (B, S, S): where it shows its partner."""
     spacing: Tensor
     """(B, 3) mm between slices, rows and columns, as the views show them."""
+    clip: int
+    """How many slices in a row are neighbours, moved and pasted as one."""
 
 
 class _Source(NamedTuple):
@@ -69,14 +71,14 @@ class _Source(NamedTuple):
 class Batches:
     """Makes any step's batches from the seed alone.
 
-    A batch is made of clips, which are moved as one; a clip is a single slice but for method ``sss``.
+    A batch is made of clips, neighbouring slices that are moved as one. A clip is a single slice wherever neighbours
+    don't matter, since slices of many volumes teach more than slices of few.
 
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
     """
 
     def __init__(self, config: Config, *, labelled: SliceSet, unlabelled: SliceSet, fabric: Fabric) -> None:
         self._config, self._labelled, self._unlabelled, self._fabric = config, labelled, unlabelled, fabric
-        self.clip = config.sss.clip if config.train.method == "sss" else 1
         self._labelled_source, self._unlabelled_source = self._read_labelled, self._read_unlabelled
         if fabric.device.type == "cuda":
             self._labelled_source = Prefetcher(_pinned(self._read_labelled), ahead=_STEPS_AHEAD)
@@ -92,13 +94,13 @@ class Batches:
 
     def unlabelled(self, step: int) -> Unlabelled:
         """The unlabelled batch of a step in its three views."""
-        views, size = self._config.views, self._config.data.size
+        views, size, clip = self._config.views, self._config.data.size, self._clip(step, judged=True)
         source = self._fabric.to_device(self._unlabelled_source(step))
         weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data))
-        boxes = [cutmix_boxes(drawn.of_clips(self.clip), views, size=size) for drawn, _ in source.recoloured_by]
+        boxes = [cutmix_boxes(drawn.of_clips(clip), views, size=size) for drawn, _ in source.recoloured_by]
         recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
-        strong = [paste(view, box, self.clip) for view, box in zip(recoloured, boxes, strict=True)]
-        return Unlabelled(weak, strong, boxes, self._spacing(source))
+        strong = [paste(view, box, clip) for view, box in zip(recoloured, boxes, strict=True)]
+        return Unlabelled(weak, strong, boxes, self._spacing(source), clip)
 
     def uniform(self, stream: int, step: int, batch: int, width: int) -> Tensor:
         """Further uniform(0, 1) numbers (batch, width) of a step, for this process's share."""
@@ -112,27 +114,33 @@ class Batches:
         return torch.stack([source.distances, pixel, pixel], 1)
 
     def _read_labelled(self, step: int) -> _Source:
-        batch, size = self._config.train.batch, self._config.data.size
-        indices = self._indices(self._labelled, _LABELLED, step, batch)
+        batch, size, clip = self._config.train.batch, self._config.data.size, self._clip(step, judged=False)
+        indices = self._indices(self._labelled, _LABELLED, step, batch, clip)
         drawn = self._draw(_LABELLED, step, batch)
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
         noisy = [(drawn, draw_noise(drawn, size))]
-        return _Source(images, labels, self._distances(self._labelled, indices), drawn.of_clips(self.clip), noisy)
+        return _Source(images, labels, self._distances(self._labelled, indices), drawn.of_clips(clip), noisy)
 
     def _read_unlabelled(self, step: int) -> _Source:
-        batch, size = self._config.train.unlabelled_batch, self._config.data.size
-        indices = self._indices(self._unlabelled, _UNLABELLED, step, batch)
+        batch, size, clip = self._config.train.unlabelled_batch, self._config.data.size, self._clip(step, judged=True)
+        indices = self._indices(self._unlabelled, _UNLABELLED, step, batch, clip)
         moves = self._draw(_UNLABELLED, step, batch)
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
         noisy = [(drawn, draw_noise(drawn, size)) for drawn in draws]
         images, distances = self._unlabelled.image(indices), self._distances(self._unlabelled, indices)
-        return _Source(images, None, distances, moves.of_clips(self.clip), noisy)
+        return _Source(images, None, distances, moves.of_clips(clip), noisy)
 
-    def _indices(self, slices: SliceSet, stream: int, step: int, batch: int) -> np.ndarray:
+    def _clip(self, step: int, *, judged: bool) -> int:
+        config = self._config
+        if config.train.method != "sss":
+            return 1
+        return config.sss.clip if config.sss.remembers(step) or (judged and config.pcsw.enabled) else 1
+
+    def _indices(self, slices: SliceSet, stream: int, step: int, batch: int, clip: int) -> np.ndarray:
         rank, world = self._fabric.global_rank, self._fabric.world_size
-        clips = batch // self.clip
+        clips = batch // clip
         whole = draw(len(slices), seed=self._config.seed, stream=stream, step=step, batch=clips * world)
-        return slices.clips(whole[rank * clips : (rank + 1) * clips], self.clip)
+        return slices.clips(whole[rank * clips : (rank + 1) * clips], clip)
 
     def _distances(self, slices: SliceSet, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(slices.distance(indices))

@@ -135,7 +135,8 @@ class Sss(_Section):
     """What method ``sss`` adds to ``weak_to_strong``, each mechanism with its switch; PCSW has its own section."""
 
     clip: int = Field(ge=1)
-    """How many neighbouring slices of a volume are seen together; `batch` and `unlabelled_batch` hold whole clips."""
+    """How many neighbouring slices of a volume are seen together, where neighbours matter: unlabelled ones for PCSW,
+    all for the memory decoder. `batch` and `unlabelled_batch` hold whole clips."""
     enhancement: bool
     """Whether features pass through DFE."""
     pair: float = Fraction
@@ -146,6 +147,8 @@ class Sss(_Section):
     """Whether the memory decoder's masks are added to the feature decoder's."""
     memory_every: int = Field(ge=1)
     """The memory decoder takes part in every so many steps; the others learn from the feature decoder alone."""
+    memory_shapes_features: bool
+    """Whether what the memory decoder gets wrong changes the encoder, too."""
     bank: int = Field(ge=1)
     """Memories that a class keeps of a volume."""
     reads: int = Field(ge=1)
@@ -156,6 +159,10 @@ class Sss(_Section):
     """Weight of the labelled loss on the memory decoder's masks before they are added."""
     iou_weight: float = Field(ge=0)
     """Weight of the loss on predicted IoU, by which the bank sorts."""
+
+    def remembers(self, step: int) -> bool:
+        """Whether the memory decoder takes part in a step."""
+        return self.memory and step % self.memory_every == 0
 
 
 class Pcsw(_Section):

@@ -34,7 +34,8 @@ class Sss(Method):
         labelled = batches.labelled(step)
         weight = unlabelled_weight(self.config.train, spent)
         judged = spent >= self.config.pcsw.warmup
-        common = {"clip": self.config.sss.clip, "remember": step % self.config.sss.memory_every == 0}
+        remember = self.config.sss.remembers(step)
+        common = {"clip": self.config.sss.clip if remember else 1, "remember": remember}
         of_labelled = self._labelled_inputs(batches, labelled, step=step, judged=judged)
         if not weight:
             return of_labelled | common, lambda outputs: self._labelled_loss(outputs, labelled)
@@ -52,7 +53,7 @@ class Sss(Method):
             first, *strong = _split(outputs, [len(labelled.images), *map(len, unlabelled.strong)])
             scalars = self._labelled_loss(first, labelled)
             losses = [
-                _heads_loss(view, *(paste(part, boxes, self.config.sss.clip) for part in target))
+                _heads_loss(view, *(paste(part, boxes, unlabelled.clip) for part in target))
                 for view, boxes in zip(strong, unlabelled.boxes, strict=True)
             ]
             loss_unlabelled = torch.stack(losses).mean()
@@ -82,10 +83,10 @@ class Sss(Method):
         self, batches: Batches, unlabelled: Unlabelled, taught: Outputs, mode: Tensor, *, step: int
     ) -> list[Inputs]:
         sss, count = self.config.sss, len(unlabelled.weak)
-        clips = count // sss.clip
-        pairs = (batches.uniform(_PAIR, step, clips, 2) < sss.pair).repeat_interleave(sss.clip, 0)
+        clips = count // unlabelled.clip
+        pairs = (batches.uniform(_PAIR, step, clips, 2) < sss.pair).repeat_interleave(unlabelled.clip, 0)
         partners = _features(taught)
-        channels = self._channels(batches, [feature.shape[1] for feature in partners], step, clips)
+        channels = self._channels(batches, [feature.shape[1] for feature in partners], step, count, unlabelled.clip)
         views = []
         for number, (images, boxes) in enumerate(zip(unlabelled.strong, unlabelled.boxes, strict=True)):
             views.append(
@@ -99,7 +100,7 @@ class Sss(Method):
                     },
                     "draws": self._reads(batches, step, count, stream=1 + number),
                     # What CutMix pasted into the view is pasted into the partner too.
-                    "partners": [paste(feature, _shrunk(boxes, feature), sss.clip) for feature in partners],
+                    "partners": [paste(feature, _shrunk(boxes, feature), unlabelled.clip) for feature in partners],
                     "paired": pairs[:, number],
                     "channels": [kept[number] for kept in channels],
                 }
@@ -116,10 +117,12 @@ class Sss(Method):
             "channels": [inputs["images"].new_ones(count, partner.shape[1]) for partner in partners],
         }
 
-    def _channels(self, batches: Batches, widths: list[int], step: int, clips: int) -> list[tuple[Tensor, Tensor]]:
+    def _channels(
+        self, batches: Batches, widths: list[int], step: int, count: int, clip: int
+    ) -> list[tuple[Tensor, Tensor]]:
         """Per scale, the factors of both strong views' channels (count, C): what one view keeps, doubled, the other
         lacks (complementary dropout, UniMatch V2)."""
-        u = batches.uniform(_CHANNELS, step, clips, 1 + sum(widths)).repeat_interleave(self.config.sss.clip, 0)
+        u = batches.uniform(_CHANNELS, step, count // clip, 1 + sum(widths)).repeat_interleave(clip, 0)
         dropped = u[:, :1] < self.config.sss.channel_dropout
         scales = u[:, 1:].split(widths, 1)
         first = [torch.where(dropped, 2.0 * (scale < 0.5), 1.0) for scale in scales]
@@ -134,7 +137,7 @@ class Sss(Method):
         logits = taught.get("fused", taught["coarse"])
         classes, kept = pseudo_labels(logits, self.config.train.confidence)
         if judged and self.config.pcsw.enabled:
-            kept = kept & self._prompter.plausible(logits, unlabelled.spacing, clip=self.config.sss.clip)
+            kept = kept & self._prompter.plausible(logits, unlabelled.spacing, clip=unlabelled.clip)
         return classes, kept
 
     def _labelled_loss(self, outputs: Outputs, labelled: Labelled) -> dict[str, Tensor]:

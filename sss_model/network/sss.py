@@ -34,6 +34,7 @@ class SssSegmenter(SamNetwork):
             parts = build_memory_parts(model.encoder, model.version)
             self.memory = MemoryDecoder(parts, capacity=sss.bank, reads=sss.reads)
             self.gate = nn.Parameter(torch.zeros(classes - 1))
+        self._shapes_features = sss.memory_shapes_features
         self._prompter = Prompter(config, foreground=classes - 1)
 
     def forward(
@@ -76,6 +77,8 @@ class SssSegmenter(SamNetwork):
         if self.memory is None or not remember:
             return outputs
         prompts = self._prompter(coarse, spacing, clip=clip, **(prompting or {}))
+        if not self._shapes_features:
+            enhanced = [feature.detach() for feature in enhanced]
         return outputs | self._remember(enhanced, coarse, prompts, draws, clip)
 
     def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:

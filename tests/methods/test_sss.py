@@ -32,6 +32,7 @@ SSS: dict[str, Any] = {
     "train.lr": 0.004,
     "pcsw.warmup": 0,
     "sss.clip": CLIP,
+    "sss.memory_every": 1,
 }
 
 
