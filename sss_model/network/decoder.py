@@ -57,12 +57,14 @@ def _double(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:
 def _convolve(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-        _InstanceNorm(outputs, affine=True),
+        InstanceNorm(outputs, affine=True),
         nn.LeakyReLU(_SLOPE, inplace=True),
     )
 
 
-class _InstanceNorm(nn.InstanceNorm2d):
+class InstanceNorm(nn.InstanceNorm2d):
+    """torch's, for maps of one pixel, too."""
+
     def forward(self, x: Tensor) -> Tensor:
         # torch refuses a map of one pixel, which a slice of 32 has at stride 32; group normalisation is the same there.
         if x.shape[2:].numel() > 1:
