@@ -255,9 +255,9 @@ class Config(_Section):
     @model_validator(mode="after")
     def _whole_clips(self) -> Config:
         # A strong view receives its box from another clip of the batch.
-        if self.train.method == "sss":
-            if self.train.batch % self.sss.clip or self.train.unlabelled_batch % (2 * self.sss.clip):
-                raise ValueError("train.batch must hold whole clips of sss.clip slices, unlabelled_batch pairs of them")
+        whole = self.train.batch % self.sss.clip == self.train.unlabelled_batch % (2 * self.sss.clip) == 0
+        if self.train.method == "sss" and not whole:
+            raise ValueError("train.batch must hold whole clips of sss.clip slices, unlabelled_batch pairs of them")
         return self
 
 

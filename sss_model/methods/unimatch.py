@@ -47,9 +47,7 @@ class UniMatch(Method):
             scalars = _labelled_scalars(of_labelled, labelled)
             loss_unlabelled = _PERTURBED * dice_loss(perturbed, classes, sure)
             for view, boxes in zip(of_strong, unlabelled.boxes, strict=True):
-                loss_unlabelled = loss_unlabelled + _STRONG * dice_loss(
-                    view, paste(classes, boxes), paste(sure, boxes)
-                )
+                loss_unlabelled = loss_unlabelled + _STRONG * dice_loss(view, paste(classes, boxes), paste(sure, boxes))
             loss = (scalars["loss"] + weight * loss_unlabelled) / 2
             return scalars | {"loss": loss, "loss_unlabelled": loss_unlabelled, **self.accepted(classes, sure)}
 
