@@ -41,6 +41,8 @@ class Labelled:
     """(B, S, S) class indices."""
     spacing: Tensor
     """(B, 3) mm between slices, rows and columns, as the view shows them."""
+    seeds: Tensor
+    """(B,) int64 on the CPU: for what a network draws by slice."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Unlabelled:
     """(B, 3) mm between slices, rows and columns, as the views show them."""
     clip: int
     """How many slices in a row are neighbours, moved and pasted as one."""
+    weak_seeds: Tensor
+    """(B,) int64 on the CPU: for what a network draws by slice."""
+    strong_seeds: list[Tensor]
+    """The same of each strong view."""
 
 
 class _Source(NamedTuple):
@@ -90,7 +96,8 @@ class Batches:
         grid = weak_grid(source.moved_by, self._config.views, data=self._config.data)
         [(drawn, noise)] = source.recoloured_by
         images = recolour(move_images(source.images, grid), noise, drawn, self._config.views)
-        return Labelled(images, move_labels(source.labels, grid), self._spacing(source))
+        labels = move_labels(source.labels, grid)
+        return Labelled(images, labels, self._spacing(source), _seeds(drawn))
 
     def unlabelled(self, step: int) -> Unlabelled:
         """The unlabelled batch of a step in its three views."""
@@ -100,7 +107,8 @@ class Batches:
         boxes = [cutmix_boxes(drawn.of_clips(clip), views, size=size) for drawn, _ in source.recoloured_by]
         recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
         strong = [paste(view, box, clip) for view, box in zip(recoloured, boxes, strict=True)]
-        return Unlabelled(weak, strong, boxes, self._spacing(source), clip)
+        strong_seeds = [_seeds(drawn) for drawn, _ in source.recoloured_by]
+        return Unlabelled(weak, strong, boxes, self._spacing(source), clip, _seeds(source.moved_by), strong_seeds)
 
     def uniform(self, stream: int, step: int, batch: int, width: int) -> Tensor:
         """Further uniform(0, 1) numbers (batch, width) of a step, for this process's share."""
@@ -148,6 +156,10 @@ class Batches:
     def _draw(self, stream: int, step: int, batch: int) -> Draw:
         rank, world = self._fabric.global_rank, self._fabric.world_size
         return draw_views(seed=self._config.seed, stream=stream, step=step, batch=batch, rank=rank, world=world)
+
+
+def _seeds(drawn: Draw) -> Tensor:
+    return torch.tensor(drawn.noise_seeds)
 
 
 def _pinned(read: Callable[[int], _Source]) -> Callable[[int], _Source]:

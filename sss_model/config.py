@@ -131,6 +131,15 @@ class Train(_Section):
         return self
 
 
+class UniMatch(_Section):
+    """What method ``unimatch`` has of its own; the defaults of all recipes are its authors'."""
+
+    confidence: float = Fraction
+    """Takes the place of ``train.confidence``."""
+    feature_dropout: float = Field(ge=0, lt=1)
+    """The share of channels that the perturbed view's features lose."""
+
+
 class Sss(_Section):
     """What method ``sss`` adds to ``weak_to_strong``, each mechanism with its switch; PCSW has its own section."""
 
@@ -227,20 +236,35 @@ class Config(_Section):
     model: Model
     views: Views
     train: Train
+    unimatch: UniMatch
     sss: Sss
     pcsw: Pcsw
     predict: Predict
     validation: Validate
     register_as: Register = Field(alias="register")
 
+    @property
+    def confidence(self) -> float:
+        """From which probability on the method's pseudo-labels count."""
+        return self.unimatch.confidence if self.train.method == "unimatch" else self.train.confidence
+
+    @model_validator(mode="after")
+    def _network_can(self) -> Config:
+        if self.model.network == "unet":
+            if self.train.method == "sss":
+                raise ValueError("method sss needs model.network sam2")
+            if self.model.checkpoint is not None:
+                raise ValueError("model.checkpoint holds SAM-2's weights and needs model.network sam2")
+            if self.train.gradient_checkpointing:
+                raise ValueError("train.gradient_checkpointing is SAM-2's encoder's and needs model.network sam2")
+        return self
+
     @model_validator(mode="after")
     def _whole_clips(self) -> Config:
         # A strong view receives its box from another clip of the batch.
-        if self.train.method == "sss":
-            if self.model.network != "sam2":
-                raise ValueError("method sss needs model.network sam2")
-            if self.train.batch % self.sss.clip or self.train.unlabelled_batch % (2 * self.sss.clip):
-                raise ValueError("train.batch must hold whole clips of sss.clip slices, unlabelled_batch pairs of them")
+        whole = self.train.batch % self.sss.clip == self.train.unlabelled_batch % (2 * self.sss.clip) == 0
+        if self.train.method == "sss" and not whole:
+            raise ValueError("train.batch must hold whole clips of sss.clip slices, unlabelled_batch pairs of them")
         return self
 
 

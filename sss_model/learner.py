@@ -20,8 +20,9 @@ from sss_model.network import Network
 class Learner:
     """Student, teacher and optimiser, and the method by which they learn.
 
-    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017); it makes the pseudo-labels
-    and is what is validated and kept.
+    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017); it makes the pseudo-labels,
+    unless a method has the student teach itself, and is what is validated and kept. Only parameters are averaged:
+    normalisation is by instance in every network, so there are no running statistics.
 
     Args:
         classes: names of the foreground classes, in order.
@@ -75,7 +76,8 @@ class Learner:
     @torch.no_grad()
     def _teach(self, inputs: Inputs) -> Outputs:
         with self._fabric.autocast():
-            return joined([self._ema(**part) for part in pieces(_channels_last(inputs), self._config.micro_batch)])
+            teacher = self._student.module if self._method.self_taught else self._ema
+            return joined([teacher(**part) for part in pieces(_channels_last(inputs), self._config.micro_batch)])
 
     def teacher_weights(self) -> dict[str, Tensor]:
         """A copy of the teacher's weights on the CPU."""

@@ -26,7 +26,14 @@ def segmentation_loss(logits: Tensor, target: Tensor, keep: Tensor | None = None
         A scalar; 0 where nothing is kept.
     """
     kept = torch.ones_like(target, dtype=torch.bool) if keep is None else keep
-    return _cross_entropy(logits, target, kept) + _dice_loss(logits.softmax(1), target, kept)
+    return cross_entropy(logits, target, kept) + _dice_loss(logits.softmax(1), target, kept)
+
+
+def cross_entropy(logits: Tensor, target: Tensor, keep: Tensor | None = None) -> Tensor:
+    """The mean over pixels that are kept; arguments as for `segmentation_loss`."""
+    kept = torch.ones_like(target, dtype=torch.bool) if keep is None else keep
+    pixelwise = F.cross_entropy(logits, target, reduction="none") * kept
+    return global_sum(pixelwise.sum()) / global_sum(kept.sum().float()).clamp_min(1)
 
 
 def mask_losses(masks: Tensor, iou: Tensor, heard: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -71,11 +78,6 @@ def global_sum(value: Tensor) -> Tensor:
     total = value.detach().clone()
     dist.all_reduce(total)
     return value * world + (total - value.detach() * world)
-
-
-def _cross_entropy(logits: Tensor, target: Tensor, keep: Tensor) -> Tensor:
-    pixelwise = F.cross_entropy(logits, target, reduction="none") * keep
-    return global_sum(pixelwise.sum()) / global_sum(keep.sum().float()).clamp_min(1)
 
 
 def _dice_loss(probability: Tensor, target: Tensor, keep: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def validate(
 def _pseudo(
     logits: Tensor, spacing: tuple[float, float, float], config: Config, prompter: Prompter
 ) -> tuple[Tensor, Tensor]:
-    classes, teaches = pseudo_labels(logits, config.train.confidence)
+    classes, teaches = pseudo_labels(logits, config.confidence)
     if config.train.method == "sss" and config.pcsw.enabled:
         rows = torch.tensor([spacing]).expand(len(logits), 3)
         teaches = teaches & prompter.plausible(logits, rows, clip=len(logits))

@@ -65,8 +65,8 @@ def test_batches_read_ahead_for_a_gpu_are_those_of_a_cpu(
     cache = SliceCache(cache_dir, data_dir=phantom, config=config.data, classes=4)
     patients = cohort(manifest, 1)
     sets = {
-        "labelled": SliceSet(cache.images(patients.labelled), cache.labels(patients.labelled), True),
-        "unlabelled": SliceSet(cache.images(patients.unlabelled), None, True),
+        "labelled": SliceSet(cache.images(patients.labelled), cache.labels(patients.labelled), True, [8.0, 8.0]),
+        "unlabelled": SliceSet(cache.images(patients.unlabelled), None, True, [8.0] * len(patients.unlabelled)),
     }
     pinned: list[torch.Size] = []
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self.shape) or self)

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from every_method import EVERY_METHOD, confident_from
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config, dump_config
@@ -84,20 +85,22 @@ def same_weights(first: Path, second: Path) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-QUICK_SAVES = {"train.steps": 12, "train.save_minutes": 1e-6}
+QUICK_SAVES = {"train.steps": 12, "train.save_minutes": 1e-6, "train.unlabelled_batch": 4}
 
 
+@pytest.mark.parametrize("method", EVERY_METHOD)
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
-    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]]
+    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
 ) -> None:
-    whole = launch("whole", QUICK_SAVES)
-    killed = launch("killed", QUICK_SAVES, pause=0.15)
+    overrides = {**EVERY_METHOD[method], **confident_from(0.5), **QUICK_SAVES}
+    whole = launch("whole", overrides)
+    killed = launch("killed", overrides, pause=0.15)
     wait_for_step(tmp_path / "killed", 5)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     state = torch.load(tmp_path / "killed" / "work" / "state.pt", weights_only=True)
     assert 0 < state["step"] < 12
-    finish(launch("killed", QUICK_SAVES))
+    finish(launch("killed", overrides))
     finish(whole)
     assert same_weights(tmp_path / "whole" / "checkpoint", tmp_path / "killed" / "checkpoint")
     histories = [pd.read_csv(tmp_path / name / "checkpoint" / "history.csv") for name in ("whole", "killed")]
@@ -115,18 +118,16 @@ def test_sigterm_saves_the_state_and_exits_143(tmp_path: Path, launch: Callable[
     assert not (tmp_path / "stopped" / "checkpoint").exists()
 
 
-IN_PIECES = {"train.micro_batch": 4, "train.gradient_checkpointing": True}
-
-
-@pytest.mark.parametrize(("method", "memory"), [("supervised", {}), ("weak_to_strong", IN_PIECES)])
+@pytest.mark.parametrize("method", EVERY_METHOD)
 def test_two_processes_learn_what_one_does_with_twice_the_batch(
-    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str, memory: dict[str, Any]
+    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
 ) -> None:
-    common = {"train.method": method, "train.steps": 6, "train.val_every": 3, "train.confidence": 0.5}
-    # A low confidence and no ramp, so that pseudo-labels take part from the first step.
-    common |= {"train.unlabelled_from": 0, "train.ramp": 0}
-    two = launch("two", {**common, **memory, "train.batch": 2, "train.unlabelled_batch": 2}, processes=2)
-    one = launch("one", {**common, "train.batch": 4, "train.unlabelled_batch": 4})
+    # A low confidence, so that pseudo-labels count from the first step.
+    common = {**EVERY_METHOD[method], **confident_from(0.5), "train.steps": 6, "train.val_every": 3}
+    # The two save memory, too, which must not matter either.
+    memory = {"train.micro_batch": 4, "train.gradient_checkpointing": "model.network" not in common}
+    two = launch("two", {**common, **memory, "train.batch": 2, "train.unlabelled_batch": 4}, processes=2)
+    one = launch("one", {**common, "train.batch": 4, "train.unlabelled_batch": 8})
     finish(two)
     finish(one)
     first, second = (pd.read_csv(tmp_path / name / "checkpoint" / "history.csv") for name in ("one", "two"))

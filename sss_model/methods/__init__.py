@@ -8,6 +8,7 @@ from sss_model.config import Config
 from sss_model.methods.method import Method, Teacher
 from sss_model.methods.sss import Sss
 from sss_model.methods.supervised import Supervised
+from sss_model.methods.unimatch import UniMatch
 from sss_model.methods.weak_to_strong import WeakToStrong
 
 __all__ = ["Method", "Teacher", "make_method"]
@@ -15,6 +16,7 @@ __all__ = ["Method", "Teacher", "make_method"]
 _METHODS: dict[str, Callable[[Config, list[str]], Method]] = {
     "supervised": Supervised,
     "weak_to_strong": WeakToStrong,
+    "unimatch": UniMatch,
     "sss": Sss,
 }
 

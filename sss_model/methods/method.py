@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from sss_model.objective import global_sum
 
 
 class Teacher(Protocol):
-    """The moving average of the student, asked without a gradient."""
+    """The moving average of the student, or the student as it is, asked without a gradient."""
 
     def __call__(self, inputs: Inputs) -> Outputs: ...
 
@@ -26,7 +26,12 @@ class Method(ABC):
     Args:
         config: the recipe.
         classes: names of the foreground classes, in order.
+
+    Attributes:
+        self_taught: whether the teacher is the student itself and not its moving average.
     """
+
+    self_taught: ClassVar[bool] = False
 
     def __init__(self, config: Config, classes: list[str]) -> None:
         self.config, self.classes = config, classes

@@ -24,4 +24,4 @@ def labelled_task(labelled: Labelled) -> tuple[Inputs, Objective]:
         loss = segmentation_loss(outputs["logits"], labelled.labels)
         return {"loss": loss, "loss_labelled": loss}
 
-    return {"images": labelled.images}, objective
+    return {"images": labelled.images, "seeds": labelled.seeds}, objective

@@ -45,4 +45,8 @@ class WeakToStrong(Method):
                 **self.accepted(classes, sure),
             }
 
-        return {"images": torch.cat([labelled.images, *unlabelled.strong])}, objective
+        inputs = {
+            "images": torch.cat([labelled.images, *unlabelled.strong]),
+            "seeds": torch.cat([labelled.seeds, *unlabelled.strong_seeds]),
+        }
+        return inputs, objective

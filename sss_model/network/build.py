@@ -11,6 +11,7 @@ from sss_model.network.encoder import load_pretrained
 from sss_model.network.network import Network
 from sss_model.network.segmenter import SamNetwork, Segmenter
 from sss_model.network.sss import SssSegmenter
+from sss_model.network.unet import UNet
 
 
 def build_network(config: Config, *, classes: int, pretrained: bool = True) -> Network:
@@ -34,4 +35,7 @@ def build_network(config: Config, *, classes: int, pretrained: bool = True) -> N
 def _untrained(config: Config, classes: int) -> Network:
     if config.train.method == "sss":
         return SssSegmenter(config, classes=classes)
-    return Segmenter(config.model, classes=classes)
+    dropout = config.unimatch.feature_dropout
+    if config.model.network == "unet":
+        return UNet(classes=classes, feature_dropout=dropout)
+    return Segmenter(config.model, classes=classes, feature_dropout=dropout)

@@ -9,6 +9,7 @@ from sss_model.config import Model
 from sss_model.network.decoder import FeatureDecoder
 from sss_model.network.encoder import ImageEncoder
 from sss_model.network.network import Network, Spacing
+from sss_model.network.noise import SliceNoise
 
 
 class SamNetwork(Network):
@@ -24,9 +25,25 @@ class SamNetwork(Network):
 class Segmenter(SamNetwork):
     """Slices to class logits."""
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """``logits`` (B, classes, S, S), float32, of slices (B, 3, S, S); S divisible by 32."""
-        return {"logits": self.decoder(images, self.encoder(images)).float()}
+    def __init__(self, config: Model, *, classes: int, feature_dropout: float) -> None:
+        super().__init__(config, classes=classes)
+        self._feature_dropout = feature_dropout
+
+    def forward(
+        self, images: Tensor, *, seeds: Tensor | None = None, perturbed: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """``logits`` (B, classes, S, S), float32, of slices (B, 3, S, S); S divisible by 32.
+
+        Args:
+            seeds: (B,) int64, from which perturbation draws.
+            perturbed: (B,) booleans: slices whose features F1..F3 lose channels, as in UniMatch; needs `seeds`.
+        """
+        features = self.encoder(images)
+        if perturbed is not None:
+            assert seeds is not None
+            noise = SliceNoise(seeds, images.device)
+            features = [noise.drop_channels(one, self._feature_dropout, perturbed) for one in features]
+        return {"logits": self.decoder(images, features).float()}
 
     def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
         return torch.cat([self(images=piece)["logits"] for piece in images.split(batch)])

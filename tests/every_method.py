@@ -1,0 +1,22 @@
+"""Every method on the network that it is meant for, ready to learn from pseudo-labels in its first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+AT_ONCE: dict[str, Any] = {"train.unlabelled_from": 0, "train.ramp": 0, "pcsw.warmup": 0}
+UNET: dict[str, Any] = {"model.network": "unet"}
+
+EVERY_METHOD: dict[str, dict[str, Any]] = {
+    "supervised": {"train.method": "supervised"},
+    "weak_to_strong": {"train.method": "weak_to_strong", **AT_ONCE},
+    "weak_to_strong on the unet": {"train.method": "weak_to_strong", **AT_ONCE, **UNET},
+    "unimatch": {"train.method": "unimatch", **AT_ONCE, **UNET},
+    "unimatch on sam2": {"train.method": "unimatch", **AT_ONCE},
+    "sss": {"train.method": "sss", **AT_ONCE, "sss.clip": 2},
+}
+
+
+def confident_from(share: float) -> dict[str, Any]:
+    """From which probability on pseudo-labels count, whatever the method."""
+    return {"train.confidence": share, "unimatch.confidence": share}
