@@ -117,8 +117,8 @@ def _collect(found: list[Prompts], clip: int, foreground: int, size: int) -> Pro
         torch.full((*shape, 3), NOTHING),
         torch.zeros(*shape, size // STRIDE, size // STRIDE),
     )
-    # Boxes are given by their edges, and SAM takes coordinates to be the middles of pixels.
-    batch.points[at] = torch.cat([inside, corners - 0.5], 1).float()
+    # PCSW counts from a pixel's edge, SAM from its middle.
+    batch.points[at] = torch.cat([inside, corners], 1).float() - 0.5
     batch.labels[at] = torch.tensor(_LABELS)
     if len(slices):
         batch.masks[at] = cover(torch.from_numpy(np.concatenate([_masks(prompts) for prompts in found])))

@@ -20,7 +20,7 @@ def find_chains(components: Components, links: Links, window: int) -> np.ndarray
 
 
 def _voted(components: Components, links: Links, window: int) -> np.ndarray:
-    """(n,) whether any window inside the map votes for a component."""
+    """(n,) whether any window votes for a component. Windows that reach over the end see no more than those inside."""
     reach = window - 1
     seen = np.zeros((len(components), 2 * reach + 1), bool)  # by slice distance, from -reach to reach
     distance = components.slices[links.later] - components.slices[links.earlier]
@@ -29,9 +29,7 @@ def _voted(components: Components, links: Links, window: int) -> np.ndarray:
     seen[links.later, reach - distance] = True
     votes = np.zeros(len(components), bool)
     for start in range(window):
-        first = components.slices + start - reach
-        inside = (first >= 0) & (first + window <= components.depth)
-        votes |= inside & (2 * seen[:, start : start + window].sum(axis=1) > window)
+        votes |= 2 * seen[:, start : start + window].sum(axis=1) > window
     return votes
 
 

@@ -30,6 +30,14 @@ def test_a_chain_of_n_slices_stays(slices, row, column, radius, kind):
     assert prompts.keep.all() and not prompts.filled.any() and prompts.acceptance[kind - 1] == 1
 
 
+@pytest.mark.parametrize("window", [2, 3, 4, 5])
+def test_amid_a_clip_n_slices_are_a_chain_and_one_less_is_none(window):
+    for slices in (window, window - 1):
+        classes = np.zeros((slices + 4, 48, 48), np.uint8)
+        classes[2:-2] = organ(slices)
+        assert prompts_of(classes, window=window).keep[classes > 0].all() == (slices == window)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 5), st.integers(1, 3), st.integers(1, 3), st.integers(30, 43), st.integers(2, 43))
 def test_a_speck_in_one_slice_goes_wherever_it_is(where, kind, size, row, column):
@@ -68,6 +76,15 @@ def test_a_gap_lies_between_its_neighbours():
     classes[2] = 0
     prompts = prompts_of(classes, margin_mm=0)
     np.testing.assert_array_equal(prompts.boxes[2], [12, 12, 29, 29])
+
+
+def test_a_gap_between_rings_that_share_nothing_is_prompted_by_both():
+    classes = np.stack([disc(20, 20, outer) & ~disc(20, 20, outer - 3) for outer in (18, 17, 0, 13, 12)])
+    classes = classes.astype(np.uint8)
+    classes[2] = 0
+    prompts = prompts_of(classes)
+    assert np.flatnonzero(prompts.filled).tolist() == [2]
+    np.testing.assert_array_equal(prompts.components[2] == 3, (classes[1] | classes[3]) > 0)
 
 
 def test_a_gap_that_a_neighbour_has_spilled_into_prompts_its_own_class():
@@ -170,8 +187,8 @@ def test_several_components_a_slice_are_chains_of_their_own():
 
 
 def test_a_wider_window_wants_more_than_half_of_its_slices():
-    classes = organ(11)
-    classes[[0, 2, 3, 4, 6, 7, 8, 10]] = 0  # seen in every fourth slice
+    classes = np.zeros((19, 48, 48), np.uint8)
+    classes[1::4] = organ(5)  # long enough, but no window sees more than two
     assert not prompts_of(classes, window=5).keep[classes > 0].any()
     classes = organ(9)
     classes[1::2] = 0  # seen in every other: three of five

@@ -138,6 +138,13 @@ def test_the_largest_components_prompt_and_all_supervise():
     assert set(prompts.points[:, 0]) == {20.5, 38.5}
 
 
+def test_of_components_as_large_the_more_confident_prompts_and_exact_twins_do_together():
+    classes = np.maximum(organ(4, column=10, radius=5), organ(4, column=36, radius=5))
+    assert set(prompts_of(classes, max_components=1).points[:, 0]) == {10.5, 36.5}
+    surer_right = np.where(np.arange(48) < 24, 0.8, 0.9)
+    assert set(prompts_of(classes, surer_right, max_components=1).points[:, 0]) == {36.5}
+
+
 @pytest.mark.parametrize("shape", [(4, 16, 16), (1, 16, 16), (2, 1, 1), (3, 1, 40)])
 def test_an_empty_map_gives_no_prompt_and_background_supervises(shape):
     prompts = prompts_of(np.zeros(shape, np.uint8))
