@@ -7,6 +7,7 @@ opened here.
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from sss_model.learner import Learner
 from sss_model.manifest import Case, Cohort, Manifest, cohort
 from sss_model.network import Network, build_network
 from sss_model.network.segmenter import SamNetwork
+from sss_model.pcsw import AcceptanceWatch, watch_acceptance
 from sss_model.progress import TrainingProgress
 from sss_model.slices import SliceSet
 from sss_model.validation import Validation, validate
@@ -34,6 +36,7 @@ from sss_model.workstate import WorkState
 OnMetrics = Callable[[int, dict[str, float]], None]
 OnSave = Callable[[Path], None]
 _LOG_EVERY = 10  # steps
+_PATIENCE = 20  # logged steps in which a class is seen before its acceptance can raise an alarm
 
 
 def train(
@@ -65,7 +68,7 @@ def train(
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
     started = time.monotonic()
-    fabric = make_fabric(config.train.precision)
+    fabric = make_fabric(config.train.precision, some_rest=config.train.method == "sss")
     patients = cohort(manifest, config.data.labelled)
     labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
@@ -74,6 +77,8 @@ def train(
     segment = partial(learner.segment, batch=config.predict.batch)
     state = WorkState.resume(work_dir, learner, started=started)
     budget = Budget.of(config.train)
+
+    watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)
 
     with _sigterm() as terminated, TrainingProgress(config.train.method, enabled=fabric.is_global_zero) as progress:
         while True:
@@ -91,7 +96,8 @@ def train(
             scalars = learner.step(batches, step=state.step, spent=spent)
             state.step += 1
             if state.step % _LOG_EVERY == 0:
-                row = {name: float(value) for name, value in scalars.items()}
+                row = {name: number for name, value in scalars.items() if not math.isnan(number := float(value))}
+                watch = _warn(watch, row, progress)
                 _log(state, {**row, "lr": config.train.lr * learning_rate(config.train, spent)}, on_metrics)
                 progress.show(step=state.step, spent=spent, loss=row["loss"], best_dice=state.best_dice)
             if state.save_due(60 * config.train.save_minutes):
@@ -135,6 +141,13 @@ def _validation_row(scores: Validation) -> dict[str, float]:
         **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()},
         **{f"val_precision_{name}": precision for name, precision in scores.precision.items()},
     }
+
+
+def _warn(watch: AcceptanceWatch, row: dict[str, float], progress: TrainingProgress) -> AcceptanceWatch:
+    watch, warnings = watch_acceptance(watch, [row.get(f"plausible_{name}", math.nan) for name in watch.names])
+    for warning in warnings:
+        progress.warn(warning)
+    return watch
 
 
 def _save(fabric: Fabric, state: WorkState, learner: Learner, on_save: OnSave) -> None:

@@ -47,13 +47,14 @@ class Method(ABC):
         """
 
     def accepted(self, classes: Tensor, kept: Tensor) -> dict[str, Tensor]:
-        """Per class, the share of the teacher's pixels (B, S, S), over all processes, that count as pseudo-labels."""
-        shares = {"accepted": share(kept, torch.ones_like(kept))}
-        for index, name in enumerate(self.classes, start=1):
-            shares[f"accepted_{name}"] = share(kept, classes == index)
-        return shares
+        """For the log: the share of pixels, and of each class's, that counts as pseudo-labels."""
+        return {"accepted": share(kept, torch.ones_like(kept)), **self.shares("accepted", classes, kept)}
+
+    def shares(self, title: str, classes: Tensor, kept: Tensor) -> dict[str, Tensor]:
+        """Per class, the share of its pixels (B, S, S) that is kept, over all processes; nan where it has none."""
+        return {f"{title}_{name}": share(kept, classes == index) for index, name in enumerate(self.classes, start=1)}
 
 
 def share(these: Tensor, among: Tensor) -> Tensor:
-    """Share of some pixels that others hold too, over all processes; 0 where there are none."""
-    return global_sum((these & among).sum().float()) / global_sum(among.sum().float()).clamp_min(1)
+    """Share of some pixels that others hold too, over all processes; nan where there are none."""
+    return global_sum((these & among).sum().float()) / global_sum(among.sum().float())

@@ -46,7 +46,7 @@ class Sss(Method):
             {"images": unlabelled.weak, "spacing": unlabelled.spacing, "prompting": {"mode": mode}, "keep": True}
             | common
         )
-        target = self._target(taught, unlabelled, judged=judged)
+        target, plausible = self._target(taught, unlabelled, judged=judged)
         views = self._strong_inputs(batches, unlabelled, taught, mode, step=step)
 
         def objective(outputs: Outputs) -> dict[str, Tensor]:
@@ -58,7 +58,7 @@ class Sss(Method):
             ]
             loss_unlabelled = torch.stack(losses).mean()
             loss = (scalars["loss"] + weight * loss_unlabelled) / 2
-            return scalars | {"loss": loss, "loss_unlabelled": loss_unlabelled, **self.accepted(*target)}
+            return scalars | {"loss": loss, "loss_unlabelled": loss_unlabelled, **self.accepted(*target), **plausible}
 
         return _joined([self._alone(of_labelled, taught), *views]) | common, objective
 
@@ -133,12 +133,16 @@ class Sss(Method):
         drawn = batches.uniform(_READS + stream, step, count, len(self.classes) * reads)
         return drawn.view(count, len(self.classes), reads)
 
-    def _target(self, taught: Outputs, unlabelled: Unlabelled, *, judged: bool) -> tuple[Tensor, Tensor]:
+    def _target(
+        self, taught: Outputs, unlabelled: Unlabelled, *, judged: bool
+    ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
+        """Classes (B, S, S) of the weak view and where they teach; per class, the share that PCSW finds plausible."""
         logits = taught.get("fused", taught["coarse"])
         classes, kept = pseudo_labels(logits, self.config.train.confidence)
-        if judged and self.config.pcsw.enabled:
-            kept = kept & self._prompter.plausible(logits, unlabelled.spacing, clip=unlabelled.clip)
-        return classes, kept
+        if not (judged and self.config.pcsw.enabled):
+            return (classes, kept), {}
+        plausible = self._prompter.plausible(logits, unlabelled.spacing, clip=unlabelled.clip)
+        return (classes, kept & plausible), self.shares("plausible", classes, plausible)
 
     def _labelled_loss(self, outputs: Outputs, labelled: Labelled) -> dict[str, Tensor]:
         loss = _heads_loss(outputs, labelled.labels)

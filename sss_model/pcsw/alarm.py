@@ -54,7 +54,7 @@ def watch_acceptance(
 
 def _sentence(name: str, mean: float, steps: int) -> str:
     return (
-        f"PCSW kept {mean:.1%} of what was predicted as {name} over the last {steps} steps that predicted it, so this "
-        "class learns nothing from unlabelled scans: if its structures are thinner than the window, set pcsw.thin; "
-        "else lower pcsw.min_confidence or pcsw.min_area_mm2, or raise pcsw.max_shift or pcsw.max_area_ratio"
+        f"PCSW kept {mean:.1%} of what was predicted as {name} over the last {steps} logged steps that predicted it, "
+        "so this class learns nothing from unlabelled scans: if its structures are thinner than the window, set "
+        "pcsw.thin; else lower pcsw.min_confidence or pcsw.min_area_mm2, or raise pcsw.max_shift or pcsw.max_area_ratio"
     )

@@ -21,7 +21,7 @@ def warnings(rows: list[tuple[float, float]], watch: AcceptanceWatch = WATCH) ->
 def test_a_class_that_is_always_rejected_is_named_once_when_patience_is_over():
     ((step, sentence),) = warnings([(0.9, 0.01)] * 30)
     assert step == 9
-    assert sentence.startswith("PCSW kept 1.0% of what was predicted as wall over the last 10 steps")
+    assert sentence.startswith("PCSW kept 1.0% of what was predicted as wall over the last 10 logged steps")
     assert "pcsw.thin" in sentence and "cavity" not in sentence
 
 
