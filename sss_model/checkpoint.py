@@ -38,6 +38,8 @@ class Meta(BaseModel):
     labels: dict[str, int]
     data_version: str
     manifest_sha256: str
+    pretrained_sha256: str | None = None
+    """Of the file that the encoder's first weights came from; None where they were random."""
     patients: Patients
     git_revision: str | None
     image_digest: str | None

@@ -13,8 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 from sss_model.config import Encoder, Model
-from sss_model.errors import InputError
-from sss_model.weights import read_weights
+from sss_model.network.pretrained import read_pretrained
 
 _SUFFIX = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 _PREFIX = "image_encoder."
@@ -81,29 +80,12 @@ class ImageEncoder(nn.Module):
 
 
 def load_pretrained(encoder: ImageEncoder, path: Path) -> None:
-    """Fill the encoder from one of Meta's SAM-2 checkpoints (``{"model": state_dict}``).
+    """Fill the encoder from a SAM-2 checkpoint.
 
     Raises:
         InputError: the file is missing, is not such a checkpoint, or belongs to another size.
     """
-    weights = {key.removeprefix(_PREFIX): value for key, value in _read(path).items() if key.startswith(_PREFIX)}
-    if not weights:
-        raise InputError(
-            f"{path}: no {_PREFIX}* weights in it; expected a SAM-2 checkpoint such as sam2.1_hiera_tiny.pt"
-        )
-    own = encoder.sam.state_dict()
-    unlike = sorted(own.keys() ^ weights.keys()) or [key for key in own if own[key].shape != weights[key].shape]
-    if unlike:
-        raise InputError(f"{path}: {unlike[0]} does not fit this encoder; expected a checkpoint of the same size")
-    encoder.sam.load_state_dict(weights)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    content = read_weights(path)
-    weights = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(weights, dict):
-        raise InputError(f"{path}: no 'model' in it; expected one of Meta's SAM-2 checkpoints")
-    return weights
+    read_pretrained(path).fill(encoder.sam, _PREFIX)
 
 
 def _build(size: Encoder, version: str) -> Any:
@@ -111,10 +93,11 @@ def _build(size: Encoder, version: str) -> Any:
     from omegaconf import OmegaConf
 
     # The micro encoder changes numbers of the tiny one; what sam2's file says of the rest stays.
-    config = OmegaConf.load(_config_file("tiny" if size == "micro" else size, version)).model.image_encoder
+    config = OmegaConf.load(config_file("tiny" if size == "micro" else size, version)).model.image_encoder
     return instantiate(OmegaConf.merge(config, _MICRO) if size == "micro" else config)
 
 
-def _config_file(size: str, version: str) -> Path:
+def config_file(size: str, version: str) -> Path:
+    """sam2's own configuration of one of Meta's sizes."""
     folder, stem = ("sam2.1", "sam2.1_hiera") if version == "2.1" else ("sam2", "sam2_hiera")
     return Path(str(resources.files("sam2"))) / "configs" / folder / f"{stem}_{_SUFFIX[size]}.yaml"
