@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from components.pretrained.resolve import pretrained_file
 from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config
 from sss_model.evaluate import evaluate
@@ -28,7 +29,13 @@ def trained(config: Config, data_dir: Path) -> tuple[Path, Manifest]:
         path = Path(folder) / "manifest.csv"
         write_manifest(build_manifest(data_dir), path)
         manifest, digest = read_manifest(path), sha256(path)
-    identity = training_identity(config, data_version="bench", manifest_sha256=digest)
+    pretrained = pretrained_file(config.model)
+    identity = training_identity(
+        config,
+        data_version="bench",
+        manifest_sha256=digest,
+        pretrained_sha256=sha256(pretrained) if pretrained else None,
+    )
     checkpoint = _WORK / identity
     if not checkpoint.exists():
         train(
@@ -40,6 +47,7 @@ def trained(config: Config, data_dir: Path) -> tuple[Path, Manifest]:
             cache_dir=_CACHE,
             data_version="bench",
             manifest_sha256=digest,
+            pretrained=pretrained,
         )
         usage = resource.getrusage(resource.RUSAGE_SELF)
         (checkpoint / "cost.json").write_text(json.dumps({"cpu_seconds": round(usage.ru_utime + usage.ru_stime)}))

@@ -59,8 +59,8 @@ def training(
         labelled_patients: How many patients lend their labels; 0 as the recipe says, -1 all.
         method: supervised or weak_to_strong; empty as the recipe says.
         encoder: Size of SAM-2's encoder: micro, tiny, small, base_plus or large; empty as the recipe says.
-        checkpoint: File with Meta's weights on the work volume, such as /sss/work/sam2.1_hiera_small.pt; empty as the
-            recipe says.
+        checkpoint: SAM-2's weights to start from: a name such as small, s3://bucket/key, or a file on the work volume;
+            empty as the recipe says.
         image_size: Slice side in pixels, a multiple of 32; 0 as the recipe says.
         steps: Budget in steps; 0 as the recipe says. Set steps or minutes, not both.
         minutes: Budget in minutes of training; 0 as the recipe says.

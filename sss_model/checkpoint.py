@@ -38,6 +38,8 @@ class Meta(BaseModel):
     labels: dict[str, int]
     data_version: str
     manifest_sha256: str
+    pretrained_sha256: str | None = None
+    """Of the file that the encoder's first weights came from; None where they were random."""
     patients: Patients
     git_revision: str | None
     image_digest: str | None
@@ -68,7 +70,7 @@ class Checkpoint:
     def network(self) -> Network:
         """The trained network, on the CPU, in evaluation mode."""
         # The weights below replace whatever the training started from.
-        network = build_network(self.config, classes=len(self.meta.labels), pretrained=False)
+        network = build_network(self.config, classes=len(self.meta.labels))
         try:
             network.load_state_dict(self.weights)
         except RuntimeError:

@@ -62,7 +62,9 @@ class Model(_Section):
     version: Literal["2.0", "2.1"]
     """Which release of SAM-2 the encoder's configuration comes from (no difference for ``micro``)."""
     checkpoint: str | None
-    """A file with Meta's weights, or null to start from random ones."""
+    """SAM-2's weights to start from, or null for random ones: a name (``small``, of that version, or
+    ``sam2.1_hiera_small``), ``s3://bucket/key`` or a file; sss_model alone takes a file. A file called as one of Meta's
+    must be that one, byte for byte. Change the name with the content: no cache looks into the file."""
     freeze_encoder: bool
     decoder_channels: int = Field(ge=8, multiple_of=8)
 

@@ -23,6 +23,7 @@ from sss_model.cache import SliceCache
 from sss_model.checkpoint import Meta, Patients, git_revision, image_digest, save_checkpoint
 from sss_model.config import Config, dump_config
 from sss_model.device import device_name, make_fabric, resolve_precision
+from sss_model.files import sha256
 from sss_model.learner import Learner
 from sss_model.manifest import Case, Cohort, Manifest, cohort
 from sss_model.network import Network, build_network
@@ -49,6 +50,7 @@ def train(
     cache_dir: Path,
     data_version: str,
     manifest_sha256: str,
+    pretrained: Path | None = None,
     on_metrics: OnMetrics = lambda step, metrics: None,
     on_save: OnSave = lambda folder: None,
 ) -> None:
@@ -60,6 +62,7 @@ def train(
         work_dir: where this run, and no other, keeps its state; removed at the end.
         cache_dir: where preprocessed slices are kept, for every run.
         data_version, manifest_sha256: written into the checkpoint.
+        pretrained: the file with the weights that the recipe names; None where the recipe's name is the file's path.
         on_metrics: called with (step, scalars) as they are logged.
         on_save: called with `work_dir` each time the state has been saved there.
 
@@ -70,10 +73,14 @@ def train(
     started = time.monotonic()
     fabric = make_fabric(config.train.precision, some_rest=config.train.method == "sss")
     patients = cohort(manifest, config.data.labelled)
+    pretrained = pretrained or (Path(config.model.checkpoint) if config.model.checkpoint else None)
+    # Before the scans are read, which takes longer, because pretrained weights may be unfit.
+    network = _network(config, classes=len(manifest.labels), pretrained=pretrained)
+    pretrained_sha256 = sha256(pretrained) if pretrained else None
     labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
     classes = sorted(manifest.labels, key=manifest.labels.__getitem__)[1:]
-    learner = Learner(_network(config, classes=len(manifest.labels)), config, classes, fabric)
+    learner = Learner(network, config, classes, fabric)
     segment = partial(learner.segment, batch=config.predict.batch)
     state = WorkState.resume(work_dir, learner, started=started)
     budget = Budget.of(config.train)
@@ -104,7 +111,7 @@ def train(
                 _save(fabric, state, learner, on_save)
 
     if fabric.is_global_zero:
-        meta = _meta(config, fabric, patients, manifest.labels, state, data_version, manifest_sha256)
+        meta = _meta(config, fabric, patients, manifest.labels, state, data_version, manifest_sha256, pretrained_sha256)
         save_checkpoint(output, meta=meta, weights=state.best["weights"], history=state.history)
         state.discard()
     fabric.barrier()
@@ -123,8 +130,8 @@ def _slice_sets(
     return seen(patients.labelled), seen(patients.unlabelled, with_labels=False), seen(patients.val)
 
 
-def _network(config: Config, *, classes: int) -> Network:
-    network = build_network(config, classes=classes)
+def _network(config: Config, *, classes: int, pretrained: Path | None) -> Network:
+    network = build_network(config, classes=classes, pretrained=pretrained)
     if config.train.gradient_checkpointing and isinstance(network, SamNetwork):
         network.encoder.recompute_activations()
     return network
@@ -182,12 +189,14 @@ def _meta(
     state: WorkState,
     data_version: str,
     manifest_sha256: str,
+    pretrained_sha256: str | None,
 ) -> Meta:
     return Meta(
         method=config.train.method,
         labels=labels,
         data_version=data_version,
         manifest_sha256=manifest_sha256,
+        pretrained_sha256=pretrained_sha256,
         patients=Patients(
             labelled=_names(patients.labelled),
             unlabelled=_names(patients.unlabelled) if config.train.method != "supervised" else [],

@@ -7,19 +7,19 @@ from pathlib import Path
 import torch
 
 from sss_model.config import Config
-from sss_model.network.encoder import load_pretrained
 from sss_model.network.network import Network
+from sss_model.network.pretrained import read_pretrained
 from sss_model.network.segmenter import SamNetwork, Segmenter
 from sss_model.network.sss import SssSegmenter
 from sss_model.network.unet import UNet
 
 
-def build_network(config: Config, *, classes: int, pretrained: bool = True) -> Network:
+def build_network(config: Config, *, classes: int, pretrained: Path | None = None) -> Network:
     """A network whose weights depend on the recipe's seed alone.
 
     Args:
         classes: background included.
-        pretrained: whether to fill it from ``model.checkpoint`` where one is named.
+        pretrained: a file with Meta's weights to start from.
 
     Raises:
         InputError: the checkpoint is missing or does not fit.
@@ -27,8 +27,8 @@ def build_network(config: Config, *, classes: int, pretrained: bool = True) -> N
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = _untrained(config, classes)
-    if pretrained and config.model.checkpoint is not None and isinstance(network, SamNetwork):
-        load_pretrained(network.encoder, Path(config.model.checkpoint))
+    if pretrained is not None and isinstance(network, SamNetwork):
+        network.fill(read_pretrained(pretrained))
     return network
 
 

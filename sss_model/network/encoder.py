@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 from sss_model.config import Model
-from sss_model.errors import InputError
+from sss_model.network.pretrained import Pretrained
 from sss_model.network.sam import build_image_encoder
-from sss_model.weights import read_weights
-
-_PREFIX = "image_encoder."
 
 
 class ImageEncoder(nn.Module):
@@ -44,6 +40,10 @@ class ImageEncoder(nn.Module):
             features: list[Tensor] = self.sam(images)["backbone_fpn"]
         return features
 
+    def fill(self, pretrained: Pretrained) -> None:
+        """Take the weights of one of Meta's checkpoints; raises `InputError` where they don't fit."""
+        pretrained.fill(self.sam, "image_encoder.")
+
     def recompute_activations(self) -> None:
         """Let the backward pass compute each block's activations once more, so that memory holds one block's at a time.
 
@@ -60,29 +60,3 @@ class ImageEncoder(nn.Module):
     def _attention_twice(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         # The second computation must use the kernel of the first.
         return self._attention(), self._attention()
-
-
-def load_pretrained(encoder: ImageEncoder, path: Path) -> None:
-    """Fill the encoder from one of Meta's SAM-2 checkpoints (``{"model": state_dict}``).
-
-    Raises:
-        InputError: the file is missing, is not such a checkpoint, or belongs to another size.
-    """
-    weights = {key.removeprefix(_PREFIX): value for key, value in _read(path).items() if key.startswith(_PREFIX)}
-    if not weights:
-        raise InputError(
-            f"{path}: no {_PREFIX}* weights in it; expected a SAM-2 checkpoint such as sam2.1_hiera_tiny.pt"
-        )
-    own = encoder.sam.state_dict()
-    unlike = sorted(own.keys() ^ weights.keys()) or [key for key in own if own[key].shape != weights[key].shape]
-    if unlike:
-        raise InputError(f"{path}: {unlike[0]} does not fit this encoder; expected a checkpoint of the same size")
-    encoder.sam.load_state_dict(weights)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    content = read_weights(path)
-    weights = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(weights, dict):
-        raise InputError(f"{path}: no 'model' in it; expected one of Meta's SAM-2 checkpoints")
-    return weights

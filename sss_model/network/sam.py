@@ -56,9 +56,12 @@ _NO_DROPOUT: dict[str, Any] = {
     "layer": {"dropout": 0.0, "self_attention": {"dropout": 0.0}, "cross_attention": {"dropout": 0.0}}
 }
 
+MEMORY_PARTS = ("memory_attention", "memory_encoder", "sam_prompt_encoder", "sam_mask_decoder")
+"""SAM-2's modules around its memory, under the names that its checkpoints give them."""
+
 
 class MemoryParts(NamedTuple):
-    """SAM-2's modules around its memory, under the names that its checkpoints give them.
+    """The modules of `MEMORY_PARTS`, and what goes with them.
 
     Attributes:
         position: the position encoding of image features, which holds no weights.
@@ -141,10 +144,11 @@ def _configuration(size: Encoder, version: str) -> Any:
     from omegaconf import OmegaConf
 
     # The micro model changes numbers of the tiny one; what sam2's file says of the rest stays.
-    config: Any = OmegaConf.load(_file("tiny" if size == "micro" else size, version)).model
+    config: Any = OmegaConf.load(config_file("tiny" if size == "micro" else size, version)).model
     return OmegaConf.merge(config, _MICRO) if size == "micro" else config
 
 
-def _file(size: str, version: str) -> Path:
+def config_file(size: str, version: str) -> Path:
+    """sam2's own configuration of one of Meta's sizes."""
     folder, stem = ("sam2.1", "sam2.1_hiera") if version == "2.1" else ("sam2", "sam2_hiera")
     return Path(str(resources.files("sam2"))) / "configs" / folder / f"{stem}_{_SUFFIX[size]}.yaml"

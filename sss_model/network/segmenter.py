@@ -10,6 +10,7 @@ from sss_model.network.decoder import FeatureDecoder
 from sss_model.network.encoder import ImageEncoder
 from sss_model.network.network import Network, Spacing
 from sss_model.network.noise import SliceNoise
+from sss_model.network.pretrained import Pretrained
 
 
 class SamNetwork(Network):
@@ -20,6 +21,10 @@ class SamNetwork(Network):
         self.encoder = ImageEncoder(config)
         self.decoder = FeatureDecoder(classes=classes, features=self.encoder.channels, channels=config.decoder_channels)
         self.encoder.requires_grad_(not config.freeze_encoder)
+
+    def fill(self, pretrained: Pretrained) -> None:
+        """Take what one of Meta's checkpoints has for this network; raises `InputError` where it doesn't fit."""
+        self.encoder.fill(pretrained)
 
 
 class Segmenter(SamNetwork):

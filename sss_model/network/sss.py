@@ -10,9 +10,10 @@ from sss_model.network.enhancement import FeatureEnhancement
 from sss_model.network.fusion import Masks, fuse
 from sss_model.network.memory import MemoryDecoder
 from sss_model.network.network import Spacing
+from sss_model.network.pretrained import Pretrained
 from sss_model.network.prompter import Prompter
 from sss_model.network.prompts import PromptBatch
-from sss_model.network.sam import build_memory_parts
+from sss_model.network.sam import MEMORY_PARTS, build_memory_parts
 from sss_model.network.segmenter import SamNetwork
 
 _SCALES = 3
@@ -36,6 +37,11 @@ class SssSegmenter(SamNetwork):
             self.gate = nn.Parameter(torch.zeros(classes - 1))
         self._shapes_features = sss.memory_shapes_features
         self._prompter = Prompter(config, foreground=classes - 1)
+
+    def fill(self, pretrained: Pretrained) -> None:
+        super().fill(pretrained)
+        for name in MEMORY_PARTS if self.memory is not None else ():
+            pretrained.fill(getattr(self.memory, name), f"{name}.")
 
     def forward(
         self,
