@@ -13,16 +13,15 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from sss_model.config import Config
+from sss_model.cutmix import CutMix, cutmix_boxes
 from sss_model.prefetch import Prefetcher
 from sss_model.slices import SliceSet, draw
 from sss_model.views import (
     Draw,
-    cutmix_boxes,
     draw_noise,
     draw_views,
     move_images,
     move_labels,
-    paste,
     recolour,
     weak_grid,
     zooms,
@@ -30,6 +29,7 @@ from sss_model.views import (
 
 # Names of the random streams; each is a sequence of its own under the one seed.
 _LABELLED, _UNLABELLED, _STRONG, _FURTHER = 0, 1, 2, 10
+_PARTNER = 1000  # among the further ones
 _STEPS_AHEAD = 2
 
 
@@ -51,8 +51,8 @@ class Unlabelled:
     """(B, 3, S, S)."""
     strong: list[Tensor]
     """Two views (B, 3, S, S), aligned with the weak one but for the pasted boxes."""
-    boxes: list[Tensor]
-    """Per strong view, (B, S, S): where it shows its partner."""
+    mixes: list[CutMix]
+    """Per strong view, where it shows its partner."""
     spacing: Tensor
     """(B, 3) mm between slices, rows and columns, as the views show them."""
     clip: int
@@ -99,16 +99,18 @@ class Batches:
         labels = move_labels(source.labels, grid)
         return Labelled(images, labels, self._spacing(source), _seeds(drawn))
 
-    def unlabelled(self, step: int) -> Unlabelled:
-        """The unlabelled batch of a step in its three views."""
+    def unlabelled(self, step: int, labelled: Labelled) -> Unlabelled:
+        """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
         views, size, clip = self._config.views, self._config.data.size, self._clip(step, judged=True)
         source = self._fabric.to_device(self._unlabelled_source(step))
         weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data))
+        foreign = self.uniform(_PARTNER, step, len(weak) // clip, 2).repeat_interleave(clip, 0) < views.cutmix_labelled
         boxes = [cutmix_boxes(drawn.of_clips(clip), views, size=size) for drawn, _ in source.recoloured_by]
+        mixes = [CutMix(box, foreign[:, number], clip) for number, box in enumerate(boxes)]
         recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
-        strong = [paste(view, box, clip) for view, box in zip(recoloured, boxes, strict=True)]
+        strong = [mix.paste(view, labelled.images) for view, mix in zip(recoloured, mixes, strict=True)]
         strong_seeds = [_seeds(drawn) for drawn, _ in source.recoloured_by]
-        return Unlabelled(weak, strong, boxes, self._spacing(source), clip, _seeds(source.moved_by), strong_seeds)
+        return Unlabelled(weak, strong, mixes, self._spacing(source), clip, _seeds(source.moved_by), strong_seeds)
 
     def uniform(self, stream: int, step: int, batch: int, width: int) -> Tensor:
         """Further uniform(0, 1) numbers (batch, width) of a step, for this process's share."""

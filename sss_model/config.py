@@ -86,6 +86,8 @@ class Views(_Section):
     """Largest standard deviation of added noise, in standard deviations of the volume."""
     cutmix: float = Fraction
     """Probability that a strong view receives a box from its partner."""
+    cutmix_labelled: float = Fraction
+    """Probability that this partner is a labelled slice, whose label comes along, instead of an unlabelled one."""
 
 
 class Train(_Section):

@@ -89,30 +89,6 @@ def recolour(images: Tensor, noise: Tensor, draw: Draw, config: Views) -> Tensor
     return x + noise * (u[:, 5] * config.noise)
 
 
-def cutmix_boxes(draw: Draw, config: Views, *, size: int) -> Tensor:
-    """Masks (B, size, size), true inside the box that a slice receives from its partner.
-
-    Boxes cover 2 to 40 % of a slice at aspect ratios from 0.3 to 1/0.3, as in UniMatch.
-    """
-    u = draw.uniform[:, 12:17]
-    area, aspect = 0.02 + 0.38 * u[:, 1], 0.3 ** (2 * u[:, 2] - 1)
-    half = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], 1).clamp_max(1) / 2
-    middle = half + u[:, 3:5] * (1 - 2 * half)
-    at = (torch.arange(size, device=u.device) + 0.5) / size
-    rows, columns = ((at - middle[:, axis, None]).abs() <= half[:, axis, None] for axis in (0, 1))
-    chosen = u[:, 0] < config.cutmix
-    return rows[:, :, None] & columns[:, None, :] & chosen[:, None, None]
-
-
-def paste(values: Tensor, boxes: Tensor, clip: int = 1) -> Tensor:
-    """Put each sample's partner into its box; values (B, S, S) or (B, C, S, S), boxes (B, S, S).
-
-    Partners are the clips (0, 1), (2, 3), …, slice by slice, which lie on one process however many there are.
-    """
-    partner = values.unflatten(0, (-1, 2, clip)).flip(1).flatten(0, 2)
-    return torch.where(boxes if values.ndim == 3 else boxes[:, None], partner, values)
-
-
 def _blur(x: Tensor) -> Tensor:
     kernel = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=x.device) / 16
     flat = F.pad(x.flatten(0, 1)[:, None], (2, 2, 2, 2), mode="replicate")

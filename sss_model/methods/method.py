@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from sss_model.batches import Batches
+from sss_model.batches import Batches, Labelled
 from sss_model.config import Config
+from sss_model.cutmix import CutMix
 from sss_model.micro_batches import Inputs, Objective, Outputs
 from sss_model.objective import global_sum
 
@@ -53,6 +54,18 @@ class Method(ABC):
     def shares(self, title: str, classes: Tensor, kept: Tensor) -> dict[str, Tensor]:
         """Per class, the share of its pixels (B, S, S) that is kept, over all processes; nan where it has none."""
         return {f"{title}_{name}": share(kept, classes == index) for index, name in enumerate(self.classes, start=1)}
+
+
+class Target(NamedTuple):
+    """What the teacher says of the weak view: classes (B, S, S), and where they teach."""
+
+    classes: Tensor
+    kept: Tensor
+
+    def pasted(self, mix: CutMix, labelled: Labelled) -> Target:
+        """The target of a strong view; where it shows a labelled slice, the label teaches everywhere."""
+        everywhere = torch.ones_like(labelled.labels, dtype=torch.bool)
+        return Target(mix.paste(self.classes, labelled.labels), mix.paste(self.kept, everywhere))
 
 
 def share(these: Tensor, among: Tensor) -> Tensor:

@@ -13,11 +13,10 @@ from torch import Tensor
 from sss_model.batches import Batches, Labelled, Unlabelled
 from sss_model.budget import unlabelled_weight
 from sss_model.config import Config
-from sss_model.methods.method import Method, Teacher
+from sss_model.methods.method import Method, Target, Teacher
 from sss_model.micro_batches import Inputs, Objective, Outputs
 from sss_model.network.prompter import NONE, OWN, TRUTH, Prompter
 from sss_model.objective import mask_losses, pseudo_labels, segmentation_loss
-from sss_model.views import paste
 
 # Names of the random streams, each under (seed, step).
 _MODE, _JITTER, _PAIR, _CHANNELS, _READS = range(5)
@@ -40,7 +39,7 @@ class Sss(Method):
         if not weight:
             return of_labelled | common, lambda outputs: self._labelled_loss(outputs, labelled)
 
-        unlabelled = batches.unlabelled(step)
+        unlabelled = batches.unlabelled(step, labelled)
         mode = torch.full((len(unlabelled.weak),), OWN if judged else NONE)
         taught = teacher(
             {"images": unlabelled.weak, "spacing": unlabelled.spacing, "prompting": {"mode": mode}, "keep": True}
@@ -53,8 +52,8 @@ class Sss(Method):
             first, *strong = _split(outputs, [len(labelled.images), *map(len, unlabelled.strong)])
             scalars = self._labelled_loss(first, labelled)
             losses = [
-                _heads_loss(view, *(paste(part, boxes, unlabelled.clip) for part in target))
-                for view, boxes in zip(strong, unlabelled.boxes, strict=True)
+                _heads_loss(view, *target.pasted(mix, labelled))
+                for view, mix in zip(strong, unlabelled.mixes, strict=True)
             ]
             loss_unlabelled = torch.stack(losses).mean()
             loss = (scalars["loss"] + weight * loss_unlabelled) / 2
@@ -88,20 +87,21 @@ class Sss(Method):
         partners = _features(taught)
         channels = self._channels(batches, [feature.shape[1] for feature in partners], step, count, unlabelled.clip)
         views = []
-        for number, (images, boxes) in enumerate(zip(unlabelled.strong, unlabelled.boxes, strict=True)):
+        for number, (images, mix) in enumerate(zip(unlabelled.strong, unlabelled.mixes, strict=True)):
             views.append(
                 {
                     "images": images,
                     "spacing": unlabelled.spacing,
                     "prompting": {
                         "mode": mode,
-                        "truth": torch.zeros_like(boxes, dtype=torch.long),
+                        "truth": torch.zeros_like(mix.boxes, dtype=torch.long),
                         "jitter": images.new_zeros(count, 4),
                     },
                     "draws": self._reads(batches, step, count, stream=1 + number),
-                    # What CutMix pasted into the view is pasted into the partner too.
-                    "partners": [paste(feature, _shrunk(boxes, feature), unlabelled.clip) for feature in partners],
-                    "paired": pairs[:, number],
+                    # What CutMix pasted into the view is pasted into the partner, too; the teacher hasn't seen labelled
+                    # slices, so a view that holds one meets itself.
+                    "partners": [mix.paste(feature) for feature in partners],
+                    "paired": pairs[:, number] & ~mix.from_labelled,
                     "channels": [kept[number] for kept in channels],
                 }
             )
@@ -133,16 +133,14 @@ class Sss(Method):
         drawn = batches.uniform(_READS + stream, step, count, len(self.classes) * reads)
         return drawn.view(count, len(self.classes), reads)
 
-    def _target(
-        self, taught: Outputs, unlabelled: Unlabelled, *, judged: bool
-    ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
-        """Classes (B, S, S) of the weak view and where they teach; per class, the share that PCSW finds plausible."""
+    def _target(self, taught: Outputs, unlabelled: Unlabelled, *, judged: bool) -> tuple[Target, dict[str, Tensor]]:
+        """What the weak view teaches; per class, the share that PCSW finds plausible."""
         logits = taught.get("fused", taught["coarse"])
         classes, kept = pseudo_labels(logits, self.config.train.confidence)
         if not (judged and self.config.pcsw.enabled):
-            return (classes, kept), {}
+            return Target(classes, kept), {}
         plausible = self._prompter.plausible(logits, unlabelled.spacing, clip=unlabelled.clip)
-        return (classes, kept & plausible), self.shares("plausible", classes, plausible)
+        return Target(classes, kept & plausible), self.shares("plausible", classes, plausible)
 
     def _labelled_loss(self, outputs: Outputs, labelled: Labelled) -> dict[str, Tensor]:
         loss = _heads_loss(outputs, labelled.labels)
@@ -166,11 +164,6 @@ def _split(outputs: Outputs, sizes: list[int]) -> list[Outputs]:
 
 def _features(taught: Outputs) -> list[Tensor]:
     return [taught[f"features{scale}"] for scale in range(3)]
-
-
-def _shrunk(boxes: Tensor, feature: Tensor) -> Tensor:
-    stride = boxes.shape[-1] // feature.shape[-1]
-    return boxes[:, stride // 2 :: stride, stride // 2 :: stride]
 
 
 def _joined(streams: list[Any]) -> Any:

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from sss_model.batches import Batches, Labelled
 from sss_model.budget import unlabelled_weight
-from sss_model.methods.method import Method, Teacher
+from sss_model.methods.method import Method, Target, Teacher
 from sss_model.micro_batches import Inputs, Objective, Outputs
 from sss_model.objective import cross_entropy, global_sum, pseudo_labels
-from sss_model.views import paste
 
 _STRONG, _PERTURBED = 0.25, 0.5
 _SMOOTH = 1e-5
@@ -36,20 +35,20 @@ class UniMatch(Method):
                 {"images": labelled.images, "seeds": labelled.seeds},
                 lambda outputs: _labelled_scalars(outputs["logits"], labelled),
             )
-        unlabelled = batches.unlabelled(step)
+        unlabelled = batches.unlabelled(step, labelled)
         logits = teacher({"images": unlabelled.weak})["logits"]
-        classes, sure = pseudo_labels(logits, self.config.confidence)
+        target = Target(*pseudo_labels(logits, self.config.confidence))
         streams = [labelled.images, unlabelled.weak, *unlabelled.strong]
         sizes = [len(stream) for stream in streams]
 
         def objective(outputs: Outputs) -> dict[str, Tensor]:
             of_labelled, perturbed, *of_strong = outputs["logits"].split(sizes)
             scalars = _labelled_scalars(of_labelled, labelled)
-            loss_unlabelled = _PERTURBED * dice_loss(perturbed, classes, sure)
-            for view, boxes in zip(of_strong, unlabelled.boxes, strict=True):
-                loss_unlabelled = loss_unlabelled + _STRONG * dice_loss(view, paste(classes, boxes), paste(sure, boxes))
+            loss_unlabelled = _PERTURBED * dice_loss(perturbed, *target)
+            for view, mix in zip(of_strong, unlabelled.mixes, strict=True):
+                loss_unlabelled = loss_unlabelled + _STRONG * dice_loss(view, *target.pasted(mix, labelled))
             loss = (scalars["loss"] + weight * loss_unlabelled) / 2
-            return scalars | {"loss": loss, "loss_unlabelled": loss_unlabelled, **self.accepted(classes, sure)}
+            return scalars | {"loss": loss, "loss_unlabelled": loss_unlabelled, **self.accepted(*target)}
 
         inputs = {
             "images": torch.cat(streams),

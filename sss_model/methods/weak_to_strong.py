@@ -10,11 +10,10 @@ from torch import Tensor
 
 from sss_model.batches import Batches
 from sss_model.budget import unlabelled_weight
-from sss_model.methods.method import Method, Teacher
+from sss_model.methods.method import Method, Target, Teacher
 from sss_model.methods.supervised import labelled_task
 from sss_model.micro_batches import Inputs, Objective, Outputs
 from sss_model.objective import pseudo_labels, segmentation_loss
-from sss_model.views import paste
 
 
 class WeakToStrong(Method):
@@ -25,24 +24,24 @@ class WeakToStrong(Method):
         weight = unlabelled_weight(self.config.train, spent)
         if not weight:
             return labelled_task(labelled)
-        unlabelled = batches.unlabelled(step)
+        unlabelled = batches.unlabelled(step, labelled)
         logits = teacher({"images": unlabelled.weak})["logits"]
-        classes, sure = pseudo_labels(logits, self.config.train.confidence)
+        target = Target(*pseudo_labels(logits, self.config.train.confidence))
         sizes = [len(labelled.images), *map(len, unlabelled.strong)]
 
         def objective(outputs: Outputs) -> dict[str, Tensor]:
             of_labelled, *of_strong = outputs["logits"].split(sizes)
             loss_labelled = segmentation_loss(of_labelled, labelled.labels)
             losses = [
-                segmentation_loss(view, paste(classes, boxes), paste(sure, boxes))
-                for view, boxes in zip(of_strong, unlabelled.boxes, strict=True)
+                segmentation_loss(view, *target.pasted(mix, labelled))
+                for view, mix in zip(of_strong, unlabelled.mixes, strict=True)
             ]
             loss_unlabelled = torch.stack(losses).mean()
             return {
                 "loss": (loss_labelled + weight * loss_unlabelled) / 2,
                 "loss_labelled": loss_labelled,
                 "loss_unlabelled": loss_unlabelled,
-                **self.accepted(classes, sure),
+                **self.accepted(*target),
             }
 
         inputs = {

@@ -10,8 +10,10 @@ import torch
 from sam2_checkpoints import SIZES, VERSIONS, weights_of, whole_model, write_checkpoint
 from torch import nn
 
+from sss_model.config import Encoder
 from sss_model.errors import InputError
 from sss_model.network.pretrained import Pretrained, read_pretrained
+from sss_model.network.sam import MEMORY_PARTS, build_memory_parts
 
 PARTS = ("image_encoder.", "memory_attention.", "memory_encoder.", "sam_prompt_encoder.", "sam_mask_decoder.")
 
@@ -44,6 +46,17 @@ def test_an_encoder_takes_its_own_size_only(tmp_path: Path, given: str, wanted: 
         return
     with pytest.raises(InputError, match=r"sam2\.pt: image_encoder\.\S+ .*; expected a checkpoint of the same size"):
         pretrained.refuse_unfit(encoder, "image_encoder.")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("size", ["tiny", "base_plus"])
+def test_the_memory_decoder_takes_metas_weights(tmp_path: Path, size: Encoder, version: str) -> None:
+    pretrained = read_pretrained(write_checkpoint(tmp_path / "sam2.pt", size, version))
+    parts = build_memory_parts(size, version)
+    for name in MEMORY_PARTS:
+        module = getattr(parts, name)
+        pretrained.fill(module, f"{name}.")
+        assert all(torch.all(value == 0.5) for value in module.state_dict().values())
 
 
 def small_part() -> tuple[nn.Module, Pretrained]:

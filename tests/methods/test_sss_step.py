@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from sss_model.batches import Batches
+from sss_model.batches import Batches, Unlabelled
 from sss_model.cache import SliceCache
 from sss_model.config import Config
 from sss_model.learner import Learner
@@ -92,7 +92,7 @@ def trained(bench: Callable[..., Bench]) -> Bench:
 @pytest.mark.parametrize("mechanism", ["enhancement", "memory"])
 def test_a_trained_mechanism_that_is_switched_off_changes_the_prediction(trained: Bench, mechanism: str) -> None:
     network = trained.network
-    images = trained.batches.unlabelled(0).weak[:CLIP]
+    images = unlabelled_of(trained).weak[:CLIP]
     whole = network.segment(images, (10.0, 2.5, 2.5), batch=8)
     part = getattr(network, mechanism)
     setattr(network, mechanism, None)
@@ -103,6 +103,10 @@ def test_a_trained_mechanism_that_is_switched_off_changes_the_prediction(trained
     assert not torch.allclose(whole, without, atol=1e-3)
 
 
+def unlabelled_of(made: Bench, *, step: int = 0) -> Unlabelled:
+    return made.batches.unlabelled(step, made.batches.labelled(step))
+
+
 def asked(made: Bench, *, step: int = 0, spent: float = 0.5) -> dict[str, Any]:
     """What the student is given in a step."""
     method = Sss(made.config, ["RV", "MYO", "LV"])
@@ -111,13 +115,13 @@ def asked(made: Bench, *, step: int = 0, spent: float = 0.5) -> dict[str, Any]:
 
 
 def test_strong_views_meet_the_weak_one_and_labelled_slices_themselves(bench: Callable[..., Bench]) -> None:
-    made = bench({"sss.pair": 1.0, "views.cutmix": 0.0})
+    made = bench({"sss.pair": 1.0, "views.cutmix": 0.0, "views.cutmix_labelled": 0.0})
     inputs = asked(made)
     labelled, first, second = inputs["paired"].split(2 * CLIP)
     assert not labelled.any()
     assert first.all()
     assert second.all()
-    weak = made.batches.unlabelled(0).weak
+    weak = unlabelled_of(made).weak
     with torch.no_grad():
         features = made.learner._teach(
             {"images": weak, "spacing": inputs["spacing"][: 2 * CLIP], "clip": CLIP, "keep": True}
@@ -129,7 +133,7 @@ def test_strong_views_meet_the_weak_one_and_labelled_slices_themselves(bench: Ca
 
 
 def test_half_of_the_pairs_are_dropped(bench: Callable[..., Bench]) -> None:
-    made = bench()
+    made = bench({"views.cutmix_labelled": 0.0})
     paired = torch.cat([asked(made, step=step)["paired"][2 * CLIP :: CLIP] for step in range(12)])
     assert 0.3 < float(paired.float().mean()) < 0.7
 
@@ -145,12 +149,13 @@ def test_the_strong_views_share_the_channels_out(bench: Callable[..., Bench]) ->
 
 def test_slices_of_a_clip_are_neighbours_moved_alike(bench: Callable[..., Bench]) -> None:
     made = bench({"views.cutmix": 1.0})
-    unlabelled = made.batches.unlabelled(3)
+    unlabelled = unlabelled_of(made, step=3)
     for clip in range(2):
         these = slice(clip * CLIP, (clip + 1) * CLIP)
         assert len(unlabelled.spacing[these].unique(dim=0)) == 1
-        for boxes in unlabelled.boxes:
-            assert torch.equal(boxes[these], boxes[these][:1].expand(CLIP, -1, -1))
+        for mix in unlabelled.mixes:
+            assert torch.equal(mix.boxes[these], mix.boxes[these][:1].expand(CLIP, -1, -1))
+            assert len(mix.from_labelled[these].unique()) == 1
     # The slice after, as the third channel, is the next slice of the clip.
     torch.testing.assert_close(unlabelled.weak[0, 2], unlabelled.weak[1, 1])
 
