@@ -25,8 +25,8 @@ from sss_model.slices import SliceSet
 BATCH = {"train.batch": 4, "train.unlabelled_batch": 4, **confident_from(0.5)}
 
 
-# One in which some clip of method sss is prompted by its labels.
-STEP = 1
+# One in which method sss remembers, and prompts a clip by its labels.
+STEP = 4
 # What only a slice reads that lacks a class which its clip has.
 SELDOM_READ = {"memory.sam_prompt_encoder.no_mask_embed.weight", "memory.sam_prompt_encoder.not_a_point_embed.weight"}
 
@@ -69,7 +69,7 @@ def test_a_step_in_pieces_has_the_gradient_of_the_whole_step(one_step: Callable[
     scalars, gradients = one_step(method, None)
     in_pieces, of_pieces = one_step(method, 3)  # the last piece is smaller
     if method != "supervised":
-        assert 0.02 < float(scalars["accepted"]) < 0.98
+        assert 0.005 < float(scalars["accepted"]) < 0.98
     assert scalars.keys() == in_pieces.keys()
     for name, value in scalars.items():
         assert float(in_pieces[name]) == pytest.approx(float(value), rel=1e-5)
