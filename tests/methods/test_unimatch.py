@@ -9,6 +9,7 @@ import torch
 
 from sss_model.batches import Labelled, Unlabelled
 from sss_model.config import Config
+from sss_model.cutmix import CutMix
 from sss_model.methods import make_method
 from sss_model.methods.unimatch import dice_loss
 
@@ -44,10 +45,10 @@ def batches() -> Any:
     """A labelled and an unlabelled batch whose truth is the image's first channel."""
     seeds, spacing = torch.arange(B), torch.ones(B, 3)
     images = torch.randint(0, 4, (B, 3, S, S), generator=torch.Generator().manual_seed(0)).float()
-    none = torch.zeros(B, S, S, dtype=torch.bool)
+    unmixed = CutMix(torch.zeros(B, S, S, dtype=torch.bool), torch.zeros(B, dtype=torch.bool), clip=1)
     labelled = Labelled(images, images[:, 0].long(), spacing, seeds)
-    unlabelled = Unlabelled(images, [images, images], [none, none], spacing, seeds, [seeds, seeds])
-    return SimpleNamespace(labelled=lambda step: labelled, unlabelled=lambda step: unlabelled)
+    unlabelled = Unlabelled(images, [images, images], [unmixed, unmixed], spacing, 1, seeds, [seeds, seeds])
+    return SimpleNamespace(labelled=lambda step: labelled, unlabelled=lambda step, labelled: unlabelled)
 
 
 def test_the_terms_are_weighed_as_its_authors_weigh_them(recipe: Callable[..., Config], batches: Any) -> None:
