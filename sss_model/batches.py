@@ -77,8 +77,8 @@ class _Source(NamedTuple):
 class Batches:
     """Makes any step's batches from the seed alone.
 
-    A batch is made of clips, neighbouring slices that are moved as one. A clip is a single slice wherever neighbours
-    don't matter, since slices of many volumes teach more than slices of few.
+    A batch is made of clips, neighbouring slices that are moved as one, where a step of method ``sss`` wants them;
+    else, a clip is a single slice.
 
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
     """
@@ -101,7 +101,7 @@ class Batches:
 
     def unlabelled(self, step: int, labelled: Labelled) -> Unlabelled:
         """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
-        views, size, clip = self._config.views, self._config.data.size, self._clip(step, judged=True)
+        views, size, clip = self._config.views, self._config.data.size, self._clip(step)
         source = self._fabric.to_device(self._unlabelled_source(step))
         weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data))
         foreign = self.uniform(_PARTNER, step, len(weak) // clip, 2).repeat_interleave(clip, 0) < views.cutmix_labelled
@@ -124,7 +124,7 @@ class Batches:
         return torch.stack([source.distances, pixel, pixel], 1)
 
     def _read_labelled(self, step: int) -> _Source:
-        batch, size, clip = self._config.train.batch, self._config.data.size, self._clip(step, judged=False)
+        batch, size, clip = self._config.train.batch, self._config.data.size, self._clip(step)
         indices = self._indices(self._labelled, _LABELLED, step, batch, clip)
         drawn = self._draw(_LABELLED, step, batch)
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
@@ -132,7 +132,7 @@ class Batches:
         return _Source(images, labels, self._distances(self._labelled, indices), drawn.of_clips(clip), noisy)
 
     def _read_unlabelled(self, step: int) -> _Source:
-        batch, size, clip = self._config.train.unlabelled_batch, self._config.data.size, self._clip(step, judged=True)
+        batch, size, clip = self._config.train.unlabelled_batch, self._config.data.size, self._clip(step)
         indices = self._indices(self._unlabelled, _UNLABELLED, step, batch, clip)
         moves = self._draw(_UNLABELLED, step, batch)
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
@@ -140,11 +140,8 @@ class Batches:
         images, distances = self._unlabelled.image(indices), self._distances(self._unlabelled, indices)
         return _Source(images, None, distances, moves.of_clips(clip), noisy)
 
-    def _clip(self, step: int, *, judged: bool) -> int:
-        config = self._config
-        if config.train.method != "sss":
-            return 1
-        return config.sss.clip if config.sss.remembers(step) or (judged and config.pcsw.enabled) else 1
+    def _clip(self, step: int) -> int:
+        return self._config.sss.clip_at(step) if self._config.train.method == "sss" else 1
 
     def _indices(self, slices: SliceSet, stream: int, step: int, batch: int, clip: int) -> np.ndarray:
         rank, world = self._fabric.global_rank, self._fabric.world_size

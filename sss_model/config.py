@@ -10,21 +10,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sss_model.errors import InputError
+from sss_model.method_settings import Pcsw, Sss, UniMatch
+from sss_model.section import Fraction, Section
 
 Encoder = Literal["micro", "tiny", "small", "base_plus", "large"]
 Network = Literal["sam2", "unet"]
 Method = Literal["supervised", "weak_to_strong", "unimatch", "sss"]
-Fraction = Field(ge=0, le=1)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(_Section):
+class Data(Section):
     """Which scans, whose labels, and how a slice is cut from a scan."""
 
     name: str
@@ -53,7 +50,7 @@ class Data(_Section):
         return self.size * 5 // 4
 
 
-class Model(_Section):
+class Model(Section):
     """The network: SAM-2's image encoder and our feature decoder, or, for comparison, UniMatch's U-Net."""
 
     network: Network
@@ -69,7 +66,7 @@ class Model(_Section):
     decoder_channels: int = Field(ge=8, multiple_of=8)
 
 
-class Views(_Section):
+class Views(Section):
     """How far augmentation goes. The weak view moves a slice, the strong views recolour the weak one."""
 
     rotation_degrees: float = Field(ge=0, le=180)
@@ -90,7 +87,7 @@ class Views(_Section):
     """Probability that this partner is a labelled slice, whose label comes along, instead of an unlabelled one."""
 
 
-class Train(_Section):
+class Train(Section):
     """How it learns. Exactly one of ``steps`` and ``minutes`` is the budget."""
 
     method: Method
@@ -135,95 +132,20 @@ class Train(_Section):
         return self
 
 
-class UniMatch(_Section):
-    """What method ``unimatch`` has of its own; the defaults of all recipes are its authors'."""
-
-    confidence: float = Fraction
-    """Takes the place of ``train.confidence``."""
-    feature_dropout: float = Field(ge=0, lt=1)
-    """The share of channels that the perturbed view's features lose."""
-
-
-class Sss(_Section):
-    """What method ``sss`` adds to ``weak_to_strong``, each mechanism with its switch; PCSW has its own section."""
-
-    clip: int = Field(ge=1)
-    """How many neighbouring slices of a volume are seen together, where neighbours matter: unlabelled ones for PCSW,
-    all for the memory decoder. `batch` and `unlabelled_batch` hold whole clips."""
-    enhancement: bool
-    """Whether features pass through DFE."""
-    pair: float = Fraction
-    """Probability that a strong view meets the weak view in DFE; else, and in inference, it meets itself."""
-    channel_dropout: float = Fraction
-    """Probability that two strong views share their features' channels out between them (complementary dropout)."""
-    memory: bool
-    """Whether the memory decoder's masks are added to the feature decoder's."""
-    memory_every: int = Field(ge=1)
-    """The memory decoder takes part in every so many steps; the others learn from the feature decoder alone."""
-    memory_shapes_features: bool
-    """Whether what the memory decoder gets wrong changes the encoder, too."""
-    bank: int = Field(ge=1)
-    """Memories that a class keeps of a volume."""
-    reads: int = Field(ge=1)
-    """Memories that a slice looks at."""
-    jitter: float = Fraction
-    """How far prompts made from labels are moved, as a share of their box: PCSW's own error."""
-    mask_weight: float = Field(ge=0)
-    """Weight of the labelled loss on the memory decoder's masks before they are added."""
-    iou_weight: float = Field(ge=0)
-    """Weight of the loss on predicted IoU, by which the bank sorts."""
-
-    def remembers(self, step: int) -> bool:
-        """Whether the memory decoder takes part in a step."""
-        return self.memory and step % self.memory_every == 0
-
-
-class Pcsw(_Section):
-    """When a predicted component may prompt and supervise. The idea is the paper's, every value here is ours."""
-
-    enabled: bool
-    """Whether components are judged; else each one prompts, and supervises."""
-    warmup: float = Fraction
-    """Share of the budget in which nothing is prompted by a prediction, nor judged."""
-    window: int = Field(default=3, ge=1)
-    """N, slices a window; the windows slide by one slice. 1 turns the comparison between slices off."""
-    min_area_mm2: float = Field(default=10.0, ge=0)
-    """A component smaller than this is rejected without a look at its neighbours."""
-    min_overlap: float = Field(default=0.1, gt=0, le=1)
-    """Shared area of two components' boxes over the smaller box, from which they may be one structure."""
-    max_area_ratio: float = Field(default=8.0, ge=1)
-    """Larger over smaller area, up to which they may."""
-    max_shift: float = Field(default=2.0, gt=0)
-    """Distance of their centroids in mm per mm of slice distance, up to which they may."""
-    min_confidence: float = Field(default=0.6, ge=0, le=1)
-    """Mean probability that a chain of components needs."""
-    thin: bool = False
-    """Whether a structure may be thinner than N slices, as haemorrhages are: a chain too short is then judged by the
-    two values below. 2-D data and what a clip's end cuts off always are."""
-    thin_confidence: float = Field(default=0.8, ge=0, le=1)
-    """Mean probability that such a chain needs."""
-    thin_area_mm2: float = Field(default=25.0, ge=0)
-    """Area that its largest component needs."""
-    margin_mm: float = Field(default=2.0, ge=0)
-    """How far a box reaches beyond its component."""
-    max_components: int = Field(default=4, ge=1)
-    """Prompts a slice and class: of more components the largest ones prompt, though all supervise."""
-
-
-class Predict(_Section):
+class Predict(Section):
     flips: bool
     """Whether predictions are averaged over the four in-plane flips."""
     batch: int = Field(ge=1)
 
 
-class Validate(_Section):
+class Validate(Section):
     """Thresholds of the data gate."""
 
     min_labelled_patients: int = Field(ge=1)
     min_test_patients: int = Field(ge=1)
 
 
-class Register(_Section):
+class Register(Section):
     """Where a model is registered, and from which Dice on."""
 
     experiment: str
@@ -232,7 +154,7 @@ class Register(_Section):
     """Mean test Dice below which a model is not registered; 0 registers any."""
 
 
-class Config(_Section):
+class Config(Section):
     """A whole recipe."""
 
     seed: int = Field(ge=0)

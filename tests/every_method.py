@@ -11,7 +11,7 @@ UNET: dict[str, Any] = {"model.network": "unet"}
 LENIENT = dict.fromkeys(["min_area_mm2", "min_confidence", "thin_area_mm2", "thin_confidence"], 0)
 SSS: dict[str, Any] = {
     "sss.clip": 2,
-    "sss.memory_every": 2,
+    "sss.clip_every": 2,
     "sss.memory_shapes_features": True,
     **{f"pcsw.{name}": value for name, value in LENIENT.items()},
 }

@@ -32,10 +32,10 @@ class Sss(Method):
     def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
         labelled = batches.labelled(step)
         weight = unlabelled_weight(self.config.train, spent)
-        judged = spent >= self.config.pcsw.warmup
-        remember = self.config.sss.remembers(step)
-        common = {"clip": self.config.sss.clip if remember else 1, "remember": remember}
-        of_labelled = self._labelled_inputs(batches, labelled, step=step, judged=judged)
+        clip = self.config.sss.clip_at(step)
+        judged = clip > 1 and spent >= self.config.pcsw.warmup
+        common = {"clip": clip, "remember": clip > 1}
+        of_labelled = self._labelled_inputs(batches, labelled, clip, step=step, judged=judged)
         if not weight:
             return of_labelled | common, lambda outputs: self._labelled_loss(outputs, labelled)
 
@@ -61,9 +61,9 @@ class Sss(Method):
 
         return _joined([self._alone(of_labelled, taught), *views]) | common, objective
 
-    def _labelled_inputs(self, batches: Batches, labelled: Labelled, *, step: int, judged: bool) -> Inputs:
+    def _labelled_inputs(self, batches: Batches, labelled: Labelled, clip: int, *, step: int, judged: bool) -> Inputs:
         """Half of the clips get their own prompts, a quarter none, a quarter their labels', moved about."""
-        clip, count = self.config.sss.clip, len(labelled.images)
+        count = len(labelled.images)
         u = batches.uniform(_MODE, step, count // clip, 1)[:, 0].cpu()
         own = OWN if judged else NONE
         mode = torch.where(u < 0.5, own, torch.where(u < 0.75, NONE, TRUTH)).repeat_interleave(clip)

@@ -32,7 +32,7 @@ SSS: dict[str, Any] = {
     "train.lr": 0.004,
     "pcsw.warmup": 0,
     "sss.clip": CLIP,
-    "sss.memory_every": 1,
+    "sss.clip_every": 1,
 }
 
 
@@ -176,7 +176,7 @@ def test_before_pcsw_joins_nothing_prompts_itself(bench: Callable[..., Bench]) -
 
 
 def test_the_memory_decoder_can_take_part_in_some_steps_only(bench: Callable[..., Bench]) -> None:
-    made = bench({"sss.memory_every": 3})
+    made = bench({"sss.clip_every": 3})
     assert [asked(made, step=step)["remember"] for step in range(4)] == [True, False, False, True]
     assert "loss_masks" not in made.learner.step(made.batches, step=1, spent=0.5)
     assert "loss_masks" in made.learner.step(made.batches, step=3, spent=0.5)
