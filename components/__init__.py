@@ -2,6 +2,6 @@
 
 import os
 
-# Threads that have nothing to do sleep: spinning, they slow training many times over where anything else runs beside it.
-# PyTorch's threads read this once, so it is set before any step imports it.
+# Threads that have nothing to do sleep: spinning, they slow training many times over where other work runs beside it.
+# PyTorch reads this once, so it is set before any step imports it.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -37,7 +37,8 @@ def test_a_wrong_key_or_value_is_named(overrides: dict[str, object], sentence: s
 def test_a_wrong_budget_is_told_without_the_whole_section() -> None:
     with pytest.raises(InputError) as caught:
         load_config(Path("configs/phantom.yaml"), {"train.steps": 5, "train.minutes": 5})
-    assert str(caught.value) == "configs/phantom.yaml: train: exactly one of steps and minutes must be set, the other null"
+    sentence = "train: exactly one of steps and minutes must be set, the other null"
+    assert str(caught.value) == f"configs/phantom.yaml: {sentence}"
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
