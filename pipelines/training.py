@@ -4,7 +4,7 @@ from kfp import dsl
 
 from components import evaluate, register, report_end, train, validate_splits, version_data
 from pipelines.image import pinned_image
-from pipelines.placement import WORK_MOUNT, on_pool, resumable, secure, with_object_store, with_room
+from pipelines.placement import WORK_MOUNT, again, on_pool, resumable, secure, with_object_store, with_room
 
 version_data_task = version_data.kubeflow_component()
 validate_splits_task = validate_splits.kubeflow_component()
@@ -134,7 +134,7 @@ def training(
         }
 
         scored = evaluate_task(**data, **version, **model).set_display_name("Score on test patients it never saw")
-        with_room(on_pool(secure(scored, image), settled.outputs, gpus="1"), cpu="2", memory="8Gi")
+        with_room(on_pool(again(secure(scored, image), 3), settled.outputs, gpus="1"), cpu="2", memory="8Gi")
 
         registered = register_task(
             **version,
@@ -146,4 +146,4 @@ def training(
             recipe=settled_recipe,
             mlflow=mlflow,
         ).set_display_name("Register the model in MLflow")
-        with_room(secure(registered, image), cpu="1", memory="4Gi").set_retry(3, backoff_duration="30s")
+        with_room(again(secure(registered, image), 3), cpu="1", memory="4Gi")

@@ -39,6 +39,13 @@ def test_a_wrong_key_or_value_is_named(overrides: dict[str, object], sentence: s
     assert str(caught.value).startswith("configs/phantom.yaml: ")
 
 
+def test_a_wrong_budget_is_told_without_the_whole_section() -> None:
+    with pytest.raises(InputError) as caught:
+        load_config(Path("configs/phantom.yaml"), {"train.steps": 5, "train.minutes": 5})
+    sentence = "train: exactly one of steps and minutes must be set, the other null"
+    assert str(caught.value) == f"configs/phantom.yaml: {sentence}"
+
+
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     raw = yaml.safe_load(Path("configs/phantom.yaml").read_text())
     del raw["data"]["size"]

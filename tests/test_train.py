@@ -66,18 +66,18 @@ def launch(
 
 
 def finish(process: subprocess.Popen[str]) -> None:
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
 
 
 def wait_for_step(folder: Path, step: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         alive = folder / "alive"
         if alive.exists() and (text := alive.read_text()) and int(text) >= step:
             return
         time.sleep(0.02)
-    raise AssertionError(f"no step {step} within a minute")
+    raise AssertionError(f"no step {step} within five minutes")
 
 
 def same_weights(first: Path, second: Path) -> bool:
@@ -112,7 +112,7 @@ def test_sigterm_saves_the_state_and_exits_143(tmp_path: Path, launch: Callable[
     process = launch("stopped", {"train.steps": 500}, pause=0.1)
     wait_for_step(tmp_path / "stopped", 2)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert process.returncode == 143
     assert torch.load(tmp_path / "stopped" / "work" / "state.pt", weights_only=True)["step"] >= 2
     assert not (tmp_path / "stopped" / "checkpoint").exists()

@@ -127,11 +127,11 @@ def test_servers_that_are_not_there_are_red(monkeypatch: pytest.MonkeyPatch) -> 
 def test_kubeflow_pipelines_fits_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with kfp_server() as server:
         assert one(services.pipelines(server.host))[0] == "green"
-        server.health = {"tag_name": "2.15.0"}
+        server.health = {"tag_name": "2.16.0"}
         assert one(services.pipelines(server.host))[0] == "yellow"
         server.health = {"tag_name": "2.5.0"}
         (line,) = run_checks({"Kubeflow Pipelines": lambda: services.pipelines(server.host)}, {})
-        assert (line.state, line.fix) == ("red", "expected a server of 2.14 or newer, below 3")
+        assert (line.state, line.fix) == ("red", "expected a server of 2.16 or newer, below 3")
 
 
 Cluster = Callable[[dict[str, Any]], None]
