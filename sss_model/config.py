@@ -242,7 +242,7 @@ def _sentence(error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"]) or "recipe"
     known = {"extra_forbidden": f"unknown key {key}", "missing": f"missing key {key}"}
     # What a check of a whole section is given is the section; its message says what is wrong in there.
-    found = "" if isinstance(first["input"], dict | _Section) else f", found {first['input']!r}"
+    found = "" if isinstance(first["input"], dict | Section) else f", found {first['input']!r}"
     message = known.get(first["type"], f"{key}: {first['msg'].removeprefix('Value error, ')}{found}")
     more = error.error_count() - 1
     return message + (f" (and {more} more)" if more else "")
