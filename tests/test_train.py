@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,18 @@ module.train(load_config(folder / "params.yaml"), data_dir=data, manifest=build_
     on_metrics=slow_down)
 """
 
+# Seconds after which something hangs, however busy the machine.
+PATIENCE = 600
+
 
 @pytest.fixture
 def launch(
     tmp_path: Path, phantom: Path, cache_dir: Path, recipe: Callable[..., Config]
-) -> Callable[..., subprocess.Popen[str]]:
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a training in a process of its own, in the folder `name`; `pause` slows every step down."""
     import yaml
+
+    started: list[subprocess.Popen[str]] = []
 
     def start(
         name: str, overrides: dict[str, Any], *, pause: float = 0, processes: int = 1, data: Path = phantom
@@ -58,26 +63,31 @@ def launch(
         command = [sys.executable, *(torchrun if processes > 1 else []), str(tmp_path / "script.py")]
         arguments = [str(folder), str(data), str(cache_dir), str(pause)]
         environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command + arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def finish(process: subprocess.Popen[str]) -> None:
-    output, _ = process.communicate(timeout=600)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
 
 
 def wait_for_step(folder: Path, step: int) -> None:
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         alive = folder / "alive"
         if alive.exists() and (text := alive.read_text()) and int(text) >= step:
             return
         time.sleep(0.02)
-    raise AssertionError(f"no step {step} within five minutes")
+    raise AssertionError(f"no step {step} within {PATIENCE} s")
 
 
 def same_weights(first: Path, second: Path) -> bool:
@@ -112,7 +122,7 @@ def test_sigterm_saves_the_state_and_exits_143(tmp_path: Path, launch: Callable[
     process = launch("stopped", {"train.steps": 500}, pause=0.1)
     wait_for_step(tmp_path / "stopped", 2)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=600)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert torch.load(tmp_path / "stopped" / "work" / "state.pt", weights_only=True)["step"] >= 2
     assert not (tmp_path / "stopped" / "checkpoint").exists()
