@@ -36,10 +36,15 @@ class CutMix(NamedTuple):
         """
         partner = values.unflatten(0, (-1, 2, self.clip)).flip(1).flatten(0, 2)
         if of_labelled is not None:
-            chosen = torch.arange(len(values), device=values.device) % len(of_labelled)
-            partner = torch.where(_over(self.from_labelled, values), of_labelled[chosen].to(values.dtype), partner)
+            labelled = of_labelled[self._partners(len(values), len(of_labelled)).to(values.device)]
+            partner = torch.where(_over(self.from_labelled, values), labelled.to(values.dtype), partner)
         boxes = self._on(values.shape[-1])
         return torch.where(boxes if values.ndim == 3 else boxes[:, None], partner, values)
+
+    def _partners(self, count: int, labelled: int) -> Tensor:
+        # Clips pair off in proportion, so that a process pairs its share as one process pairs them all.
+        clips = torch.arange(count // self.clip) * (labelled // self.clip) // (count // self.clip)
+        return (clips[:, None] * self.clip + torch.arange(self.clip)).flatten()
 
     def _on(self, side: int) -> Tensor:
         stride = self.boxes.shape[-1] // side

@@ -72,7 +72,7 @@ def launch(
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def finish(process: subprocess.Popen[str]) -> None:
