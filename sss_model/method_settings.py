@@ -36,9 +36,13 @@ class Sss(Section):
     iou_weight: float = Field(ge=0)
     """Weight of the loss on predicted IoU, by which the bank sorts."""
 
+    def sees_clips(self, step: int) -> bool:
+        """Whether a step sees clips, and PCSW and the memory decoder take part in it."""
+        return step % self.clip_every == 0
+
     def clip_at(self, step: int) -> int:
         """How many slices in a row are neighbours in a step."""
-        return self.clip if step % self.clip_every == 0 else 1
+        return self.clip if self.sees_clips(step) else 1
 
 
 class Pcsw(Section):

@@ -32,9 +32,9 @@ class Sss(Method):
     def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
         labelled = batches.labelled(step)
         weight = unlabelled_weight(self.config.train, spent)
-        clip = self.config.sss.clip_at(step)
-        judged = clip > 1 and spent >= self.config.pcsw.warmup
-        common = {"clip": clip, "remember": clip > 1}
+        clip, clips_seen = self.config.sss.clip_at(step), self.config.sss.sees_clips(step)
+        judged = clips_seen and spent >= self.config.pcsw.warmup
+        common = {"clip": clip, "remember": clips_seen}
         of_labelled = self._labelled_inputs(batches, labelled, clip, step=step, judged=judged)
         if not weight:
             return of_labelled | common, lambda outputs: self._labelled_loss(outputs, labelled)
