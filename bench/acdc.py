@@ -26,6 +26,8 @@ class Split(StrEnum):
 class Method(StrEnum):
     supervised = "supervised"
     weak_to_strong = "weak_to_strong"
+    unimatch = "unimatch"
+    sss = "sss"
 
 
 def command(
