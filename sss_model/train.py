@@ -36,7 +36,7 @@ from sss_model.workstate import WorkState
 
 OnMetrics = Callable[[int, dict[str, float]], None]
 OnSave = Callable[[Path], None]
-_LOG_EVERY = 10  # steps
+_LOG_EVERY = 10  # steps, from the first on: so steps that see clips are among them, however seldom they are
 _PATIENCE = 20  # logged steps in which a class is seen before its acceptance can raise an alarm
 
 
@@ -102,7 +102,7 @@ def train(
                 break
             scalars = learner.step(batches, step=state.step, spent=spent)
             state.step += 1
-            if state.step % _LOG_EVERY == 0:
+            if (state.step - 1) % _LOG_EVERY == 0:
                 row = {name: number for name, value in scalars.items() if not math.isnan(number := float(value))}
                 watch = _warn(watch, row, progress)
                 _log(state, {**row, "lr": config.train.lr * learning_rate(config.train, spent)}, on_metrics)

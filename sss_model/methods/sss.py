@@ -73,7 +73,7 @@ class Sss(Method):
             "prompting": {
                 "mode": mode,
                 "truth": labelled.labels,
-                "jitter": batches.uniform(_JITTER, step, count, 4),
+                "jitter": batches.uniform(_JITTER, step, count, 4 * len(self.classes)).unflatten(1, (-1, 4)),
             },
             "draws": self._reads(batches, step, count, stream=0),
         }
@@ -95,13 +95,13 @@ class Sss(Method):
                     "prompting": {
                         "mode": mode,
                         "truth": torch.zeros_like(mix.boxes, dtype=torch.long),
-                        "jitter": images.new_zeros(count, 4),
+                        "jitter": images.new_zeros(count, len(self.classes), 4),
                     },
                     "draws": self._reads(batches, step, count, stream=1 + number),
                     # What CutMix pasted into the view is pasted into the partner, too; the teacher hasn't seen labelled
-                    # slices, so a view that holds one meets itself.
+                    # slices, so a view that holds a piece of one meets itself.
                     "partners": [mix.paste(feature) for feature in partners],
-                    "paired": pairs[:, number] & ~mix.from_labelled,
+                    "paired": pairs[:, number] & ~(mix.from_labelled & mix.boxes.any(2).any(1)),
                     "channels": [kept[number] for kept in channels],
                 }
             )

@@ -128,7 +128,8 @@ class MemoryDecoder(nn.Module):
 def visiting_order(coarse: Tensor, *, clip: int) -> Tensor:
     """In which order the slices of clips are visited: from the most confident one outwards, both ways.
 
-    A slice's confidence is the mean probability of the pixels that are not background; one without any comes last.
+    A slice's confidence is the mean probability of the pixels that are not background. The start has many of them, at
+    least half as many as any slice of the clip: a sure speck is none.
 
     Args:
         coarse: (n · clip, K + 1, …) class logits.
@@ -138,8 +139,9 @@ def visiting_order(coarse: Tensor, *, clip: int) -> Tensor:
     """
     probability, classes = coarse.detach().float().softmax(1).max(1)
     found = classes > 0
-    confidence = (probability * found).sum((1, 2)) / found.sum((1, 2)).clamp_min(1)
-    start = confidence.view(-1, clip).argmax(1, keepdim=True)
+    area = found.sum((1, 2)).view(-1, clip)
+    confidence = (probability * found).sum((1, 2)).view(-1, clip) / area.clamp_min(1)
+    start = (confidence * (2 * area >= area.amax(1, keepdim=True))).argmax(1, keepdim=True)
     away = (torch.arange(clip, device=coarse.device) - start).abs()
     order = away.argsort(dim=1, stable=True)
     return (order + clip * torch.arange(len(order), device=coarse.device)[:, None]).T

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from sss_model.config import Config, Pcsw
@@ -31,7 +32,7 @@ class Prompter:
     """Makes prompts for clips of neighbouring slices.
 
     Args:
-        config: its ``pcsw`` section says what is plausible; with PCSW off, every component is.
+        config: its ``pcsw`` section says what is plausible; with PCSW off, each of a class's larger components is.
         foreground: number of classes without background.
     """
 
@@ -61,7 +62,8 @@ class Prompter:
             spacing: (B, 3) mm between slices, rows and columns.
             mode: (B,) of `OWN`, `NONE` and `TRUTH`, the same throughout a clip; None is `OWN` for all.
             truth: (B, S, S) class indices, read where the mode is `TRUTH` and nowhere else.
-            jitter: (B, 4) uniform(0, 1) numbers, which move the sides of boxes made from labels.
+            jitter: (B, foreground, 4) uniform(0, 1) numbers, which move the sides of boxes made from labels, and what
+                lies in them.
         """
         modes = torch.zeros(len(logits), dtype=torch.long) if mode is None else mode.cpu()
         maps, sure = _read(logits)
@@ -141,12 +143,27 @@ def _places(rows: np.ndarray) -> np.ndarray:
 
 
 def _jitter(prompts: PromptBatch, draws: Tensor, share: float) -> PromptBatch:
-    points = prompts.points.clone()
-    extent = points[..., 2, :] - points[..., 1, :]
-    moves = ((2 * draws - 1) * share)[:, None, None].unflatten(-1, (2, 2))
-    points[..., 1, :] += moves[..., 0, :] * extent
-    points[..., 2, :] += moves[..., 1, :] * extent
-    return PromptBatch(points, prompts.labels, prompts.masks)
+    """Stretch and shift each box, and its point and mask with it: no prompt gives the label itself away."""
+    corner, opposite = prompts.points[..., 1, :], prompts.points[..., 2, :]
+    extent = opposite - corner
+    moves = ((2 * draws - 1) * share)[:, :, None].unflatten(-1, (2, 2))
+    moved = corner + moves[..., 0, :] * extent
+    scale = (1 + moves[..., 1, :] - moves[..., 0, :]).expand_as(corner)
+    points = moved[..., None, :] + (prompts.points - corner[..., None, :]) * scale[..., None, :]
+    return PromptBatch(points, prompts.labels, _warp(prompts.masks, corner, moved, scale))
+
+
+def _warp(masks: Tensor, corner: Tensor, moved: Tensor, scale: Tensor) -> Tensor:
+    """Masks (B, K, M, h, w) whose pixel `corner` goes to `moved`, all else scaled around it."""
+    side = masks.shape[-1]
+    at = (torch.arange(side) + 0.5) * STRIDE
+    x, y = at.expand(side, side), at[:, None].expand(side, side)
+    grid = torch.stack([x, y], -1) - 0.5
+    flat = [value.flatten(0, 2)[:, None, None] for value in (corner, moved, scale)]
+    source = flat[0] + (grid - flat[1]) / flat[2].clamp_min(0.1)
+    normalised = 2 * (source + 0.5) / (side * STRIDE) - 1
+    warped = F.grid_sample(masks.flatten(0, 2)[:, None], normalised, mode="bilinear", align_corners=False)
+    return warped.view_as(masks)
 
 
 def _where(chosen: Tensor, these: PromptBatch, others: PromptBatch) -> list[Tensor]:

@@ -102,6 +102,14 @@ def test_a_slice_without_foreground_is_no_start() -> None:
     assert int(visiting_order(coarse, clip=3)[0, 0]) == 1
 
 
+def test_a_sure_speck_is_no_start() -> None:
+    coarse = torch.zeros(3, 2, 8, 8)
+    coarse[:, 1] = -1.0
+    coarse[0, 1, 0, 0] = 30.0
+    coarse[1:, 1, 2:6, 2:6] = torch.tensor([2.0, 3.0])[:, None, None]
+    assert visiting_order(coarse, clip=3)[:, 0].tolist() == [2, 1, 0]
+
+
 @torch.no_grad()
 def test_of_several_components_the_maximum_counts(decoder: MemoryDecoder) -> None:
     features, coarse = slices()

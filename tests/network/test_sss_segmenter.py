@@ -74,7 +74,7 @@ def test_labels_prompt_only_where_they_may(make: Callable[..., SssSegmenter]) ->
     network = make()
 
     def fused(labels: torch.Tensor, mode: int) -> torch.Tensor:
-        prompting = {"mode": torch.full((CLIP,), mode), "truth": labels, "jitter": torch.full((CLIP, 4), 0.5)}
+        prompting = {"mode": torch.full((CLIP,), mode), "truth": labels, "jitter": torch.full((CLIP, 3, 4), 0.5)}
         return network(images(), spacing=spacing(), clip=CLIP, prompting=prompting)["fused"]
 
     assert not torch.equal(fused(truth, TRUTH), fused(other, TRUTH))
