@@ -62,8 +62,17 @@ def test_clips_swap_slice_by_slice() -> None:
 def test_a_labelled_partner_comes_with_its_label() -> None:
     mix = CutMix(box(4), torch.tensor([False, True, False, True]), clip=1)
     mixed = mix.paste(numbered(4), 10 + numbered(3))
-    assert mixed[:, 3, 4].tolist() == [1, 10, 3, 12]  # three serve four in proportion
+    assert mixed[:, 3, 4].tolist() == [1, 10, 3, 12]  # four share three labelled ones, in order
     assert mixed[:, 0, 0].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("clip", [1, 2])
+@pytest.mark.parametrize("labelled", [4, 8, 16])
+def test_two_processes_find_the_labelled_partners_that_one_finds(clip: int, labelled: int) -> None:
+    whole = CutMix(box(8), torch.ones(8, dtype=torch.bool), clip).paste(numbered(8), 100 + numbered(labelled))
+    half = CutMix(box(4), torch.ones(4, dtype=torch.bool), clip)
+    shares = zip(numbered(8).split(4), (100 + numbered(labelled)).split(labelled // 2), strict=True)
+    assert torch.equal(whole, torch.cat([half.paste(*share) for share in shares]))
 
 
 def test_features_are_pasted_where_the_image_was() -> None:

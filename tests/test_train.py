@@ -141,7 +141,10 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(
     finish(two)
     finish(one)
     first, second = (pd.read_csv(tmp_path / name / "checkpoint" / "history.csv") for name in ("one", "two"))
-    pd.testing.assert_frame_equal(first, second, rtol=2e-3, atol=1e-4)
+    shares = [name for name in first if name.startswith("accepted")]
+    pd.testing.assert_frame_equal(first.drop(columns=shares), second.drop(columns=shares), rtol=2e-3, atol=1e-4)
+    # A pixel near the threshold may fall on either side.
+    pd.testing.assert_frame_equal(first[shares], second[shares], rtol=2e-3, atol=1e-3)
 
 
 def test_hidden_labels_have_no_influence(
