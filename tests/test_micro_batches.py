@@ -75,7 +75,7 @@ def test_a_step_in_pieces_has_the_gradient_of_the_whole_step(one_step: Callable[
         assert float(in_pieces[name]) == pytest.approx(float(value), rel=1e-5)
     assert gradients.keys() == of_pieces.keys()
     # Where two values round alike, pooling may take the other one, which even backgrounds without noise invite; in
-    # double precision the gradients agree to fourteen digits.
+    # double precision UniMatch's gradients agree to fourteen digits.
     tolerance = 5e-2 if method == "unimatch on sam2" else 2e-3
     largest = max(float(gradient.norm()) for gradient in gradients.values())
     for name, gradient in gradients.items():
