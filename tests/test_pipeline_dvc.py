@@ -134,8 +134,8 @@ def test_a_training_that_was_killed_goes_on_where_it_was(project: Path) -> None:
     store = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     assert store.get_run(run_id).info.status == "FINISHED"
     logged = [point.step for point in store.get_metric_history(run_id, "loss")]
-    assert logged.count(10) == 1, "the second process began anew"
-    assert max(logged) == 200
+    assert logged.count(1) == 1, "the second process began anew"
+    assert max(logged) == 191  # of every ten steps the first
     assert not any(project.glob(".runs/*"))
 
 
