@@ -46,9 +46,11 @@ data/phantom: | setup
 	$(BIN)/sss import phantom $@
 
 # One thread a test: tests start processes of their own, and threads that wait for each other starve on a busy machine.
+# A file's tests share what they start from, so files are what is dealt out.
+WORKERS ?= 2
 test: export OMP_NUM_THREADS := 1
-test: setup  ## run the tests
-	$(BIN)/python -m pytest
+test: setup  ## run the tests (WORKERS=2 at once)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup  ## ruff (style, complexity), formatting and types
 	$(BIN)/ruff check .
@@ -80,9 +82,9 @@ image-cuda: setup  ## build sss:dev-cuda, for NVIDIA GPUs
 push: setup  ## push the image to IMAGE=REGISTRY/NAME and pin its digest in k8s/image
 	.ci/image push $(IMAGE)
 
-# The whole pipeline in containers is in here too.
+# The tests build it themselves, with secrets planted beside the code. The whole pipeline in containers is in here too.
 image-test: export OMP_NUM_THREADS := 1
-image-test: image  ## build the image and test it in containers (Docker)
+image-test: setup  ## build the image and test it in containers (Docker)
 	$(BIN)/python -m pytest -m image
 
 lock: setup  ## resolve the dependencies anew and write the hash-pinned requirements files

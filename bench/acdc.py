@@ -1,15 +1,16 @@
 """ACDC: train within a wall clock and score by the literature's protocol.
 
-    python -m bench.acdc --labelled 7 --minutes 15 --method weak_to_strong --split val
+    python -m bench.acdc --labelled 3 --labelled 7 --method sss --method weak_to_strong --seed 0 --seed 1 --seed 2
 
-Decide on ``--split val``; every look, and so every one at the test split, is appended to docs/results.jsonl.
+Decide on ``--split val``; every look, and so every one at the test split, is a row of docs/results.jsonl. A cell that
+is there already, of the same recipe, data and code, is not trained again.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -26,40 +27,45 @@ class Split(StrEnum):
 class Method(StrEnum):
     supervised = "supervised"
     weak_to_strong = "weak_to_strong"
+    unimatch = "unimatch"
+    sss = "sss"
+
+
+class Network(StrEnum):
+    sam2 = "sam2"
+    unet = "unet"
 
 
 def command(
-    labelled: Annotated[int, typer.Option(help="Labelled patients, in the literature's order.")] = 7,
-    minutes: Annotated[float, typer.Option(help="Wall clock of the training, preprocessing included.")] = 15,
-    method: Annotated[Method, typer.Option(help="How to learn.")] = Method.weak_to_strong,
+    labelled: Annotated[list[int], typer.Option(help="Labelled patients, in the literature's order.")] = [7],  # noqa: B006
+    minutes: Annotated[float, typer.Option(help="Wall clock of a training, preprocessing included.")] = 15,
+    method: Annotated[list[Method], typer.Option(help="How to learn.")] = [Method.weak_to_strong],  # noqa: B006
+    network: Annotated[Network, typer.Option(help="Of what; sss needs sam2.")] = Network.sam2,
     split: Annotated[Split, typer.Option(help="Whom to score: 10 or 20 patients.")] = Split.val,
-    seed: Annotated[int, typer.Option(help="Seed of weights, sampling and augmentation.")] = 0,
+    seed: Annotated[list[int], typer.Option(help="Seeds of weights, sampling and augmentation.")] = [0],  # noqa: B006
     data: Annotated[Path, typer.Option(help="What `sss import acdc` wrote.")] = Path("data/acdc"),
     recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/acdc.yaml"),
 ) -> None:
     """Train on ACDC within a wall clock and score without prompts, by the SSL4MIS protocol.
 
-    Example: python -m bench.acdc --labelled 7 --minutes 15 --method weak_to_strong --split val
+    Every option that is given twice gives a row for each of its values.
+
+    Example: python -m bench.acdc --labelled 3 --labelled 7 --method sss --seed 0 --seed 1
     """
-    from bench.cells import print_table, record, scored
+    from bench.cells import Dataset, cell, print_table
     from sss_model.config import load_config
 
-    config = load_config(
-        recipe,
-        {
-            "seed": seed,
-            "data.labelled": labelled,
-            "train.method": method.value,
-            "train.minutes": minutes,
-            "train.steps": None,
-        },
-    )
-    row = {**scored(config, data, split=split.value), "date": datetime.now(UTC).date().isoformat()}
-    record(row)
-    classes = {f"dice {name}": dice for name, dice in row["dice_per_class"].items()}
-    columns = ["method", "labelled", "dice", *classes, "hd95_voxel", "asd_voxel", "steps", "minutes"]
-    print_table(f"ACDC {split.value}, SSL4MIS protocol", [row | classes], columns)
-    print(json.dumps(row))
+    dataset = Dataset.open(data)
+    rows = []
+    for patients, how, number in product(labelled, method, seed):
+        changes = {"seed": number, "data.labelled": patients, "train.method": how.value, "model.network": network.value}
+        config = load_config(recipe, {**changes, "train.minutes": minutes, "train.steps": None})
+        row = cell(config, dataset, split=split.value)
+        rows.append(row | {f"dice {name}": dice for name, dice in row["dice_per_class"].items()})
+    classes = [f"dice {name}" for name in rows[0]["dice_per_class"]]
+    columns = ["method", "labelled", "seed", "dice", *classes, "hd95_voxel", "asd_voxel", "steps", "minutes"]
+    print_table(f"ACDC {split}, SSL4MIS protocol, {network}", rows, columns)
+    print(json.dumps(rows))
 
 
 if __name__ == "__main__":

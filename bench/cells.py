@@ -1,13 +1,21 @@
-"""One cell of a benchmark: a recipe trained once, then scored on a split."""
+"""One cell of a benchmark: a recipe trained once, then scored on a split.
+
+A cell that was killed goes on where it was. A finished one is a row of docs/results.jsonl under its identity (recipe,
+data and code), and is read from there ever after, so that a table can be filled over many days.
+"""
 
 from __future__ import annotations
 
 import json
 import resource
 import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
+from components.pretrained.resolve import pretrained_file
 from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config
 from sss_model.evaluate import evaluate
@@ -16,43 +24,81 @@ from sss_model.identity import training_identity
 from sss_model.manifest import Manifest, build_manifest, read_manifest, write_manifest
 from sss_model.train import train
 
+RESULTS = Path("docs/results.jsonl")
 _WORK = Path(".runs/bench")
 _CACHE = Path(".cache")
 
 
-def trained(config: Config, data_dir: Path) -> tuple[Path, Manifest]:
-    """The checkpoint of a recipe and the manifest it was trained by; an earlier one of the same recipe, data and code
-    is used again, so that looking at another split trains nothing."""
-    _WORK.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_WORK) as folder:
-        path = Path(folder) / "manifest.csv"
-        write_manifest(build_manifest(data_dir), path)
-        manifest, digest = read_manifest(path), sha256(path)
-    identity = training_identity(config, data_version="bench", manifest_sha256=digest)
+@dataclass(frozen=True)
+class Dataset:
+    """Scans and what the manifest says of them; read once for all cells of a table."""
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+    @classmethod
+    def open(cls, folder: Path) -> Dataset:
+        _WORK.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_WORK) as temporary:
+            path = Path(temporary) / "manifest.csv"
+            write_manifest(build_manifest(folder), path)
+            return cls(folder, read_manifest(path), sha256(path))
+
+
+def cell(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
+    """The figures of one row of a table: found in the results, or trained, scored and appended to them."""
+    identity = _identity(config, data)
+    for row in _known():
+        if row.get("identity") == identity and row["split"] == split:
+            return row
+    row = {"identity": identity, **_scored(config, data, split=split), "date": datetime.now(UTC).date().isoformat()}
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    return row
+
+
+def _known() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+
+
+def _identity(config: Config, data: Dataset) -> str:
+    pretrained = pretrained_file(config.model)
+    return training_identity(
+        config,
+        data_version="bench",
+        manifest_sha256=data.sha256,
+        pretrained_sha256=sha256(pretrained) if pretrained else None,
+    )
+
+
+def _trained(config: Config, data: Dataset) -> Path:
+    """The recipe's checkpoint; an earlier one of the same identity is used again."""
+    identity = _identity(config, data)
     checkpoint = _WORK / identity
     if not checkpoint.exists():
         train(
             config,
-            data_dir=data_dir,
-            manifest=manifest,
+            data_dir=data.folder,
+            manifest=data.manifest,
             output=checkpoint,
             work_dir=_WORK / f"{identity}.work",
             cache_dir=_CACHE,
             data_version="bench",
-            manifest_sha256=digest,
+            manifest_sha256=data.sha256,
+            pretrained=pretrained_file(config.model),
         )
         usage = resource.getrusage(resource.RUSAGE_SELF)
         (checkpoint / "cost.json").write_text(json.dumps({"cpu_seconds": round(usage.ru_utime + usage.ru_stime)}))
-    return checkpoint, manifest
+    return checkpoint
 
 
-def scored(config: Config, data_dir: Path, *, split: str) -> dict[str, Any]:
-    """Train, or find, the recipe's checkpoint and score it: the figures of one row of a table."""
-    checkpoint, manifest = trained(config, data_dir)
+def _scored(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
+    checkpoint = _trained(config, data)
     summary = evaluate(
         checkpoint,
-        data_dir=data_dir,
-        manifest=manifest,
+        data_dir=data.folder,
+        manifest=data.manifest,
         split=split,
         output=checkpoint / split,
         predictions=checkpoint / split / "predictions",
@@ -69,6 +115,7 @@ def scored(config: Config, data_dir: Path, *, split: str) -> dict[str, Any]:
         "split": split,
         "cases": summary["cases"],
         "method": meta.method,
+        "network": config.model.network,
         "labelled": config.data.labelled,
         "encoder": config.model.encoder,
         "seed": config.seed,
@@ -81,10 +128,15 @@ def scored(config: Config, data_dir: Path, *, split: str) -> dict[str, Any]:
     }
 
 
-def record(row: dict[str, Any], results: Path = Path("docs/results.jsonl")) -> None:
-    """Append a look at a split to the results kept in git."""
-    with results.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+def spread(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and sample standard deviation of the Dice of some rows that differ in their seed."""
+    dice = [row["dice"] for row in rows]
+    return {
+        "seeds": len(rows),
+        "dice": mean(dice),
+        "deviation": stdev(dice) if len(dice) > 1 else None,
+        "steps": round(mean(row["steps"] for row in rows)),
+    }
 
 
 def print_table(title: str, rows: list[dict[str, Any]], columns: list[str]) -> None:

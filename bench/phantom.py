@@ -22,11 +22,12 @@ def command(
 
     Example: python -m bench.phantom
     """
-    from bench.cells import print_table, scored
+    from bench.cells import Dataset, cell, print_table
     from sss_model.config import load_config
 
     methods = ("supervised", "weak_to_strong")
-    rows = [scored(load_config(recipe, {"train.method": method}), data, split="test") for method in methods]
+    dataset = Dataset.open(data)
+    rows = [cell(load_config(recipe, {"train.method": method}), dataset, split="test") for method in methods]
     print_table("Phantom, test patients", rows, ["method", "labelled", "dice", "steps", "minutes"])
     print(json.dumps({"gain": round(rows[1]["dice"] - rows[0]["dice"], 4), "rows": rows}))
 

@@ -10,6 +10,7 @@ import typer
 
 from components import doctor, evaluate, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
+from components.pretrained import commands as checkpoints
 
 app = new_app(help="Semi-supervised segmentation of medical images with SAM-2.")
 imports = new_app(help="Bring scans into data/: one folder a data set, in nnU-Net's raw layout, with splits.csv.")
@@ -94,6 +95,7 @@ def _import(
 
 
 app.command("doctor", rich_help_panel="This place")(doctor.command)
+app.add_typer(checkpoints.app, name="checkpoint", rich_help_panel="This place")
 
 _STEPS: dict[str, Callable[..., None]] = {
     "version-data": version_data.command,

@@ -21,8 +21,9 @@ from sss_model.errors import InputError
 if TYPE_CHECKING:
     import kfp
 
-# The exit handler's final status and retries inside one are in KFP's server since 2.14 (its changelog, #11953, #11908).
-OLDEST_SERVER = (2, 14)
+# The exit handler's final status and retries inside one are in KFP's server since 2.14 (its changelog, #11953, #11908),
+# the user that a pod runs as since 2.16 (#12832).
+OLDEST_SERVER = (2, 16)
 _HEALTH = ("/apis/v2beta1/healthz", "/apis/v1beta1/healthz")
 _TOKEN = "expected a valid token in KFP_TOKEN, or in the file that KFP_TOKEN_FILE names"
 _ADDRESS = "expected the address of Kubeflow Pipelines' UI or API, such as http://localhost:8080 of a port-forward"

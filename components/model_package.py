@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 # What prediction imports; a server of the model installs these at the versions that are installed here.
 REQUIREMENTS = (
-    *("hydra-core", "iopath", "lightning-fabric", "mlflow", "nibabel", "numpy", "omegaconf", "pandas", "pillow"),
-    *("pydantic", "pyyaml", "sam2", "torch", "tqdm"),
+    *("connected-components-3d", "hydra-core", "iopath", "lightning-fabric", "mlflow", "nibabel", "numpy", "omegaconf"),
+    *("pandas", "pillow", "pydantic", "pyyaml", "sam2", "torch", "tqdm"),
 )
 
 # Characters that MLflow's table of versions has room for.

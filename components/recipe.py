@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from components.pretrained.resolve import refuse_misfit
 from sss_model.config import Config, dump_config, load_config
 from sss_model.errors import InputError
 
@@ -38,7 +39,8 @@ def resolve(name: str, settings: dict[str, Any]) -> Config:
             and the other way round.
 
     Raises:
-        InputError: no such recipe, both budgets at once, or a value that the recipe can't have.
+        InputError: no such recipe, both budgets at once, a value that the recipe can't have, or a checkpoint of another
+            encoder.
     """
     path = _path(name)
     overrides = {SETTINGS[key]: value for key, value in settings.items() if value}
@@ -48,7 +50,9 @@ def resolve(name: str, settings: dict[str, Any]) -> Config:
         overrides = {"train.steps": None, "train.minutes": None, **overrides}
     if overrides.get("data.labelled") == ALL_PATIENTS:
         overrides["data.labelled"] = None
-    return load_config(path, overrides)
+    config = load_config(path, overrides)
+    refuse_misfit(config.model)
+    return config
 
 
 def _path(name: str) -> Path:

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-from urllib.parse import urlsplit
 
+from components import s3
 from sss_model.errors import InputError
 
 _log = logging.getLogger(__name__)
 
-SCHEME = "s3://"
 # The state comes last: where it is, all is.
 _FILES = ("tracking.json", "state.pt")
-_RIGHTS = "expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY that may read and write there"
 _OTHERWISE = "expected to read the state of an unfinished training there"
-_EXPECTED = {
-    "NoSuchBucket": "expected a bucket that exists",
-    "403": _RIGHTS,
-    "AccessDenied": _RIGHTS,
-    "InvalidAccessKeyId": _RIGHTS,
-    "SignatureDoesNotMatch": _RIGHTS,
-}
 
 
 class StateStore:
@@ -49,9 +39,9 @@ class StateStore:
         Raises:
             InputError: it is of another form.
         """
-        parts = urlsplit(uri)
-        self._uri, self._bucket, self._prefix = uri, parts.netloc, parts.path.strip("/")
-        if not (uri.startswith(SCHEME) and self._bucket and self._prefix):
+        self._uri = uri
+        self._bucket, self._prefix = s3.bucket_and_key(uri)
+        if not (self._bucket and self._prefix):
             raise InputError(f"{uri}: not a place for a training's state; expected s3://BUCKET/PREFIX")
         # One thread: nothing overtakes what was asked for before it.
         self._worker = ThreadPoolExecutor(max_workers=1)
@@ -71,8 +61,8 @@ class StateStore:
             InputError: no store answers, it refuses the credentials, or has no such bucket.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with _one_sentence(self._uri):
-            client = _client()
+        with s3.one_sentence(self._uri, _OTHERWISE):
+            client = s3.client()
             listed = client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}/").get("Contents", [])
             present = {entry["Key"] for entry in listed}
             for name in _FILES:
@@ -90,7 +80,7 @@ class StateStore:
         self._worker.submit(self._or_warn, self._delete)
 
     def _upload(self, folder: Path) -> None:
-        client = _client()
+        client = s3.client()
         for name in _FILES:
             # A file may not be there yet, or not any more when the training has ended. An open one keeps its bytes when
             # the next save replaces it under its name.
@@ -98,7 +88,7 @@ class StateStore:
                 client.upload_fileobj(file, self._bucket, self._key(name))
 
     def _delete(self) -> None:
-        client = _client()
+        client = s3.client()
         for name in _FILES:
             client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
@@ -114,27 +104,3 @@ class StateStore:
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}"
-
-
-def _client() -> Any:
-    import boto3
-    from botocore.config import Config
-
-    # A store that is away must cost seconds, not minutes of retries.
-    config = Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 2, "mode": "standard"})
-    # The default session is not for several threads.
-    return boto3.Session().client("s3", config=config)
-
-
-@contextmanager
-def _one_sentence(uri: str) -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        raise InputError(f"{uri}: the object store answers {code}; {_EXPECTED.get(code, _OTHERWISE)}") from None
-    except (BotoCoreError, ValueError) as error:  # the latter where AWS_ENDPOINT_URL is no address
-        reason = str(error).rstrip(".")
-        raise InputError(f"{uri}: {reason}; expected credentials and AWS_ENDPOINT_URL of an object store") from None

@@ -20,6 +20,7 @@ def run(
     output: Path,
     work: str = ".runs",
     cache_dir: Path = Path(".cache"),
+    checkpoints: Path = Path("checkpoints"),
 ) -> None:
     """Train the recipe on the data, going on where a killed training of the same recipe, data and code was.
 
@@ -30,11 +31,13 @@ def run(
         output: the checkpoint's folder.
         work: keeps the state of unfinished trainings, one folder each: a folder, or ``s3://bucket/prefix``.
         cache_dir: keeps preprocessed slices.
+        checkpoints: keeps pretrained weights that are fetched from elsewhere.
 
     Raises:
         InputError: something in the inputs can't be used, or another process is at the same training.
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
+    from components.pretrained.resolve import pretrained_file
     from components.records import read_record, write_record
     from components.tracking import LiveRun
     from components.work_place import work_place
@@ -45,7 +48,8 @@ def run(
     config = load_config(params)
     cases = read_manifest(manifest)
     version = read_record(data_version, "version")["version"]
-    identity = identity_of(params=params, manifest=manifest, data_version=data_version)
+    pretrained = pretrained_file(config.model, checkpoints)
+    identity = identity_of(params=params, manifest=manifest, data_version=data_version, pretrained=pretrained)
     # Seconds of imports, after what can be refused at once.
     from sss_model.train import train
 
@@ -63,6 +67,7 @@ def run(
                 cache_dir=cache_dir,
                 data_version=version,
                 manifest_sha256=sha256(manifest),
+                pretrained=pretrained,
                 on_metrics=live.log if first else lambda step, scalars: None,
                 on_save=place.on_save,
             )
@@ -72,7 +77,7 @@ def run(
             place.forget()
 
 
-def identity_of(*, params: Path, manifest: Path, data_version: Path) -> str:
+def identity_of(*, params: Path, manifest: Path, data_version: Path, pretrained: Path | None) -> str:
     """The name that a training's unfinished state is kept under; see `sss_model.identity`."""
     from components.records import read_record
     from sss_model.config import load_config
@@ -80,7 +85,12 @@ def identity_of(*, params: Path, manifest: Path, data_version: Path) -> str:
     from sss_model.identity import training_identity
 
     version = read_record(data_version, "version")["version"]
-    return training_identity(load_config(params), data_version=version, manifest_sha256=sha256(manifest))
+    return training_identity(
+        load_config(params),
+        data_version=version,
+        manifest_sha256=sha256(manifest),
+        pretrained_sha256=sha256(pretrained) if pretrained else None,
+    )
 
 
 def command(
@@ -91,6 +101,7 @@ def command(
     output: Annotated[Path, typer.Option(help="Checkpoint folder to write.")] = Path("checkpoint"),
     work: Annotated[str, typer.Option(help="Folder or s3://bucket/prefix for unfinished trainings.")] = ".runs",
     cache: Annotated[Path, typer.Option(help="Folder for preprocessed slices.")] = Path(".cache"),
+    checkpoints: Annotated[Path, typer.Option(help="Folder for pretrained weights.")] = Path("checkpoints"),
 ) -> None:
     """Train a model on the labelled and the unlabelled scans of a manifest.
 
@@ -107,6 +118,7 @@ def command(
         output=output,
         work=work,
         cache_dir=cache,
+        checkpoints=checkpoints,
     )
 
 
@@ -165,7 +177,8 @@ def kubeflow_component() -> Any:
             elif gpus > 1:
                 train_processes.run(**inputs, processes=gpus)
             else:
-                train.run(**inputs, cache_dir=train.cache_beside(work))
+                inputs |= {"cache_dir": train.beside(work, "cache"), "checkpoints": train.beside(work, "checkpoints")}
+                train.run(**inputs)
             content, figures = train.outcome(Path(checkpoint.path))
             # Kubeflow's local cache believes in an artifact only if there is a file.
             records.write_record(Path(validation.path), figures)
@@ -176,9 +189,9 @@ def kubeflow_component() -> Any:
     return train
 
 
-def cache_beside(work: str) -> Path:
-    """Where a pod keeps preprocessed slices: on the volume of the unfinished trainings, or with what is fleeting."""
-    return Path(tempfile.gettempdir() if work.startswith("s3://") else work, "cache")
+def beside(work: str, name: str) -> Path:
+    """Where a pod keeps what it can make or fetch again: beside unfinished trainings on their volume, or in /tmp."""
+    return Path(tempfile.gettempdir() if work.startswith("s3://") else work, name)
 
 
 def refuse_unless(passed: bool) -> None:

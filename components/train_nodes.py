@@ -33,15 +33,22 @@ def run(
         InputError: the job can't be launched; its reason is in the sentence.
         SystemExit: 1, after one sentence on stderr, where the training failed or its pods did not start.
     """
-    from components.train import cache_beside, identity_of
+    from components.pretrained.resolve import pretrained_file
+    from components.train import beside, identity_of
     from components.train_processes import options_of
     from components.trainjob import TrainingJobError, run_training_job
+    from sss_model.config import load_config
 
-    identity = identity_of(params=params, manifest=manifest, data_version=data_version)
+    checkpoints = beside(work, "checkpoints")
+    # Here, so that weights which can't be had are said before nodes are asked for; the nodes find them on the volume.
+    pretrained = pretrained_file(load_config(params).model, checkpoints)
+    identity = identity_of(params=params, manifest=manifest, data_version=data_version, pretrained=pretrained)
     shared = Path(work, f"{identity}-shared")
     inputs = {"params": params, "data_dir": data_dir, "manifest": manifest, "data_version": data_version}
     places = {name: _share(path, shared / name / path.name) for name, path in inputs.items()}
-    options = options_of(**places, output=shared / "checkpoint", work=work, cache=cache_beside(work))
+    options = options_of(
+        **places, output=shared / "checkpoint", work=work, cache=beside(work, "cache"), checkpoints=checkpoints
+    )
     try:
         run_training_job(
             identity=identity, image=image, nodes=nodes, placement=trainer, arguments=options, environment={}

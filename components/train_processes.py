@@ -19,7 +19,7 @@ def run(
     Raises:
         SystemExit: with torchrun's exit status where it is not 0; the reason is in the log above.
     """
-    from components.train import cache_beside
+    from components.train import beside
 
     options = options_of(
         params=params,
@@ -28,7 +28,8 @@ def run(
         data_version=data_version,
         output=output,
         work=work,
-        cache=cache_beside(work),
+        cache=beside(work, "cache"),
+        checkpoints=beside(work, "checkpoints"),
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     status = subprocess.run([*command, "-m", "components.train", *options]).returncode

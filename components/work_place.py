@@ -39,7 +39,8 @@ def work_place(work: str, identity: str) -> Iterator[WorkPlace]:
     Raises:
         InputError: the object store can't be used, or the folder can't be written.
     """
-    from components.state_store import SCHEME, StateStore
+    from components.s3 import SCHEME
+    from components.state_store import StateStore
 
     if not work.startswith(SCHEME):
         folder = _own_folder(Path(work, identity))

@@ -45,13 +45,19 @@ def run_pipeline(
         Task to the paths of its artifacts.
 
     Raises:
-        InputError: an unknown parameter, or a task failed; its own words are in the log above.
+        InputError: an unknown parameter, containers without an MLflow server, or a task failed; its own words are in
+            the log above.
     """
     from kfp import components, local
 
     # Kubeflow's backend finds the run's image among its parameters; the local runners don't look it up.
     specification = _compiled(image if runner is Runner.docker else None)
     arguments = {**_here(runner), **parse_arguments(settings, specification)}
+    if runner is Runner.docker and not arguments["mlflow"]:
+        raise InputError(
+            "MLFLOW_TRACKING_URI: not set; expected the address of a server that containers reach too, such as "
+            "http://localhost:5000, where `mlflow server` answers"
+        )
     output.mkdir(parents=True, exist_ok=True)
     before = set(output.iterdir())
     local.init(_runner(runner, output), pipeline_root=str(output), enable_caching=cached)
@@ -76,7 +82,8 @@ def command(
 ) -> None:
     """Run the training pipeline on this machine; untouched, it trains on the phantom.
 
-    MLflow is the one that MLFLOW_TRACKING_URI names; without it, tasks in subprocesses use mlflow.db in this folder.
+    MLflow is the one that MLFLOW_TRACKING_URI names; without it, tasks in subprocesses use mlflow.db in this folder,
+    and tasks in containers, which have no folder in common, are refused.
 
     Example: python -m pipelines run --runner subprocess steps=100
     """

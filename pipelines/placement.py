@@ -19,14 +19,15 @@ ADDRESS = (
     "AWS_REQUEST_CHECKSUM_CALCULATION",
     "AWS_RESPONSE_CHECKSUM_VALIDATION",
 )
-_HOUR = 3600
+_TASK_SECONDS = 6 * 3600
+_TRAINING_SECONDS = 7 * 24 * 3600
 
 
 def secure(task: PipelineTask, image: Any) -> PipelineTask:
     """What holds for every task: the run's image, not as root, and an end."""
     task.set_container_image(image)
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
-    kubernetes.set_timeout(task, 6 * _HOUR)
+    kubernetes.set_timeout(task, _TASK_SECONDS)
     kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "sss")
     return task
 
@@ -61,9 +62,19 @@ def with_room(task: PipelineTask, *, cpu: Any, memory: Any) -> PipelineTask:
     return task
 
 
+def again(task: PipelineTask, times: int, *, within: int = _TASK_SECONDS) -> PipelineTask:
+    """Try again after a lost node, or where a service was away.
+
+    Kubeflow can't leave out errors of input, so the pauses are short: 10 s, 20 s, 40 s and so on.
+
+    Args:
+        within: seconds for all tries together. Argo ends a running try that passes it.
+    """
+    return task.set_retry(times, backoff_duration="10s", backoff_factor=2.0, backoff_max_duration=f"{within}s")
+
+
 def resumable(task: PipelineTask) -> PipelineTask:
-    """Try again after a lost node, from the state that the training saved on its volume or in the object store."""
-    task.set_retry(num_retries=5, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="10m")
+    """Try again from the state that the training saved on its volume or in the object store."""
     kubernetes.mount_pvc(task, pvc_name=WORK_VOLUME, mount_path=WORK_MOUNT)
-    kubernetes.set_timeout(task, 7 * 24 * _HOUR)
-    return task
+    kubernetes.set_timeout(task, _TRAINING_SECONDS)
+    return again(task, 5, within=_TRAINING_SECONDS)

@@ -4,7 +4,7 @@ from kfp import dsl
 
 from components import evaluate, register, report_end, train, validate_splits, version_data
 from pipelines.image import pinned_image
-from pipelines.placement import WORK_MOUNT, on_pool, resumable, secure, with_object_store, with_room
+from pipelines.placement import WORK_MOUNT, again, on_pool, resumable, secure, with_object_store, with_room
 
 version_data_task = version_data.kubeflow_component()
 validate_splits_task = validate_splits.kubeflow_component()
@@ -59,8 +59,8 @@ def training(
         labelled_patients: How many patients lend their labels; 0 as the recipe says, -1 all.
         method: supervised or weak_to_strong; empty as the recipe says.
         encoder: Size of SAM-2's encoder: micro, tiny, small, base_plus or large; empty as the recipe says.
-        checkpoint: File with Meta's weights on the work volume, such as /sss/work/sam2.1_hiera_small.pt; empty as the
-            recipe says.
+        checkpoint: SAM-2's weights to start from: a name such as small, s3://bucket/key, or a file on the work volume;
+            empty as the recipe says.
         image_size: Slice side in pixels, a multiple of 32; 0 as the recipe says.
         steps: Budget in steps; 0 as the recipe says. Set steps or minutes, not both.
         minutes: Budget in minutes of training; 0 as the recipe says.
@@ -134,7 +134,7 @@ def training(
         }
 
         scored = evaluate_task(**data, **version, **model).set_display_name("Score on test patients it never saw")
-        with_room(on_pool(secure(scored, image), settled.outputs, gpus="1"), cpu="2", memory="8Gi")
+        with_room(on_pool(again(secure(scored, image), 3), settled.outputs, gpus="1"), cpu="2", memory="8Gi")
 
         registered = register_task(
             **version,
@@ -146,4 +146,4 @@ def training(
             recipe=settled_recipe,
             mlflow=mlflow,
         ).set_display_name("Register the model in MLflow")
-        with_room(secure(registered, image), cpu="1", memory="4Gi").set_retry(3, backoff_duration="30s")
+        with_room(again(secure(registered, image), 3), cpu="1", memory="4Gi")

@@ -7,27 +7,29 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from sss_model.config import Config
+from sss_model.cutmix import CutMix, cutmix_boxes
 from sss_model.prefetch import Prefetcher
 from sss_model.slices import SliceSet, draw
 from sss_model.views import (
     Draw,
-    cutmix_boxes,
     draw_noise,
     draw_views,
     move_images,
     move_labels,
-    paste,
     recolour,
     weak_grid,
+    zooms,
 )
 
 # Names of the random streams; each is a sequence of its own under the one seed.
-_LABELLED, _UNLABELLED, _STRONG = 0, 1, 2
+_LABELLED, _UNLABELLED, _STRONG, _FURTHER = 0, 1, 2, 10
+_PARTNER = 1000  # among the further ones
 _STEPS_AHEAD = 2
 
 
@@ -37,6 +39,10 @@ class Labelled:
     """(B, 3, S, S)."""
     labels: Tensor
     """(B, S, S) class indices."""
+    spacing: Tensor
+    """(B, 3) mm between slices, rows and columns, as the view shows them."""
+    seeds: Tensor
+    """(B,) int64 on the CPU: for what a network draws by slice."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,16 @@ class Unlabelled:
     """(B, 3, S, S)."""
     strong: list[Tensor]
     """Two views (B, 3, S, S), aligned with the weak one but for the pasted boxes."""
-    boxes: list[Tensor]
-    """Per strong view, (B, S, S): where it shows its partner."""
+    mixes: list[CutMix]
+    """Per strong view, where it shows its partner."""
+    spacing: Tensor
+    """(B, 3) mm between slices, rows and columns, as the views show them."""
+    clip: int
+    """How many slices in a row are neighbours, moved and pasted as one."""
+    weak_seeds: Tensor
+    """(B,) int64 on the CPU: for what a network draws by slice."""
+    strong_seeds: list[Tensor]
+    """The same of each strong view."""
 
 
 class _Source(NamedTuple):
@@ -54,6 +68,7 @@ class _Source(NamedTuple):
 
     images: Tensor
     labels: Tensor | None
+    distances: Tensor
     moved_by: Draw
     recoloured_by: list[tuple[Draw, Tensor]]
     """Per view, its random numbers and its noise."""
@@ -61,6 +76,9 @@ class _Source(NamedTuple):
 
 class Batches:
     """Makes any step's batches from the seed alone.
+
+    A batch is made of clips, neighbouring slices that are moved as one, where a step of method ``sss`` wants them;
+    else, a clip is a single slice.
 
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
     """
@@ -78,41 +96,69 @@ class Batches:
         grid = weak_grid(source.moved_by, self._config.views, data=self._config.data)
         [(drawn, noise)] = source.recoloured_by
         images = recolour(move_images(source.images, grid), noise, drawn, self._config.views)
-        return Labelled(images, move_labels(source.labels, grid))
+        labels = move_labels(source.labels, grid)
+        return Labelled(images, labels, self._spacing(source), _seeds(drawn))
 
-    def unlabelled(self, step: int) -> Unlabelled:
-        """The unlabelled batch of a step in its three views."""
-        views, size = self._config.views, self._config.data.size
+    def unlabelled(self, step: int, labelled: Labelled) -> Unlabelled:
+        """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
+        views, size, clip = self._config.views, self._config.data.size, self._clip(step)
         source = self._fabric.to_device(self._unlabelled_source(step))
         weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data))
-        boxes = [cutmix_boxes(drawn, views, size=size) for drawn, _ in source.recoloured_by]
+        foreign = self.uniform(_PARTNER, step, len(weak) // clip, 2).repeat_interleave(clip, 0) < views.cutmix_labelled
+        boxes = [cutmix_boxes(drawn.of_clips(clip), views, size=size) for drawn, _ in source.recoloured_by]
+        mixes = [CutMix(box, foreign[:, number], clip) for number, box in enumerate(boxes)]
         recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
-        return Unlabelled(weak, [paste(view, box) for view, box in zip(recoloured, boxes, strict=True)], boxes)
+        strong = [mix.paste(view, labelled.images) for view, mix in zip(recoloured, mixes, strict=True)]
+        strong_seeds = [_seeds(drawn) for drawn, _ in source.recoloured_by]
+        return Unlabelled(weak, strong, mixes, self._spacing(source), clip, _seeds(source.moved_by), strong_seeds)
+
+    def uniform(self, stream: int, step: int, batch: int, width: int) -> Tensor:
+        """Further uniform(0, 1) numbers (batch, width) of a step, for this process's share."""
+        rank, world = self._fabric.global_rank, self._fabric.world_size
+        generator = np.random.default_rng([self._config.seed, _FURTHER + stream, step])
+        whole = generator.random((batch * world, width), dtype=np.float32)
+        return self._fabric.to_device(torch.from_numpy(whole[rank * batch : (rank + 1) * batch]))
+
+    def _spacing(self, source: _Source) -> Tensor:
+        pixel = self._config.data.spacing_mm * zooms(source.moved_by, self._config.views)
+        return torch.stack([source.distances, pixel, pixel], 1)
 
     def _read_labelled(self, step: int) -> _Source:
-        batch, size = self._config.train.batch, self._config.data.size
-        indices = self._indices(self._labelled, _LABELLED, step, batch)
+        batch, size, clip = self._config.train.batch, self._config.data.size, self._clip(step)
+        indices = self._indices(self._labelled, _LABELLED, step, batch, clip)
         drawn = self._draw(_LABELLED, step, batch)
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
-        return _Source(images, labels, drawn, [(drawn, draw_noise(drawn, size))])
+        noisy = [(drawn, draw_noise(drawn, size))]
+        return _Source(images, labels, self._distances(self._labelled, indices), drawn.of_clips(clip), noisy)
 
     def _read_unlabelled(self, step: int) -> _Source:
-        batch, size = self._config.train.unlabelled_batch, self._config.data.size
-        indices = self._indices(self._unlabelled, _UNLABELLED, step, batch)
+        batch, size, clip = self._config.train.unlabelled_batch, self._config.data.size, self._clip(step)
+        indices = self._indices(self._unlabelled, _UNLABELLED, step, batch, clip)
         moves = self._draw(_UNLABELLED, step, batch)
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
-        return _Source(
-            self._unlabelled.image(indices), None, moves, [(drawn, draw_noise(drawn, size)) for drawn in draws]
-        )
+        noisy = [(drawn, draw_noise(drawn, size)) for drawn in draws]
+        images, distances = self._unlabelled.image(indices), self._distances(self._unlabelled, indices)
+        return _Source(images, None, distances, moves.of_clips(clip), noisy)
 
-    def _indices(self, slices: SliceSet, stream: int, step: int, batch: int) -> np.ndarray:
+    def _clip(self, step: int) -> int:
+        return self._config.sss.clip_at(step) if self._config.train.method == "sss" else 1
+
+    def _indices(self, slices: SliceSet, stream: int, step: int, batch: int, clip: int) -> np.ndarray:
         rank, world = self._fabric.global_rank, self._fabric.world_size
-        whole = draw(len(slices), seed=self._config.seed, stream=stream, step=step, batch=batch * world)
-        return whole[rank * batch : (rank + 1) * batch]
+        clips = batch // clip
+        whole = draw(len(slices), seed=self._config.seed, stream=stream, step=step, batch=clips * world)
+        return slices.clips(whole[rank * clips : (rank + 1) * clips], clip)
+
+    def _distances(self, slices: SliceSet, indices: np.ndarray) -> Tensor:
+        return torch.from_numpy(slices.distance(indices))
 
     def _draw(self, stream: int, step: int, batch: int) -> Draw:
         rank, world = self._fabric.global_rank, self._fabric.world_size
         return draw_views(seed=self._config.seed, stream=stream, step=step, batch=batch, rank=rank, world=world)
+
+
+def _seeds(drawn: Draw) -> Tensor:
+    return torch.tensor(drawn.noise_seeds)
 
 
 def _pinned(read: Callable[[int], _Source]) -> Callable[[int], _Source]:

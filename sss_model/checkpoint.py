@@ -17,7 +17,7 @@ from torch import Tensor
 from sss_model.config import Config, parse_config
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
-from sss_model.network import Segmenter, build_segmenter
+from sss_model.network import Network, build_network
 from sss_model.weights import read_weights, write_weights
 
 
@@ -38,6 +38,8 @@ class Meta(BaseModel):
     labels: dict[str, int]
     data_version: str
     manifest_sha256: str
+    pretrained_sha256: str | None = None
+    """Of the file that the encoder's first weights came from; None where they were random."""
     patients: Patients
     git_revision: str | None
     image_digest: str | None
@@ -65,17 +67,16 @@ class Checkpoint:
     history: pd.DataFrame
     """One row a logged step; the columns are the training's scalars."""
 
-    def network(self) -> Segmenter:
+    def network(self) -> Network:
         """The trained network, on the CPU, in evaluation mode."""
         # The weights below replace whatever the training started from.
-        model = self.config.model.model_copy(update={"checkpoint": None})
-        network = build_segmenter(model, classes=len(self.meta.labels), seed=0)
+        network = build_network(self.config, classes=len(self.meta.labels))
         try:
             network.load_state_dict(self.weights)
         except RuntimeError:
             raise InputError(
                 f"weights.pt does not fit the network that meta.json describes "
-                f"({model.encoder}, {model.decoder_channels} decoder channels); "
+                f"({self.config.model.encoder}, {self.config.model.decoder_channels} decoder channels); "
                 "expected a checkpoint of that configuration"
             ) from None
         return network.eval()

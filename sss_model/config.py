@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sss_model.errors import InputError
+from sss_model.method_settings import Pcsw, Sss, UniMatch
+from sss_model.section import Fraction, Section
 
 Encoder = Literal["micro", "tiny", "small", "base_plus", "large"]
-Method = Literal["supervised", "weak_to_strong"]
-Fraction = Field(ge=0, le=1)
+Network = Literal["sam2", "unet"]
+Method = Literal["supervised", "weak_to_strong", "unimatch", "sss"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(_Section):
+class Data(Section):
     """Which scans, whose labels, and how a slice is cut from a scan."""
 
     name: str
@@ -52,19 +50,23 @@ class Data(_Section):
         return self.size * 5 // 4
 
 
-class Model(_Section):
-    """The network: SAM-2's image encoder and our feature decoder."""
+class Model(Section):
+    """The network: SAM-2's image encoder and our feature decoder, or, for comparison, UniMatch's U-Net."""
 
+    network: Network
+    """``sam2``, or ``unet``, to which the other keys of this section mean nothing."""
     encoder: Encoder
     version: Literal["2.0", "2.1"]
     """Which release of SAM-2 the encoder's configuration comes from (no difference for ``micro``)."""
     checkpoint: str | None
-    """A file with Meta's weights, or null to start from random ones."""
+    """SAM-2's weights to start from, or null for random ones: a name (``small``, of that version, or
+    ``sam2.1_hiera_small``), ``s3://bucket/key`` or a file; sss_model alone takes a file. A file called as one of Meta's
+    must be that one, byte for byte. Change the name with the content: no cache looks into the file."""
     freeze_encoder: bool
     decoder_channels: int = Field(ge=8, multiple_of=8)
 
 
-class Views(_Section):
+class Views(Section):
     """How far augmentation goes. The weak view moves a slice, the strong views recolour the weak one."""
 
     rotation_degrees: float = Field(ge=0, le=180)
@@ -81,9 +83,11 @@ class Views(_Section):
     """Largest standard deviation of added noise, in standard deviations of the volume."""
     cutmix: float = Fraction
     """Probability that a strong view receives a box from its partner."""
+    cutmix_labelled: float = Fraction
+    """Probability that this partner is a labelled slice, whose label comes along, instead of an unlabelled one."""
 
 
-class Train(_Section):
+class Train(Section):
     """How it learns. Exactly one of ``steps`` and ``minutes`` is the budget."""
 
     method: Method
@@ -128,20 +132,20 @@ class Train(_Section):
         return self
 
 
-class Predict(_Section):
+class Predict(Section):
     flips: bool
     """Whether predictions are averaged over the four in-plane flips."""
     batch: int = Field(ge=1)
 
 
-class Validate(_Section):
+class Validate(Section):
     """Thresholds of the data gate."""
 
     min_labelled_patients: int = Field(ge=1)
     min_test_patients: int = Field(ge=1)
 
 
-class Register(_Section):
+class Register(Section):
     """Where a model is registered, and from which Dice on."""
 
     experiment: str
@@ -150,7 +154,7 @@ class Register(_Section):
     """Mean test Dice below which a model is not registered; 0 registers any."""
 
 
-class Config(_Section):
+class Config(Section):
     """A whole recipe."""
 
     seed: int = Field(ge=0)
@@ -158,9 +162,36 @@ class Config(_Section):
     model: Model
     views: Views
     train: Train
+    unimatch: UniMatch
+    sss: Sss
+    pcsw: Pcsw
     predict: Predict
     validation: Validate
     register_as: Register = Field(alias="register")
+
+    @property
+    def confidence(self) -> float:
+        """From which probability on the method's pseudo-labels count."""
+        return self.unimatch.confidence if self.train.method == "unimatch" else self.train.confidence
+
+    @model_validator(mode="after")
+    def _network_can(self) -> Config:
+        if self.model.network == "unet":
+            if self.train.method == "sss":
+                raise ValueError("method sss needs model.network sam2")
+            if self.model.checkpoint is not None:
+                raise ValueError("model.checkpoint holds SAM-2's weights and needs model.network sam2")
+            if self.train.gradient_checkpointing:
+                raise ValueError("train.gradient_checkpointing is SAM-2's encoder's and needs model.network sam2")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_clips(self) -> Config:
+        # A strong view receives its box from another clip of the batch.
+        whole = self.train.batch % self.sss.clip == self.train.unlabelled_batch % (2 * self.sss.clip) == 0
+        if self.train.method == "sss" and not whole:
+            raise ValueError("train.batch must hold whole clips of sss.clip slices, unlabelled_batch pairs of them")
+        return self
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -210,6 +241,8 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "recipe"
     known = {"extra_forbidden": f"unknown key {key}", "missing": f"missing key {key}"}
-    message = known.get(first["type"], f"{key}: {first['msg']}, found {first['input']!r}")
+    # What a check of a whole section is given is the section; its message says what is wrong in there.
+    found = "" if isinstance(first["input"], dict | Section) else f", found {first['input']!r}"
+    message = known.get(first["type"], f"{key}: {first['msg'].removeprefix('Value error, ')}{found}")
     more = error.error_count() - 1
     return message + (f" (and {more} more)" if more else "")

@@ -9,14 +9,18 @@ import torch
 from lightning_fabric import Fabric
 
 
-def make_fabric(precision: Literal["auto", "32-true", "bf16-mixed"]) -> Fabric:
-    """A launched Fabric: one process, or the processes that ``torchrun`` started (gloo on CPUs, NCCL on GPUs)."""
+def make_fabric(precision: Literal["auto", "32-true", "bf16-mixed"], *, some_rest: bool = False) -> Fabric:
+    """A launched Fabric: one process, or the processes that ``torchrun`` started (gloo on CPUs, NCCL on GPUs).
+
+    Args:
+        some_rest: whether there are steps in which some parameters take no part.
+    """
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     fabric = Fabric(
         accelerator="auto",
         devices=local,
         num_nodes=world // local,
-        strategy="ddp" if world > 1 else "auto",
+        strategy=("ddp_find_unused_parameters_true" if some_rest else "ddp") if world > 1 else "auto",
         precision=resolve_precision(precision),
     )
     fabric.launch()

@@ -33,6 +33,11 @@ class Facts:
     slices: int
     voxels: dict[str, int]
 
+    @property
+    def slice_distance_mm(self) -> float:
+        """Millimetres from one slice to the next: along the scan's coarsest axis."""
+        return max(self.spacing_mm)
+
 
 def inspect(files: CaseFiles, labels: dict[str, int]) -> Facts:
     """Read one case's image and label.

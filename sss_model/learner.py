@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sss_model.batches import Batches, Labelled, Unlabelled
-from sss_model.budget import learning_rate, unlabelled_weight
-from sss_model.config import Train
-from sss_model.micro_batches import Objective, backward
-from sss_model.objective import global_sum, pseudo_labels, segmentation_loss
-from sss_model.views import paste
+from sss_model.batches import Batches
+from sss_model.budget import learning_rate
+from sss_model.config import Config, Train
+from sss_model.methods import make_method
+from sss_model.micro_batches import Inputs, Outputs, backward, joined, pieces
+from sss_model.network import Network
 
 
 class Learner:
-    """Student, teacher and optimiser.
+    """Student, teacher and optimiser, and the method by which they learn.
 
-    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017); it makes the pseudo-labels
-    and is what is validated and kept. ``supervised`` leaves the unlabelled half out and changes nothing else.
+    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017); it makes the pseudo-labels,
+    unless a method has the student teach itself, and is what is validated and kept. Only parameters are averaged:
+    normalisation is by instance in every network, so there are no running statistics.
+
+    Args:
+        classes: names of the foreground classes, in order.
     """
 
-    def __init__(self, network: nn.Module, config: Train, fabric: Fabric) -> None:
-        self._config, self._fabric = config, fabric
-        network = fabric.to_device(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    def __init__(self, network: Network, config: Config, classes: list[str], fabric: Fabric) -> None:
+        self._config, self._fabric = config.train, fabric
+        self._method = make_method(config, classes)
+        network = fabric.to_device(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload,assignment]
         # On a GPU one kernel updates all parameters; elsewhere torch chooses.
         fused = True if fabric.device.type == "cuda" else None
-        groups = _parameter_groups(network, config)
-        optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=fused)
-        self._ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+        groups = _parameter_groups(network, config.train)
+        optimizer = torch.optim.AdamW(groups, weight_decay=config.train.weight_decay, fused=fused)
+        self._ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema_decay))
         self._ema.requires_grad_(False).eval()
         # It looks at its counter in every update, which on a GPU would wait for all work before.
         self._ema.n_averaged = self._ema.n_averaged.cpu()
@@ -44,19 +49,15 @@ class Learner:
             spent: the share of the budget spent so far.
 
         Returns:
-            Scalars on the device: loss, loss_labelled and, with unlabelled data, loss_unlabelled and accepted.
+            The method's scalars on the device, ``loss`` and ``loss_labelled`` among them.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * learning_rate(self._config, spent)
-        labelled = batches.labelled(step)
-        weight = unlabelled_weight(self._config, spent)
-        images, objective = (
-            self._weak_to_strong(labelled, batches.unlabelled(step), weight) if weight else self._supervised(labelled)
-        )
+        inputs, objective = self._method.task(batches, self._teach, step=step, spent=spent)
         self._optimizer.zero_grad()
         scalars = backward(
             self._student,
-            images.contiguous(memory_format=torch.channels_last),
+            _channels_last(inputs),
             objective,
             fabric=self._fabric,
             micro_batch=self._config.micro_batch,
@@ -66,11 +67,17 @@ class Learner:
         return {name: value.detach() for name, value in scalars.items()}
 
     @torch.no_grad()
-    def teach(self, images: Tensor) -> Tensor:
-        """The teacher's logits (B, classes, S, S)."""
-        pieces = images.contiguous(memory_format=torch.channels_last).split(self._config.micro_batch or len(images))
+    def segment(self, images: Tensor, spacing: tuple[float, float, float], *, batch: int) -> Tensor:
+        """The teacher's class logits of a whole volume; see `Segmenter.segment`."""
         with self._fabric.autocast():
-            return torch.cat([self._ema(piece) for piece in pieces])
+            network = cast(Network, self._ema.module)
+            return network.segment(images.contiguous(memory_format=torch.channels_last), spacing, batch=batch)
+
+    @torch.no_grad()
+    def _teach(self, inputs: Inputs) -> Outputs:
+        with self._fabric.autocast():
+            teacher = self._student.module if self._method.self_taught else self._ema
+            return joined([teacher(**part) for part in pieces(_channels_last(inputs), self._config.micro_batch)])
 
     def teacher_weights(self) -> dict[str, Tensor]:
         """A copy of the teacher's weights on the CPU."""
@@ -89,34 +96,9 @@ class Learner:
         self._ema.load_state_dict(state["teacher"])
         self._optimizer.load_state_dict(state["optimizer"])
 
-    def _supervised(self, labelled: Labelled) -> tuple[Tensor, Objective]:
-        def objective(logits: Tensor) -> dict[str, Tensor]:
-            loss = segmentation_loss(logits, labelled.labels)
-            return {"loss": loss, "loss_labelled": loss}
 
-        return labelled.images, objective
-
-    def _weak_to_strong(self, labelled: Labelled, unlabelled: Unlabelled, weight: float) -> tuple[Tensor, Objective]:
-        classes, sure = pseudo_labels(self.teach(unlabelled.weak), self._config.confidence)
-        sizes = [len(labelled.images), *map(len, unlabelled.strong)]
-
-        def objective(logits: Tensor) -> dict[str, Tensor]:
-            of_labelled, *of_strong = logits.split(sizes)
-            loss_labelled = segmentation_loss(of_labelled, labelled.labels)
-            losses = [
-                segmentation_loss(view, paste(classes, boxes), paste(sure, boxes))
-                for view, boxes in zip(of_strong, unlabelled.boxes, strict=True)
-            ]
-            loss_unlabelled = torch.stack(losses).mean()
-            return {
-                "loss": (loss_labelled + weight * loss_unlabelled) / 2,
-                "loss_labelled": loss_labelled,
-                "loss_unlabelled": loss_unlabelled,
-                "accepted": global_sum(sure.float().mean()) / self._fabric.world_size,
-            }
-
-        # All slices together: DDP wants a single forward pass, and it is faster.
-        return torch.cat([labelled.images, *unlabelled.strong]), objective
+def _channels_last(inputs: Inputs) -> Inputs:
+    return inputs | {"images": inputs["images"].contiguous(memory_format=torch.channels_last)}
 
 
 def _parameter_groups(network: nn.Module, config: Train) -> list[dict[str, Any]]:

@@ -26,7 +26,39 @@ def segmentation_loss(logits: Tensor, target: Tensor, keep: Tensor | None = None
         A scalar; 0 where nothing is kept.
     """
     kept = torch.ones_like(target, dtype=torch.bool) if keep is None else keep
-    return _cross_entropy(logits, target, kept) + _dice_loss(logits.softmax(1), target, kept)
+    return cross_entropy(logits, target, kept) + _dice_loss(logits.softmax(1), target, kept)
+
+
+def cross_entropy(logits: Tensor, target: Tensor, keep: Tensor | None = None) -> Tensor:
+    """The mean over pixels that are kept; arguments as for `segmentation_loss`."""
+    kept = torch.ones_like(target, dtype=torch.bool) if keep is None else keep
+    pixelwise = F.cross_entropy(logits, target, reduction="none") * kept
+    return global_sum(pixelwise.sum()) / global_sum(kept.sum().float()).clamp_min(1)
+
+
+def mask_losses(masks: Tensor, iou: Tensor, heard: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """What the memory decoder's binary masks cost.
+
+    Args:
+        masks: (B, K, h, w) logits on a coarser grid.
+        iou: (B, K) predicted overlap of each mask with the truth.
+        heard: (B, K) booleans: masks that count.
+        target: (B, S, S) class indices, background 0.
+
+    Returns:
+        ``loss_masks``, binary cross-entropy plus Dice, and ``loss_iou``, the squared error of the prediction.
+    """
+    truth = F.one_hot(target, masks.shape[1] + 1).movedim(-1, 1)[:, 1:].float()
+    truth = F.adaptive_avg_pool2d(truth, masks.shape[-1])
+    count = global_sum(heard.sum().float()).clamp_min(1)
+    entropy = F.binary_cross_entropy_with_logits(masks, truth, reduction="none").mean((2, 3))
+    dice = 1 - _ratio(2 * masks.sigmoid() * truth, masks.sigmoid() + truth)
+    hard, sure = (masks.detach() > 0).float(), (truth > 0.5).float()
+    error = (iou - _ratio(hard * sure, torch.maximum(hard, sure))) ** 2
+    return {
+        "loss_masks": global_sum(((entropy + dice) * heard).sum()) / count,
+        "loss_iou": global_sum((error * heard).sum()) / count,
+    }
 
 
 def pseudo_labels(logits: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
@@ -48,14 +80,14 @@ def global_sum(value: Tensor) -> Tensor:
     return value * world + (total - value.detach() * world)
 
 
-def _cross_entropy(logits: Tensor, target: Tensor, keep: Tensor) -> Tensor:
-    pixelwise = F.cross_entropy(logits, target, reduction="none") * keep
-    return global_sum(pixelwise.sum()) / global_sum(keep.sum().float()).clamp_min(1)
-
-
 def _dice_loss(probability: Tensor, target: Tensor, keep: Tensor) -> Tensor:
     truth = F.one_hot(target, probability.shape[1]).movedim(-1, 1) * keep[:, None]
     kept = probability * keep[:, None]
     overlap, size = (kept * truth).sum((0, 2, 3)), (kept + truth).sum((0, 2, 3))
     dice = (2 * global_sum(overlap) + _SMOOTH) / (global_sum(size) + _SMOOTH)
     return (1 - dice[1:]).mean()
+
+
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    # Two empty masks agree.
+    return (part.sum((2, 3)) + _SMOOTH) / (whole.sum((2, 3)) + _SMOOTH)

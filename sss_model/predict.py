@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -51,19 +50,21 @@ class Predictor:
     def probabilities(self, volume: Volume) -> Tensor:
         """Class probabilities (D, classes, S, S) on the network's grid, on the CPU."""
         data = self._config.data
-        slices = SliceSet([image_slices(volume, data, data.size)], None, data.neighbours)
-        batches = np.array_split(np.arange(len(slices)), -(-len(slices) // self._config.predict.batch))
-        return torch.cat([self._batch(slices.image(indices)) for indices in batches])
+        distance = volume.spacing[volume.slice_axis]
+        slices = SliceSet([image_slices(volume, data, data.size)], None, data.neighbours, [distance])
+        return self._flipped(slices.image(slices.case(0)), (distance, data.spacing_mm, data.spacing_mm))
 
     @torch.inference_mode()
-    def _batch(self, images: Tensor) -> Tensor:
+    def _flipped(self, images: Tensor, spacing: tuple[float, float, float]) -> Tensor:
         flips = _FLIPS if self._config.predict.flips else _FLIPS[:1]
         images = self._fabric.to_device(images)
-        return torch.stack([self._softmax(images.flip(axes)).flip(axes) for axes in flips]).mean(0).cpu()
+        return torch.stack([self._softmax(images.flip(axes), spacing).flip(axes) for axes in flips]).mean(0).cpu()
 
-    def _softmax(self, images: Tensor) -> Tensor:
+    def _softmax(self, images: Tensor, spacing: tuple[float, float, float]) -> Tensor:
         with self._fabric.autocast():
-            logits: Tensor = self._network(images.contiguous(memory_format=torch.channels_last))
+            logits = self._network.segment(
+                images.contiguous(memory_format=torch.channels_last), spacing, batch=self._config.predict.batch
+            )
         return logits.softmax(1)
 
 

@@ -36,6 +36,10 @@ class TrainingProgress:
     ) -> None:
         self._bar.stop()
 
+    def warn(self, sentence: str) -> None:
+        """Say what somebody should know; the bar goes on below it."""
+        self._console.print(f"warning: {sentence}", markup=False, highlight=False, soft_wrap=True)
+
     def show(self, *, step: int, spent: float, loss: float, best_dice: float) -> None:
         """Report a step; `spent` is the share of the budget, `best_dice` is negative before the first validation."""
         note = f"step {step}, loss {loss:.3f}" + (f", best val Dice {best_dice:.3f}" if best_dice >= 0 else "")

@@ -25,6 +25,8 @@ from sss_model.summary import MEASURES, SSL4MIS_MEASURES, aggregate
 METHODS = {
     "supervised": "labelled scans only",
     "weak_to_strong": "weak-to-strong consistency",
+    "unimatch": "UniMatch",
+    "sss": "SSS",
 }
 _CURVES = {
     "loss": ("Training loss", 0.0),

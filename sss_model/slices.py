@@ -20,11 +20,13 @@ class SliceSet:
         labels: per case, (D, H, W) class indices; None where labels are not to be seen.
         neighbours: whether a slice's three channels are the one before, itself and the one after (a volume's end
             repeats its last slice), or three times itself.
+        distances: per case, mm between its slices.
     """
 
     images: Sequence[np.ndarray]
     labels: Sequence[np.ndarray] | None
     neighbours: bool
+    distances: Sequence[float]
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -39,6 +41,25 @@ class SliceSet:
             raise ValueError("these slices have no labels to be seen")
         located = [self._locate(index) for index in indices]
         return torch.from_numpy(np.stack([self.labels[case][z] for case, z in located]).astype(np.int64))
+
+    def clips(self, indices: np.ndarray, length: int) -> np.ndarray:
+        """The clips around some slices: (len(indices) · length,) positions of neighbouring slices of one case each, in
+        order. A case that is too short repeats its last slice."""
+        return np.concatenate([self._clip(index, length) for index in indices])
+
+    def case(self, number: int) -> np.ndarray:
+        """Positions of all slices of a case, in order."""
+        return np.arange(self._ends[number] - len(self.images[number]), self._ends[number])
+
+    def distance(self, indices: np.ndarray) -> np.ndarray:
+        """(B,) mm between each slice and the next."""
+        return np.array([self.distances[self._locate(index)[0]] for index in indices], dtype=np.float32)
+
+    def _clip(self, index: int, length: int) -> np.ndarray:
+        case, z = self._locate(index)
+        depth = len(self.images[case])
+        first = min(max(z - length // 2, 0), max(depth - length, 0))
+        return index - z + np.minimum(first + np.arange(length), depth - 1)
 
     def _locate(self, index: int) -> tuple[int, int]:
         case = int(np.searchsorted(self._ends, index, side="right"))

@@ -7,10 +7,12 @@ opened here.
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -21,9 +23,12 @@ from sss_model.cache import SliceCache
 from sss_model.checkpoint import Meta, Patients, git_revision, image_digest, save_checkpoint
 from sss_model.config import Config, dump_config
 from sss_model.device import device_name, make_fabric, resolve_precision
+from sss_model.files import sha256
 from sss_model.learner import Learner
 from sss_model.manifest import Case, Cohort, Manifest, cohort
-from sss_model.network import Segmenter, build_segmenter
+from sss_model.network import Network, build_network
+from sss_model.network.segmenter import SamNetwork
+from sss_model.pcsw import AcceptanceWatch, watch_acceptance
 from sss_model.progress import TrainingProgress
 from sss_model.slices import SliceSet
 from sss_model.validation import Validation, validate
@@ -31,7 +36,8 @@ from sss_model.workstate import WorkState
 
 OnMetrics = Callable[[int, dict[str, float]], None]
 OnSave = Callable[[Path], None]
-_LOG_EVERY = 10  # steps
+_LOG_EVERY = 10  # steps, from the first on: so steps that see clips are among them, however seldom they are
+_PATIENCE = 20  # logged steps in which a class is seen before its acceptance can raise an alarm
 
 
 def train(
@@ -44,6 +50,7 @@ def train(
     cache_dir: Path,
     data_version: str,
     manifest_sha256: str,
+    pretrained: Path | None = None,
     on_metrics: OnMetrics = lambda step, metrics: None,
     on_save: OnSave = lambda folder: None,
 ) -> None:
@@ -55,6 +62,7 @@ def train(
         work_dir: where this run, and no other, keeps its state; removed at the end.
         cache_dir: where preprocessed slices are kept, for every run.
         data_version, manifest_sha256: written into the checkpoint.
+        pretrained: the file with the weights that the recipe names; None where the recipe's name is the file's path.
         on_metrics: called with (step, scalars) as they are logged.
         on_save: called with `work_dir` each time the state has been saved there.
 
@@ -63,13 +71,21 @@ def train(
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
     started = time.monotonic()
-    fabric = make_fabric(config.train.precision)
+    fabric = make_fabric(config.train.precision, some_rest=config.train.method == "sss")
     patients = cohort(manifest, config.data.labelled)
+    pretrained = pretrained or (Path(config.model.checkpoint) if config.model.checkpoint else None)
+    # Before the scans are read, which takes longer, because pretrained weights may be unfit.
+    network = _network(config, classes=len(manifest.labels), pretrained=pretrained)
+    pretrained_sha256 = sha256(pretrained) if pretrained else None
     labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
-    learner = Learner(_network(config, classes=len(manifest.labels)), config.train, fabric)
+    classes = sorted(manifest.labels, key=manifest.labels.__getitem__)[1:]
+    learner = Learner(network, config, classes, fabric)
+    segment = partial(learner.segment, batch=config.predict.batch)
     state = WorkState.resume(work_dir, learner, started=started)
     budget = Budget.of(config.train)
+
+    watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)
 
     with _sigterm() as terminated, TrainingProgress(config.train.method, enabled=fabric.is_global_zero) as progress:
         while True:
@@ -79,24 +95,23 @@ def train(
                 raise SystemExit(143)
             spent = budget.spent(step=state.step, seconds=seconds)
             if fabric.is_global_zero and state.step and (spent >= 1 or state.step % config.train.val_every == 0):
-                scores = validate(
-                    learner.teach, validation, config=config, labels=manifest.labels, device=fabric.device
-                )
+                scores = validate(segment, validation, config=config, labels=manifest.labels, device=fabric.device)
                 state.keep_if_best(scores, learner.teacher_weights())
                 _log(state, _validation_row(scores), on_metrics)
             if spent >= 1:
                 break
             scalars = learner.step(batches, step=state.step, spent=spent)
             state.step += 1
-            if state.step % _LOG_EVERY == 0:
-                row = {name: float(value) for name, value in scalars.items()}
+            if (state.step - 1) % _LOG_EVERY == 0:
+                row = {name: number for name, value in scalars.items() if not math.isnan(number := float(value))}
+                watch = _warn(watch, row, progress)
                 _log(state, {**row, "lr": config.train.lr * learning_rate(config.train, spent)}, on_metrics)
                 progress.show(step=state.step, spent=spent, loss=row["loss"], best_dice=state.best_dice)
             if state.save_due(60 * config.train.save_minutes):
                 _save(fabric, state, learner, on_save)
 
     if fabric.is_global_zero:
-        meta = _meta(config, fabric, patients, manifest.labels, state, data_version, manifest_sha256)
+        meta = _meta(config, fabric, patients, manifest.labels, state, data_version, manifest_sha256, pretrained_sha256)
         save_checkpoint(output, meta=meta, weights=state.best["weights"], history=state.history)
         state.discard()
     fabric.barrier()
@@ -108,15 +123,16 @@ def _slice_sets(
     cache = SliceCache(cache_dir, data_dir=data_dir, config=config.data, classes=len(labels))
     neighbours = config.data.neighbours
 
-    def seen(cases: tuple[Case, ...]) -> SliceSet:
-        return SliceSet(cache.images(cases), cache.labels(cases), neighbours)
+    def seen(cases: tuple[Case, ...], *, with_labels: bool = True) -> SliceSet:
+        labelled = cache.labels(cases) if with_labels else None
+        return SliceSet(cache.images(cases), labelled, neighbours, [case.slice_distance_mm for case in cases])
 
-    return seen(patients.labelled), SliceSet(cache.images(patients.unlabelled), None, neighbours), seen(patients.val)
+    return seen(patients.labelled), seen(patients.unlabelled, with_labels=False), seen(patients.val)
 
 
-def _network(config: Config, *, classes: int) -> Segmenter:
-    network = build_segmenter(config.model, classes=classes, seed=config.seed)
-    if config.train.gradient_checkpointing:
+def _network(config: Config, *, classes: int, pretrained: Path | None) -> Network:
+    network = build_network(config, classes=classes, pretrained=pretrained)
+    if config.train.gradient_checkpointing and isinstance(network, SamNetwork):
         network.encoder.recompute_activations()
     return network
 
@@ -127,7 +143,18 @@ def _log(state: WorkState, row: dict[str, float], on_metrics: OnMetrics) -> None
 
 
 def _validation_row(scores: Validation) -> dict[str, float]:
-    return {"val_dice": scores.dice, **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()}}
+    return {
+        "val_dice": scores.dice,
+        **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()},
+        **{f"val_precision_{name}": precision for name, precision in scores.precision.items()},
+    }
+
+
+def _warn(watch: AcceptanceWatch, row: dict[str, float], progress: TrainingProgress) -> AcceptanceWatch:
+    watch, warnings = watch_acceptance(watch, [row.get(f"plausible_{name}", math.nan) for name in watch.names])
+    for warning in warnings:
+        progress.warn(warning)
+    return watch
 
 
 def _save(fabric: Fabric, state: WorkState, learner: Learner, on_save: OnSave) -> None:
@@ -162,12 +189,14 @@ def _meta(
     state: WorkState,
     data_version: str,
     manifest_sha256: str,
+    pretrained_sha256: str | None,
 ) -> Meta:
     return Meta(
         method=config.train.method,
         labels=labels,
         data_version=data_version,
         manifest_sha256=manifest_sha256,
+        pretrained_sha256=pretrained_sha256,
         patients=Patients(
             labelled=_names(patients.labelled),
             unlabelled=_names(patients.unlabelled) if config.train.method != "supervised" else [],

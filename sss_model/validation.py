@@ -7,22 +7,28 @@ training, by `sss_model.evaluate`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sss_model.config import Config
+from sss_model.network.prompter import Prompter
+from sss_model.objective import pseudo_labels
 from sss_model.preprocess import centre
 from sss_model.slices import SliceSet
+
+Segment = Callable[[Tensor, tuple[float, float, float]], Tensor]
+"""A volume's slices (D, 3, S, S) and its spacing to class logits (D, classes, S, S)."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Mean Dice over volumes, per foreground class and over classes."""
+    """Mean Dice over volumes, and the precision of what would be pseudo-labels, per foreground class."""
 
     per_class: dict[str, float]
+    precision: dict[str, float] = field(default_factory=dict)
 
     @property
     def dice(self) -> float:
@@ -30,33 +36,41 @@ class Validation:
 
 
 def validate(
-    teach: Callable[[Tensor], Tensor], slices: SliceSet, *, config: Config, labels: dict[str, int], device: torch.device
+    segment: Segment, slices: SliceSet, *, config: Config, labels: dict[str, int], device: torch.device
 ) -> Validation:
     """Score predictions for whole volumes.
 
     Args:
-        teach: slices (B, 3, S, S) to logits (B, classes, S, S).
         slices: the validation volumes with their labels.
     """
-    size, batch = config.data.size, config.predict.batch
-    predicted, truth = [], []
-    for start in range(0, len(slices), batch):
-        indices = np.arange(start, min(start + batch, len(slices)))
-        images = centre(slices.image(indices), size, fill=0.0).to(device)
-        predicted.append(teach(images).argmax(1).cpu().numpy())
-        truth.append(centre(slices.label(indices), size, fill=0).numpy())
-    depths = np.cumsum([len(volume) for volume in slices.images])[:-1]
-    volumes = list(
-        zip(np.split(np.concatenate(predicted), depths), np.split(np.concatenate(truth), depths), strict=True)
+    foreground = {name: index for name, index in labels.items() if index}
+    dice: dict[str, list[float]] = {name: [] for name in foreground}
+    taught, right = ({name: 0 for name in foreground} for _ in range(2))
+    prompter = Prompter(config, foreground=len(foreground))
+    for case in range(len(slices.images)):
+        indices = slices.case(case)
+        images = centre(slices.image(indices), config.data.size, fill=0.0).to(device)
+        truth = centre(slices.label(indices), config.data.size, fill=0).to(device)
+        spacing = (slices.distances[case], config.data.spacing_mm, config.data.spacing_mm)
+        logits = segment(images, spacing)
+        predicted, teaches = _pseudo(logits, spacing, config, prompter)
+        for name, index in foreground.items():
+            of_class, true = predicted == index, truth == index
+            if sizes := int(of_class.sum() + true.sum()):
+                dice[name].append(2 * int((of_class & true).sum()) / sizes)
+            taught[name] += int((of_class & teaches).sum())
+            right[name] += int((of_class & teaches & true).sum())
+    return Validation(
+        {name: float(np.mean(scores)) if scores else 0.0 for name, scores in dice.items()},
+        {name: right[name] / taught[name] for name in foreground if taught[name]},
     )
-    foreground = [(name, index) for name, index in labels.items() if index]
-    return Validation({name: _mean_dice(volumes, index) for name, index in foreground})
 
 
-def _mean_dice(volumes: list[tuple[np.ndarray, np.ndarray]], index: int) -> float:
-    scores = [
-        2 * np.sum((p == index) & (t == index)) / sizes
-        for p, t in volumes
-        if (sizes := np.sum(p == index) + np.sum(t == index))
-    ]
-    return float(np.mean(scores)) if scores else 0.0
+def _pseudo(
+    logits: Tensor, spacing: tuple[float, float, float], config: Config, prompter: Prompter
+) -> tuple[Tensor, Tensor]:
+    classes, teaches = pseudo_labels(logits, config.confidence)
+    if config.train.method == "sss" and config.pcsw.enabled:
+        rows = torch.tensor([spacing]).expand(len(logits), 3)
+        teaches = teaches & prompter.plausible(logits, rows, clip=len(logits))
+    return classes, teaches

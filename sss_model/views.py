@@ -24,6 +24,10 @@ class Draw(NamedTuple):
     """(B, 17)."""
     noise_seeds: list[int]
 
+    def of_clips(self, clip: int) -> Draw:
+        """The same, but all slices of a clip share the numbers of its first."""
+        return Draw(self.uniform[::clip].repeat_interleave(clip, 0), self.noise_seeds)
+
 
 def draw_views(*, seed: int, stream: int, step: int, batch: int, rank: int = 0, world: int = 1) -> Draw:
     """This process's share of the step's draw; `batch` is the size of the share."""
@@ -44,13 +48,18 @@ def weak_grid(draw: Draw, config: Views, *, data: Data) -> Tensor:
     """Sampling grid (B, size, size, 2) that cuts a randomly moved window of `data.size` pixels out of a canvas."""
     u = draw.uniform
     angle = (2 * u[:, 0] - 1) * config.rotation_degrees * torch.pi / 180
-    zoom = (1 - config.scale) ** (2 * u[:, 1] - 1)
+    zoom = zooms(draw, config)
     flip = torch.where(u[:, 2:4] < 0.5, -1.0, 1.0) if config.flips else torch.ones_like(u[:, 2:4])
     shift = (2 * u[:, 4:6] - 1) * config.shift * 2
     rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
     linear = rotation * zoom[:, None, None] * flip[:, None, :]
     theta = torch.cat([linear, shift[:, :, None]], 2) * (data.size / data.canvas)
     return F.affine_grid(theta, [len(u), 1, data.size, data.size], align_corners=False)
+
+
+def zooms(draw: Draw, config: Views) -> Tensor:
+    """(B,) by how much the weak view widens a pixel."""
+    return (1 - config.scale) ** (2 * draw.uniform[:, 1] - 1)
 
 
 def move_images(images: Tensor, grid: Tensor) -> Tensor:
@@ -78,30 +87,6 @@ def recolour(images: Tensor, noise: Tensor, draw: Draw, config: Views) -> Tensor
     x = torch.lerp(x, _blur(x), u[:, 1] * (u[:, 2] < 0.5))
     x = x * (1 - config.contrast) ** (2 * u[:, 3] - 1) + (2 * u[:, 4] - 1) * config.brightness
     return x + noise * (u[:, 5] * config.noise)
-
-
-def cutmix_boxes(draw: Draw, config: Views, *, size: int) -> Tensor:
-    """Masks (B, size, size), true inside the box that a slice receives from its partner.
-
-    Boxes cover 2 to 40 % of a slice at aspect ratios from 0.3 to 1/0.3, as in UniMatch.
-    """
-    u = draw.uniform[:, 12:17]
-    area, aspect = 0.02 + 0.38 * u[:, 1], 0.3 ** (2 * u[:, 2] - 1)
-    half = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], 1).clamp_max(1) / 2
-    middle = half + u[:, 3:5] * (1 - 2 * half)
-    at = (torch.arange(size, device=u.device) + 0.5) / size
-    rows, columns = ((at - middle[:, axis, None]).abs() <= half[:, axis, None] for axis in (0, 1))
-    chosen = u[:, 0] < config.cutmix
-    return rows[:, :, None] & columns[:, None, :] & chosen[:, None, None]
-
-
-def paste(values: Tensor, boxes: Tensor) -> Tensor:
-    """Put each sample's partner into its box; values (B, S, S) or (B, C, S, S), boxes (B, S, S).
-
-    Partners are the pairs (0, 1), (2, 3), …, which lie on one process however many there are.
-    """
-    partner = values.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
-    return torch.where(boxes if values.ndim == 3 else boxes[:, None], partner, values)
 
 
 def _blur(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ QUICK: dict[str, Any] = {
     "validation.min_labelled_patients": 1,
     "validation.min_test_patients": 1,
 }
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C also where a shell started the tests in the background: some tests wait for it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

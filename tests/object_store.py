@@ -71,11 +71,11 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _wait(server: subprocess.Popen[bytes], client: Any, buckets: Sequence[str], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and server.poll() is None:
         # It answers before it has made its buckets.
         with suppress(BotoCoreError, ClientError):
             if {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} >= set(buckets):
                 return
         time.sleep(0.1)
-    raise AssertionError(f"no object store within a minute:\n{log.read_text()[-3000:]}")
+    raise AssertionError(f"no object store within three minutes:\n{log.read_text()[-3000:]}")

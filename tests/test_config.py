@@ -26,12 +26,24 @@ def test_every_recipe_is_whole(recipe: str) -> None:
         ({"data.size": 100}, r"data\.size: .*multiple of 32, found 100"),
         ({"train.batch": 3}, r"train\.batch: .*multiple of 2, found 3"),
         ({"data.clip_percentiles": [99, 1]}, r"data: .*low one first"),
+        ({"train.method": "sss", "model.network": "unet"}, "method sss needs model.network sam2"),
+        ({"train.method": "sss", "train.batch": 6}, "must hold whole clips of sss.clip slices"),
+        ({"train.method": "sss", "train.unlabelled_batch": 4}, "pairs of them"),
+        ({"model.checkpoint": "sam2.pt", "model.network": "unet"}, "model.checkpoint .* needs model.network sam2"),
+        ({"train.gradient_checkpointing": True, "model.network": "unet"}, "needs model.network sam2"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(overrides: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
         load_config(Path("configs/phantom.yaml"), overrides)
     assert str(caught.value).startswith("configs/phantom.yaml: ")
+
+
+def test_a_wrong_budget_is_told_without_the_whole_section() -> None:
+    with pytest.raises(InputError) as caught:
+        load_config(Path("configs/phantom.yaml"), {"train.steps": 5, "train.minutes": 5})
+    sentence = "train: exactly one of steps and minutes must be set, the other null"
+    assert str(caught.value) == f"configs/phantom.yaml: {sentence}"
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

@@ -27,7 +27,15 @@ STAGES = {
 }
 # What runs in a stage and can't change what it makes: packages' lists of names, importers of other layouts, what is
 # shown, told or kept meanwhile.
-BESIDE_THE_POINT = {"__init__.py", "command_line.py", "records.py", "progress.py", "state_store.py", "work_place.py"}
+BESIDE_THE_POINT = {
+    "__init__.py",
+    "command_line.py",
+    "records.py",
+    "progress.py",
+    "s3.py",
+    "state_store.py",
+    "work_place.py",
+}
 QUICK = {"train.steps": 10, "train.val_every": 5}
 
 
@@ -126,8 +134,8 @@ def test_a_training_that_was_killed_goes_on_where_it_was(project: Path) -> None:
     store = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     assert store.get_run(run_id).info.status == "FINISHED"
     logged = [point.step for point in store.get_metric_history(run_id, "loss")]
-    assert logged.count(10) == 1, "the second process began anew"
-    assert max(logged) == 200
+    assert logged.count(1) == 1, "the second process began anew"
+    assert max(logged) == 191  # of every ten steps the first
     assert not any(project.glob(".runs/*"))
 
 
@@ -136,7 +144,7 @@ def _steps_saved(project: Path) -> int:
 
 
 def _wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)

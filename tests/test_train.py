@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from every_method import EVERY_METHOD, confident_from
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config, dump_config
@@ -38,13 +39,18 @@ module.train(load_config(folder / "params.yaml"), data_dir=data, manifest=build_
     on_metrics=slow_down)
 """
 
+# Seconds after which something hangs, however busy the machine.
+PATIENCE = 600
+
 
 @pytest.fixture
 def launch(
     tmp_path: Path, phantom: Path, cache_dir: Path, recipe: Callable[..., Config]
-) -> Callable[..., subprocess.Popen[str]]:
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a training in a process of its own, in the folder `name`; `pause` slows every step down."""
     import yaml
+
+    started: list[subprocess.Popen[str]] = []
 
     def start(
         name: str, overrides: dict[str, Any], *, pause: float = 0, processes: int = 1, data: Path = phantom
@@ -57,26 +63,31 @@ def launch(
         command = [sys.executable, *(torchrun if processes > 1 else []), str(tmp_path / "script.py")]
         arguments = [str(folder), str(data), str(cache_dir), str(pause)]
         environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command + arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def finish(process: subprocess.Popen[str]) -> None:
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
 
 
 def wait_for_step(folder: Path, step: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         alive = folder / "alive"
         if alive.exists() and (text := alive.read_text()) and int(text) >= step:
             return
         time.sleep(0.02)
-    raise AssertionError(f"no step {step} within a minute")
+    raise AssertionError(f"no step {step} within {PATIENCE} s")
 
 
 def same_weights(first: Path, second: Path) -> bool:
@@ -84,20 +95,22 @@ def same_weights(first: Path, second: Path) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-QUICK_SAVES = {"train.steps": 12, "train.save_minutes": 1e-6}
+QUICK_SAVES = {"train.steps": 12, "train.save_minutes": 1e-6, "train.unlabelled_batch": 4}
 
 
+@pytest.mark.parametrize("method", EVERY_METHOD)
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
-    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]]
+    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
 ) -> None:
-    whole = launch("whole", QUICK_SAVES)
-    killed = launch("killed", QUICK_SAVES, pause=0.15)
+    overrides = {**EVERY_METHOD[method], **confident_from(0.5), **QUICK_SAVES}
+    whole = launch("whole", overrides)
+    killed = launch("killed", overrides, pause=0.15)
     wait_for_step(tmp_path / "killed", 5)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     state = torch.load(tmp_path / "killed" / "work" / "state.pt", weights_only=True)
     assert 0 < state["step"] < 12
-    finish(launch("killed", QUICK_SAVES))
+    finish(launch("killed", overrides))
     finish(whole)
     assert same_weights(tmp_path / "whole" / "checkpoint", tmp_path / "killed" / "checkpoint")
     histories = [pd.read_csv(tmp_path / name / "checkpoint" / "history.csv") for name in ("whole", "killed")]
@@ -109,28 +122,29 @@ def test_sigterm_saves_the_state_and_exits_143(tmp_path: Path, launch: Callable[
     process = launch("stopped", {"train.steps": 500}, pause=0.1)
     wait_for_step(tmp_path / "stopped", 2)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert torch.load(tmp_path / "stopped" / "work" / "state.pt", weights_only=True)["step"] >= 2
     assert not (tmp_path / "stopped" / "checkpoint").exists()
 
 
-IN_PIECES = {"train.micro_batch": 4, "train.gradient_checkpointing": True}
-
-
-@pytest.mark.parametrize(("method", "memory"), [("supervised", {}), ("weak_to_strong", IN_PIECES)])
+@pytest.mark.parametrize("method", EVERY_METHOD)
 def test_two_processes_learn_what_one_does_with_twice_the_batch(
-    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str, memory: dict[str, Any]
+    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
 ) -> None:
-    common = {"train.method": method, "train.steps": 6, "train.val_every": 3, "train.confidence": 0.5}
-    # A low confidence and no ramp, so that pseudo-labels take part from the first step.
-    common |= {"train.unlabelled_from": 0, "train.ramp": 0}
-    two = launch("two", {**common, **memory, "train.batch": 2, "train.unlabelled_batch": 2}, processes=2)
-    one = launch("one", {**common, "train.batch": 4, "train.unlabelled_batch": 4})
+    # A low confidence, so that pseudo-labels count from the first step.
+    common = {**EVERY_METHOD[method], **confident_from(0.5), "train.steps": 6, "train.val_every": 3}
+    # The two save memory, too, which must not matter either.
+    memory = {"train.micro_batch": 4, "train.gradient_checkpointing": "model.network" not in common}
+    two = launch("two", {**common, **memory, "train.batch": 2, "train.unlabelled_batch": 4}, processes=2)
+    one = launch("one", {**common, "train.batch": 4, "train.unlabelled_batch": 8})
     finish(two)
     finish(one)
     first, second = (pd.read_csv(tmp_path / name / "checkpoint" / "history.csv") for name in ("one", "two"))
-    pd.testing.assert_frame_equal(first, second, rtol=2e-3, atol=1e-4)
+    shares = [name for name in first if name.startswith("accepted")]
+    pd.testing.assert_frame_equal(first.drop(columns=shares), second.drop(columns=shares), rtol=2e-3, atol=1e-4)
+    # A pixel near the threshold may fall on either side.
+    pd.testing.assert_frame_equal(first[shares], second[shares], rtol=2e-3, atol=1e-3)
 
 
 def test_hidden_labels_have_no_influence(

@@ -7,12 +7,10 @@ import torch
 
 from sss_model.config import Config, Data, Views
 from sss_model.views import (
-    cutmix_boxes,
     draw_noise,
     draw_views,
     move_images,
     move_labels,
-    paste,
     recolour,
     weak_grid,
 )
@@ -93,32 +91,3 @@ def test_noise_is_a_samples_own(views: Views) -> None:
     whole = recolour(flat, draw_noise(draw, 32), draw, views)
     share = draw_views(seed=0, stream=2, step=0, batch=2, rank=1, world=2)
     assert torch.equal(whole[2:], recolour(flat[2:], draw_noise(share, 32), share, views))
-
-
-def test_boxes_cover_what_unimatch_covers(views: Views) -> None:
-    always = views.model_copy(update={"cutmix": 1.0})
-    boxes = cutmix_boxes(draw_views(seed=0, stream=2, step=0, batch=64), always, size=128)
-    areas = boxes.float().mean((1, 2))
-    assert areas.min() > 0.01
-    assert areas.max() < 0.42
-    for box in boxes:  # a box is a full rectangle
-        rows, columns = box.any(1), box.any(0)
-        assert box.sum() == rows.sum() * columns.sum()
-
-
-def test_cutmix_happens_as_often_as_the_recipe_says(views: Views) -> None:
-    never = views.model_copy(update={"cutmix": 0.0})
-    draws = draw_views(seed=0, stream=2, step=0, batch=512)
-    assert not cutmix_boxes(draws, never, size=32).any()
-    share = cutmix_boxes(draws, views, size=32).any(2).any(1).float().mean()
-    assert float(share) == pytest.approx(views.cutmix, abs=0.07)
-
-
-def test_partners_swap_the_same_box_in_images_and_targets() -> None:
-    targets = torch.arange(4).view(4, 1, 1).expand(4, 8, 8)
-    boxes = torch.zeros(4, 8, 8, dtype=torch.bool)
-    boxes[:, 2:5, 3:6] = True
-    mixed = paste(targets, boxes)
-    assert mixed[:, 3, 4].tolist() == [1, 0, 3, 2]
-    assert mixed[:, 0, 0].tolist() == [0, 1, 2, 3]
-    assert torch.equal(paste(targets[:, None].float(), boxes)[:, 0], mixed.float())

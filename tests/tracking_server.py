@@ -40,7 +40,7 @@ def tracking_server(folder: Path, *, artifacts: str, environment: Mapping[str, s
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and server.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=2).close()
@@ -48,4 +48,4 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
             time.sleep(0.1)
         else:
             return
-    raise AssertionError("no MLflow within a minute")
+    raise AssertionError("no MLflow within three minutes")

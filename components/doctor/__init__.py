@@ -28,7 +28,7 @@ def diagnose(
         host: of Kubeflow Pipelines; None takes KFP_HOST.
         namespace: where TrainJobs are made.
     """
-    from components.doctor import cluster, machine, services, storage
+    from components.doctor import cluster, machine, pretrained, services, storage
     from components.doctor.checks import run_checks
 
     return run_checks(
@@ -36,7 +36,7 @@ def diagnose(
             "Python": machine.packages,
             "Room": machine.room,
             "GPU": machine.gpu,
-            "SAM-2 checkpoint": partial(machine.checkpoint, checkpoint, params),
+            "SAM-2 checkpoint": partial(pretrained.checkpoint, checkpoint, params),
         },
         remote={
             "S3": partial(storage.object_store, bucket),

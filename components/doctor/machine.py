@@ -1,4 +1,4 @@
-"""This machine: Python and its packages, room, GPU, precision, SAM-2's weights."""
+"""This machine: Python and its packages, room, GPU, precision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from components.doctor.checks import Line, not_configured
+from components.doctor.checks import Line
 
 ROOT = Path(__file__).parents[2]
 # What a run needs; those for development and for another kind of GPU build are left out.
@@ -100,36 +100,3 @@ def _no_gpu(cuda: str | None) -> Line:
         return Line("GPU", "red", "a driver, but PyTorch is a CPU build", "install the CUDA build, run `make setup`")
     fix = f"update the driver to one for CUDA {cuda}, or give the container a GPU (limits: nvidia.com/gpu)"
     return Line("GPU", "red", f"PyTorch for CUDA {cuda} sees no GPU through the driver", fix)
-
-
-def checkpoint(given: Path | None, params: Path) -> list[Line]:
-    """SAM-2's weights: whether they are Meta's, and can be read as weights and nothing else."""
-    path = given or _named_in(params)
-    if path is None:
-        return [not_configured("SAM-2 checkpoint", f"--checkpoint, or model.checkpoint in {params}")]
-    from components.doctor.published import PUBLISHED
-    from sss_model.errors import InputError
-    from sss_model.files import sha256
-    from sss_model.weights import read_weights
-
-    again = "download it again from Meta's sam2 repository"
-    try:
-        content = read_weights(path)
-    except InputError as error:
-        return [Line("SAM-2 checkpoint", "red", str(error).partition(";")[0], again)]
-    if not isinstance(content, dict) or "model" not in content:
-        return [Line("SAM-2 checkpoint", "red", f"{path}: no 'model' in it", again)]
-    name = PUBLISHED.get(sha256(path))
-    if name is None:
-        unknown = f"{path}: its SHA-256 is none of the known ones"
-        return [Line("SAM-2 checkpoint", "yellow", unknown, f"{again}, unless these are weights of your own")]
-    return [Line("SAM-2 checkpoint", "green", f"{path}: {name}, SHA-256 as collected")]
-
-
-def _named_in(params: Path) -> Path | None:
-    if not params.exists():
-        return None
-    from sss_model.config import load_config
-
-    named = load_config(params).model.checkpoint
-    return Path(named) if named else None

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from k8s.check.objects import Fault, Target
 from k8s.check.rules import RULES, Rule
-from k8s.check.schemas import VERSIONS, has_shape
+from k8s.check.schemas import VERSIONS, has_shape, versions
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ def show(results: list[Result], console: Console) -> None:
     headings = ("checked", "objects", *VERSIONS, "shapes", "faults")
     table = Table(*(Column(heading, no_wrap=True) for heading in headings), box=SIMPLE_HEAD)
     for result in results:
-        shaped = sum(map(has_shape, result.target.objects))
-        builtin = str(len(result.target.objects) - shaped)
-        counts = (str(len(result.target.objects)), *(builtin for _ in VERSIONS), str(shaped))
-        table.add_row(result.target.name, *counts, str(len(result.faults)))
+        objects = result.target.objects
+        judged = [sum(version in versions(each) for each in objects) for version in VERSIONS]
+        counts = (len(objects), *judged, sum(map(has_shape, objects)), len(result.faults))
+        table.add_row(result.target.name, *map(str, counts))
     console.print(table)
     console.print(f"judged by the strict schemas of Kubernetes {' and '.join(VERSIONS)}, or by k8s/check/shapes")
     console.print("rules: " + ", ".join(rule.__name__ for rule in RULES))

@@ -14,6 +14,8 @@ from k8s.check.objects import Fault, Object, Target
 
 # The oldest that clouds still offer and the newest: a field that is gone or not yet there fails in one of them.
 VERSIONS = ("1.34", "1.37")
+# Kinds that came after the oldest of them; what is of these kinds is applied by itself, and says what it needs.
+SINCE = {"MutatingAdmissionPolicy": "1.36", "MutatingAdmissionPolicyBinding": "1.36"}
 SHAPES = Path(__file__).with_name("shapes")
 
 
@@ -28,8 +30,13 @@ def has_shape(owner: Object) -> bool:
     return owner.kind == "TrainJob" or _shape_file(owner.kind).exists()
 
 
+def versions(owner: Object) -> list[str]:
+    """The Kubernetes versions that judge an object."""
+    return [] if has_shape(owner) else [version for version in VERSIONS if version >= SINCE.get(owner.kind, version)]
+
+
 def _validate_builtin(owner: Object) -> Iterator[Fault]:
-    for version in VERSIONS:
+    for version in versions(owner):
         if found := _builtin_error(json.dumps(owner.document), version):
             yield Fault(owner, found, f"what Kubernetes {version} allows")
 

@@ -16,7 +16,12 @@ from sss_model.errors import InputError
 # libyaml's, where PyYAML was built with it, is ten times as fast.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-LOOSE = ("gpu-pools/eks/node-group.yaml", "gpu-pools/eks/karpenter.yaml", "secrets/external-secrets.yaml")
+LOOSE = (
+    "gpu-pools/eks/node-group.yaml",
+    "gpu-pools/eks/karpenter.yaml",
+    "priority/policy.yaml",
+    "secrets/external-secrets.yaml",
+)
 
 
 def target_names(root: Path) -> list[str]:

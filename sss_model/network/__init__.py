@@ -1,5 +1,6 @@
-"""The network's rooms: SAM-2's encoder, the feature decoder, and the segmenter that joins them."""
+"""The networks that are trained."""
 
-from sss_model.network.segmenter import Segmenter, build_segmenter
+from sss_model.network.build import build_network
+from sss_model.network.network import Network
 
-__all__ = ["Segmenter", "build_segmenter"]
+__all__ = ["Network", "build_network"]

@@ -1,39 +1,17 @@
-"""SAM-2's image encoder: the one place that touches the ``sam2`` package."""
+"""SAM-2's image encoder, as the other parts see it."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from importlib import resources
-from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
-from sss_model.config import Encoder, Model
-from sss_model.errors import InputError
-from sss_model.weights import read_weights
-
-_SUFFIX = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
-_PREFIX = "image_encoder."
-
-# A Hiera for CPUs, from SAM-2's classes by configuration alone. Windows of 4 are what a CPU's attention is fastest at.
-_MICRO: dict[str, Any] = {
-    "trunk": {
-        "embed_dim": 32,
-        "stages": [1, 1, 2, 1],
-        "global_att_blocks": [3],
-        "window_spec": [4, 4, 4, 2],
-        "window_pos_embed_bkg_spatial_size": [4, 4],
-    },
-    "neck": {
-        "d_model": 64,
-        "backbone_channel_list": [256, 128, 64, 32],
-        "position_encoding": {"num_pos_feats": 64},
-    },
-}
+from sss_model.config import Model
+from sss_model.network.pretrained import Pretrained
+from sss_model.network.sam import build_image_encoder
 
 
 class ImageEncoder(nn.Module):
@@ -45,7 +23,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, config: Model) -> None:
         super().__init__()
-        self.sam = _build(config.encoder, config.version)
+        self.sam = build_image_encoder(config.encoder, config.version)
         self._micro = config.encoder == "micro"
         self.channels: int = self.sam.neck.d_model
 
@@ -61,6 +39,10 @@ class ImageEncoder(nn.Module):
         with self._attention():
             features: list[Tensor] = self.sam(images)["backbone_fpn"]
         return features
+
+    def fill(self, pretrained: Pretrained) -> None:
+        """Take the weights of one of Meta's checkpoints; raises `InputError` where they don't fit."""
+        pretrained.fill(self.sam, "image_encoder.")
 
     def recompute_activations(self) -> None:
         """Let the backward pass compute each block's activations once more, so that memory holds one block's at a time.
@@ -78,43 +60,3 @@ class ImageEncoder(nn.Module):
     def _attention_twice(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         # The second computation must use the kernel of the first.
         return self._attention(), self._attention()
-
-
-def load_pretrained(encoder: ImageEncoder, path: Path) -> None:
-    """Fill the encoder from one of Meta's SAM-2 checkpoints (``{"model": state_dict}``).
-
-    Raises:
-        InputError: the file is missing, is not such a checkpoint, or belongs to another size.
-    """
-    weights = {key.removeprefix(_PREFIX): value for key, value in _read(path).items() if key.startswith(_PREFIX)}
-    if not weights:
-        raise InputError(
-            f"{path}: no {_PREFIX}* weights in it; expected a SAM-2 checkpoint such as sam2.1_hiera_tiny.pt"
-        )
-    own = encoder.sam.state_dict()
-    unlike = sorted(own.keys() ^ weights.keys()) or [key for key in own if own[key].shape != weights[key].shape]
-    if unlike:
-        raise InputError(f"{path}: {unlike[0]} does not fit this encoder; expected a checkpoint of the same size")
-    encoder.sam.load_state_dict(weights)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    content = read_weights(path)
-    weights = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(weights, dict):
-        raise InputError(f"{path}: no 'model' in it; expected one of Meta's SAM-2 checkpoints")
-    return weights
-
-
-def _build(size: Encoder, version: str) -> Any:
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    # The micro encoder changes numbers of the tiny one; what sam2's file says of the rest stays.
-    config = OmegaConf.load(_config_file("tiny" if size == "micro" else size, version)).model.image_encoder
-    return instantiate(OmegaConf.merge(config, _MICRO) if size == "micro" else config)
-
-
-def _config_file(size: str, version: str) -> Path:
-    folder, stem = ("sam2.1", "sam2.1_hiera") if version == "2.1" else ("sam2", "sam2_hiera")
-    return Path(str(resources.files("sam2"))) / "configs" / folder / f"{stem}_{_SUFFIX[size]}.yaml"

@@ -1,19 +1,20 @@
-"""The network that is trained: SAM-2's image encoder and the feature decoder."""
+"""The network that is trained: SAM-2's image encoder and the feature decoder, without a prompt."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sss_model.config import Model
 from sss_model.network.decoder import FeatureDecoder
-from sss_model.network.encoder import ImageEncoder, load_pretrained
+from sss_model.network.encoder import ImageEncoder
+from sss_model.network.network import Network, Spacing
+from sss_model.network.noise import SliceNoise
+from sss_model.network.pretrained import Pretrained
 
 
-class Segmenter(nn.Module):
-    """Slices to class logits, prompt-free."""
+class SamNetwork(Network):
+    """A network around SAM-2's image encoder and the feature decoder."""
 
     def __init__(self, config: Model, *, classes: int) -> None:
         super().__init__()
@@ -21,21 +22,33 @@ class Segmenter(nn.Module):
         self.decoder = FeatureDecoder(classes=classes, features=self.encoder.channels, channels=config.decoder_channels)
         self.encoder.requires_grad_(not config.freeze_encoder)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, classes, S, S), float32, from slices (B, 3, S, S); S divisible by 32."""
-        logits: Tensor = self.decoder(images, self.encoder(images))
-        return logits.float()
+    def fill(self, pretrained: Pretrained) -> None:
+        """Take what one of Meta's checkpoints has for this network; raises `InputError` where it doesn't fit."""
+        self.encoder.fill(pretrained)
 
 
-def build_segmenter(config: Model, *, classes: int, seed: int) -> Segmenter:
-    """A network with seeded weights, its encoder filled from ``config.checkpoint`` when one is named.
+class Segmenter(SamNetwork):
+    """Slices to class logits."""
 
-    Raises:
-        InputError: the checkpoint is missing or does not fit.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = Segmenter(config, classes=classes)
-    if config.checkpoint is not None:
-        load_pretrained(network.encoder, Path(config.checkpoint))
-    return network
+    def __init__(self, config: Model, *, classes: int, feature_dropout: float) -> None:
+        super().__init__(config, classes=classes)
+        self._feature_dropout = feature_dropout
+
+    def forward(
+        self, images: Tensor, *, seeds: Tensor | None = None, perturbed: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """``logits`` (B, classes, S, S), float32, of slices (B, 3, S, S); S divisible by 32.
+
+        Args:
+            seeds: (B,) int64, from which perturbation draws.
+            perturbed: (B,) booleans: slices whose features F1..F3 lose channels, as in UniMatch; needs `seeds`.
+        """
+        features = self.encoder(images)
+        if perturbed is not None:
+            assert seeds is not None
+            noise = SliceNoise(seeds, images.device)
+            features = [noise.drop_channels(one, self._feature_dropout, perturbed) for one in features]
+        return {"logits": self.decoder(images, features).float()}
+
+    def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
+        return torch.cat([self(images=piece)["logits"] for piece in images.split(batch)])

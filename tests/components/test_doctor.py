@@ -18,9 +18,11 @@ from typer.testing import CliRunner
 
 from components import doctor
 from components.command_line import new_app
-from components.doctor import checks, machine, services, storage
+from components.doctor import checks, machine, pretrained, services, storage
 from components.doctor.checks import Line, run_checks
 from components.doctor.cluster import Wish, kubernetes
+from components.pretrained.published import Published
+from sss_model.config import Config, dump_config
 from sss_model.files import sha256
 
 NOTHING = "http://127.0.0.1:9"
@@ -125,11 +127,11 @@ def test_servers_that_are_not_there_are_red(monkeypatch: pytest.MonkeyPatch) -> 
 def test_kubeflow_pipelines_fits_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with kfp_server() as server:
         assert one(services.pipelines(server.host))[0] == "green"
-        server.health = {"tag_name": "2.15.0"}
+        server.health = {"tag_name": "2.16.0"}
         assert one(services.pipelines(server.host))[0] == "yellow"
         server.health = {"tag_name": "2.5.0"}
         (line,) = run_checks({"Kubeflow Pipelines": lambda: services.pipelines(server.host)}, {})
-        assert (line.state, line.fix) == ("red", "expected a server of 2.14 or newer, below 3")
+        assert (line.state, line.fix) == ("red", "expected a server of 2.16 or newer, below 3")
 
 
 Cluster = Callable[[dict[str, Any]], None]
@@ -240,14 +242,34 @@ def test_a_cluster_that_is_away_or_refuses_us_is_red(cluster: Cluster, tmp_path:
 def test_a_checkpoint_is_known_by_its_bytes_and_holds_weights_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "sam2.1_hiera_tiny.pt"
-    assert one(machine.checkpoint(path, tmp_path / "none"))[:2] == ("red", f"{path}: no such checkpoint")
+    path = tmp_path / "own.pt"
+    assert one(pretrained.checkpoint(path, tmp_path / "none"))[:2] == ("red", f"{path}: no such checkpoint")
     torch.save({"model": {"weight": torch.zeros(1)}}, path)
-    assert one(machine.checkpoint(path, tmp_path / "none"))[0] == "yellow"
-    monkeypatch.setattr("components.doctor.published.PUBLISHED", {sha256(path): "sam2.1_hiera_tiny"})
-    assert one(machine.checkpoint(path, tmp_path / "none"))[0] == "green"
+    assert one(pretrained.checkpoint(path, tmp_path / "none"))[0] == "yellow"
+    known = Published("tiny", "2.1", "sam2.1_hiera_tiny.pt", "092824", path.stat().st_size, sha256(path))
+    monkeypatch.setattr("components.pretrained.published.PUBLISHED", (known,))
+    assert one(pretrained.checkpoint(path, tmp_path / "none"))[0] == "green"
+    torch.save({"model": {"weight": torch.ones(1)}}, tmp_path / known.file)
+    state, found, _ = one(pretrained.checkpoint(tmp_path / known.file, tmp_path / "none"))
+    assert (state, found.endswith(" bytes")) == ("red", True)
     torch.save({"model": Path("code")}, path)
-    assert one(machine.checkpoint(path, tmp_path / "none"))[0] == "red"
+    assert one(pretrained.checkpoint(path, tmp_path / "none"))[0] == "red"
+
+
+@pytest.mark.parametrize(
+    ("named", "state", "found"),
+    [
+        ("tiny", "yellow", "sam2.1_hiera_tiny.pt: not here yet"),
+        ("s3://bucket/own.pt", "grey", "s3://bucket/own.pt: fetched when a training starts"),
+        ("own.pt", "red", "own.pt: no such checkpoint"),
+    ],
+)
+def test_a_checkpoint_that_the_recipe_names_is_looked_for_and_not_fetched(
+    recipe: Callable[..., Config], named: str, state: str, found: str
+) -> None:
+    config = recipe({"model.encoder": "tiny", "model.checkpoint": named})
+    Path("params.yaml").write_text(yaml.safe_dump(dump_config(config)))
+    assert one(pretrained.checkpoint(None, Path("params.yaml")))[:2] == (state, found)
 
 
 def test_packages_are_held_against_the_locks(tmp_path: Path) -> None:
@@ -289,10 +311,3 @@ def test_the_command_tells_red_by_its_exit_code_and_speaks_json(monkeypatch: pyt
     assert table.exit_code == 1
     assert f"{NOTHING}: nothing listens" in table.output
     assert "correct MLFLOW_TRACKING_URI" in table.output
-
-
-def test_every_published_checkpoint_has_its_own_sum() -> None:
-    from components.doctor.published import PUBLISHED
-
-    assert len(PUBLISHED) == len(set(PUBLISHED.values())) == 8
-    assert all(len(digest) == 64 for digest in PUBLISHED)

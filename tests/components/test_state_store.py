@@ -76,13 +76,13 @@ def start(script: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         if condition():
             return
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
-    raise AssertionError("not within 90 seconds")
+    raise AssertionError("not within five minutes")
 
 
 def content(bucket: Any, key: str) -> bytes:
@@ -122,7 +122,7 @@ def test_a_training_whose_machine_dies_goes_on_on_another_one(
     assert 0 < saved_step(bucket, "training/state.pt") < 12
     second = machine("second")
     undisturbed(recipe({"train.steps": 12}), phantom, cache_dir, tmp_path / "whole")
-    output, _ = second.communicate(timeout=120)
+    output, _ = second.communicate(timeout=600)
     assert second.returncode == 0, output
     assert "restored True" in output
     one, other = (load_checkpoint(tmp_path / name / "checkpoint") for name in ("whole", "second"))

@@ -54,7 +54,7 @@ def test_two_nodes_learn_what_two_processes_of_one_node_do(
     ]
     started.append(start(tmp_path / "alone", steps, phantom, nodes=1, rank=0, processes=2, port=free_port()))
     for node in started:
-        output, _ = node.communicate(timeout=180)
+        output, _ = node.communicate(timeout=600)
         assert node.returncode == 0, output
     several, alone = (load_checkpoint(tmp_path / name / "checkpoint") for name in ("node0", "alone"))
     assert all(torch.equal(several.weights[name], alone.weights[name]) for name in several.weights)

@@ -16,7 +16,7 @@ def only_run(store: mlflow.MlflowClient) -> mlflow.entities.Run:
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not happened() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert happened()

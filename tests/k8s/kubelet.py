@@ -68,7 +68,7 @@ def running(
             command, env=os.environ | environment, cwd=folder, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while not ready():
                 assert server.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-3000:]
                 time.sleep(0.1)

@@ -25,6 +25,16 @@ def test_the_check_runs_where_a_training_does(name: str) -> None:
     assert container["resources"]["limits"][POOLS[name]["accelerator"]] == "1"
 
 
+def test_without_gpus_the_check_asks_for_none_and_still_writes_on_the_volume() -> None:
+    (pod,) = pods(read_target(ROOT / "k8s", "gpu-pools/without-gpu"))
+    (container,) = pod.containers()
+    assert {amount for side in container["resources"].values() for amount in side} == {"cpu", "memory"}
+    assert "nodeSelector" not in pod.spec
+    assert '"/sss/work/' in container["args"][0]
+    assert {"name": "work", "mountPath": "/sss/work"} in container["volumeMounts"]
+    assert pod.spec["securityContext"]["fsGroup"] == 10001
+
+
 def test_eks_node_groups_carry_the_profiles_labels_and_taint() -> None:
     (config,) = read_target(ROOT / "k8s", "gpu-pools/eks/node-group.yaml").objects
     on_demand, spot = config.document["managedNodeGroups"]

@@ -23,7 +23,7 @@ def test_everything_holds_and_the_table_says_what_was_checked(capsys: pytest.Cap
     assert all(name in shown for name in target_names(ROOT / "k8s"))
     assert all(f"overlays/{overlay}" in shown for overlay in OVERLAYS)
     assert "Kubernetes 1.34 and 1.37" in shown
-    assert shown.rstrip().endswith("11 checked, 0 faults")
+    assert shown.rstrip().endswith("13 checked, 0 faults")
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -10,7 +10,8 @@ import torch
 
 from sss_model.config import Config, Model
 from sss_model.errors import InputError
-from sss_model.network.encoder import ImageEncoder, load_pretrained
+from sss_model.network.encoder import ImageEncoder
+from sss_model.network.pretrained import read_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +67,14 @@ def metas_form(encoder: ImageEncoder) -> dict[str, Any]:
 def test_a_checkpoint_of_metas_form_is_loaded(tmp_path: Path, model: Model) -> None:
     donor, receiver = sized(model, "micro"), sized(model, "micro")
     torch.save(metas_form(donor), tmp_path / "sam2.pt")
-    load_pretrained(receiver, tmp_path / "sam2.pt")
+    receiver.fill(read_pretrained(tmp_path / "sam2.pt"))
     assert all(torch.equal(a, b) for a, b in zip(donor.parameters(), receiver.parameters(), strict=True))
 
 
 def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path, model: Model) -> None:
     torch.save(metas_form(sized(model, "micro")), tmp_path / "sam2.pt")
-    with pytest.raises(InputError, match="does not fit this encoder; expected a checkpoint of the same size"):
-        load_pretrained(sized(model, "tiny"), tmp_path / "sam2.pt")
+    with pytest.raises(InputError, match=r"image_encoder\.\S+ .*; expected a checkpoint of the same size"):
+        sized(model, "tiny").fill(read_pretrained(tmp_path / "sam2.pt"))
 
 
 class Malicious:
@@ -100,16 +101,16 @@ def test_a_file_that_is_no_set_of_weights_is_refused_and_never_run(
 ) -> None:
     write(tmp_path / "sam2.pt")
     with pytest.raises(InputError, match=r"sam2\.pt: damaged, or not a file that holds only weights"):
-        load_pretrained(sized(model, "micro"), tmp_path / "sam2.pt")
+        sized(model, "micro").fill(read_pretrained(tmp_path / "sam2.pt"))
 
 
 @pytest.mark.parametrize("content", [{"weights": {}}, {"model": {"other": torch.zeros(1)}}, [1, 2]])
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, model: Model, content: Any) -> None:
     torch.save(content, tmp_path / "sam2.pt")
     with pytest.raises(InputError, match="expected"):
-        load_pretrained(sized(model, "micro"), tmp_path / "sam2.pt")
+        sized(model, "micro").fill(read_pretrained(tmp_path / "sam2.pt"))
 
 
 def test_a_missing_checkpoint_is_refused(tmp_path: Path, model: Model) -> None:
     with pytest.raises(InputError, match="no such checkpoint"):
-        load_pretrained(sized(model, "micro"), tmp_path / "sam2.pt")
+        sized(model, "micro").fill(read_pretrained(tmp_path / "sam2.pt"))

@@ -131,3 +131,9 @@ def test_an_unknown_parameter_is_refused_with_the_one_that_was_meant(here: Here)
     done = here.run("phantom", "step=5")
     assert done.returncode == 2
     assert done.stderr.startswith("error: step: no such parameter; did you mean steps; expected one of ")
+
+
+def test_containers_are_refused_without_a_server_that_keeps_what_they_find(here: Here) -> None:
+    done = here.run("phantom", "--runner", "docker")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: not set; expected the address of a server")

@@ -181,7 +181,7 @@ def test_a_wrong_host_is_one_sentence(server: KfpServer, package: Path, host: st
 @pytest.mark.parametrize(
     ("health", "sentence"),
     [
-        ({"tag_name": "2.5.0"}, "Kubeflow Pipelines 2.5.0, and this client is .*; expected a server of 2.14 or newer"),
+        ({"tag_name": "2.15.0"}, "Pipelines 2.15.0, and this client is .*; expected a server of 2.16 or newer"),
         ({"tag_name": "3.0.1"}, "Kubeflow Pipelines 3.0.1"),
         ({"apiServerReady": False}, "the UI answers, its API server does not"),
         ("<html>login</html>", "answers 200, but is no Kubeflow Pipelines"),
@@ -198,7 +198,7 @@ def test_a_server_that_can_not_work_is_refused(server: KfpServer, package: Path,
     ("health", "warning"),
     [
         ({"tag_name": "unknown"}, "does not tell its version"),
-        ({"apiServerTagName": "2.15.0"}, "has 2.15.0, older than"),
+        ({"apiServerTagName": "2.16.1"}, "has 2.16.1, older than"),
     ],
 )
 def test_a_server_that_may_work_is_warned_of(

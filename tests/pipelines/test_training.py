@@ -71,12 +71,24 @@ def test_the_training_s_place_comes_from_the_first_step(
     assert "nvidia" not in json.dumps([resources, train]), "no GPU is asked for where none was chosen"
 
 
-def test_the_training_resumes_after_a_lost_node(tasks: Tasks, on_kubernetes: Tasks) -> None:
-    assert tasks["train"]["retryPolicy"]["maxRetryCount"] == 5
+def test_the_training_finds_its_state_where_it_left_it(on_kubernetes: Tasks) -> None:
     train = on_kubernetes["exec-train"]
     assert train["pvcMount"] == [{"constant": "sss-work", "mountPath": "/sss/work", "pvcNameParameter": ANY_CLAIM}]
     assert train["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
     assert train["emptyDirMounts"][0]["medium"] == "Memory"
+
+
+@pytest.mark.parametrize(("step", "times"), [("train", 5), ("evaluate", 3), ("register", 3)])
+def test_a_step_is_tried_again_for_as_long_as_it_may_run(
+    tasks: Tasks, on_kubernetes: Tasks, step: str, times: int
+) -> None:
+    policy, deadline = tasks[step]["retryPolicy"], int(on_kubernetes[f"exec-{step}"]["activeDeadlineSeconds"])
+    assert policy["maxRetryCount"] == times
+    # Argo takes it for the time of all tries, and ends a running one that passes it.
+    assert policy["backoffMaxDuration"] == f"{deadline}s"
+    # Argo reads the factor as a whole number.
+    pauses = [int(policy["backoffDuration"].rstrip("s")) * int(policy["backoffFactor"]) ** n for n in range(times)]
+    assert sum(pauses) <= 310, "errors of input are repeated too"
 
 
 ANY_CLAIM = {"runtimeValue": {"constant": "sss-work"}}

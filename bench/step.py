@@ -1,0 +1,153 @@
+"""What a training step of SSS costs, and where the time goes.
+
+    python -m bench.step --encoder micro --size 128
+
+A mechanism's cost is what a step saves without it, its backward pass included; encoder, feature decoder and loss are
+timed alone on what a step gives them. Means over whole rounds of `clip_every` steps, on made-up slices.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from components.command_line import run_command
+
+_CLASSES, _VOLUMES, _DEPTH = 4, 8, 10
+_ALWAYS = {"train.method": "sss", "train.unlabelled_from": 0, "train.ramp": 0, "pcsw.warmup": 0}
+
+
+def command(
+    encoder: Annotated[str, typer.Option(help="micro, tiny, small, base_plus or large.")] = "micro",
+    size: Annotated[int, typer.Option(help="Side of a slice in pixels.")] = 128,
+    rounds: Annotated[int, typer.Option(help="How many rounds of steps to take the mean of.")] = 2,
+    recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/acdc.yaml"),
+) -> None:
+    """Print the seconds and the share of a step that each part takes.
+
+    Example: python -m bench.step --encoder tiny --size 256
+    """
+    from bench.cells import print_table
+    from sss_model.config import load_config
+
+    start = {**_ALWAYS, "model.encoder": encoder, "data.size": size}
+
+    def step(**changes: Any) -> dict[str, float]:
+        return _step(
+            load_config(recipe, {**start, **{key.replace("__", "."): v for key, v in changes.items()}}), rounds
+        )
+
+    whole = step()
+    without = {
+        "DFE": step(sss__enhancement=False),
+        "PCSW": step(pcsw__enabled=False),
+        "memory decoder": step(sss__memory=False),
+    }
+    parts = _alone(load_config(recipe, start), rounds) | {"data wait": whole["wait"]}
+    parts |= {name: max(whole["seconds"] - other["seconds"], 0.0) for name, other in without.items()}
+    parts["the rest"] = max(whole["seconds"] - sum(parts.values()), 0.0)
+    rows = [{"part": name, "seconds": took, "share": took / whole["seconds"]} for name, took in parts.items()]
+    print_table(f"A step of SSS, {encoder} at {size}²", rows, ["part", "seconds", "share"])
+    print(json.dumps({"encoder": encoder, "size": size, "seconds": whole["seconds"], "parts": rows}))
+
+
+def _step(config: Any, rounds: int) -> dict[str, float]:
+    """Mean seconds of a step, and of waiting for its data."""
+    from sss_model.batches import Batches
+    from sss_model.device import make_fabric
+    from sss_model.learner import Learner
+    from sss_model.network import build_network
+
+    fabric = make_fabric(config.train.precision)
+    labelled, unlabelled = _slices(config)
+    batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
+    wait = [0.0]
+    for name in ("labelled", "unlabelled"):
+        setattr(batches, name, _clocked(getattr(batches, name), wait))
+    learner = Learner(build_network(config, classes=_CLASSES), config, ["RV", "MYO", "LV"], fabric)
+    count = rounds * config.sss.clip_every
+    for number in range(2 * config.sss.clip_every):  # the first ones warm up, and teach it to see something
+        learner.step(batches, step=number, spent=0.5)
+    wait[0] = 0.0
+    began = time.perf_counter()
+    for number in range(count):
+        learner.step(batches, step=number, spent=0.5)
+    return {"seconds": (time.perf_counter() - began) / count, "wait": wait[0] / count}
+
+
+def _alone(config: Any, rounds: int) -> dict[str, float]:
+    """Seconds of encoder, feature decoder and loss for a step's slices: the student's both ways, the teacher's one."""
+    import torch
+
+    from sss_model.device import make_fabric
+    from sss_model.network.segmenter import Segmenter
+    from sss_model.objective import segmentation_loss
+
+    fabric, size = make_fabric(config.train.precision), config.data.size
+    network = Segmenter(config.model, classes=_CLASSES, feature_dropout=0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = fabric.to_device(network)
+    student, teacher = config.train.batch + 2 * config.train.unlabelled_batch, config.train.unlabelled_batch
+
+    def images(count: int) -> Any:
+        return fabric.to_device(torch.randn(count, 3, size, size).contiguous(memory_format=torch.channels_last))
+
+    with fabric.autocast():
+        seen, taught = images(student), images(teacher)
+        features = [feature.detach().requires_grad_() for feature in network.encoder(seen)]
+        logits = network.decoder(seen, features).detach().float().requires_grad_()
+        target = torch.zeros(student, size, size, dtype=torch.long, device=fabric.device)
+
+        def encode() -> None:
+            sum(feature.float().sum() for feature in network.encoder(seen)).backward()
+            with torch.no_grad():
+                network.encoder(taught)
+
+        def decode() -> None:
+            network.decoder(seen, features).float().sum().backward()
+            with torch.no_grad():
+                network.decoder(taught, [feature[:teacher] for feature in features])
+
+        jobs = {"encoder": encode, "feature decoder": decode}
+        jobs["loss"] = lambda: segmentation_loss(logits, target).backward()
+        return {name: _mean_seconds(job, rounds + 2) for name, job in jobs.items()}
+
+
+def _slices(config: Any) -> Any:
+    from bench.pcsw import noisy_hearts
+    from sss_model.slices import SliceSet
+
+    classes, _ = noisy_hearts(_VOLUMES * _DEPTH, config.data.canvas)
+    labels = np.split(classes % _CLASSES, _VOLUMES)
+    draws = np.random.default_rng(0)
+    images = [(one + 0.3 * draws.standard_normal(one.shape)).astype(np.float16) for one in labels]
+    distances = [10.0] * _VOLUMES
+    neighbours = config.data.neighbours
+    return SliceSet(images, labels, neighbours, distances), SliceSet(images, None, neighbours, distances)
+
+
+def _clocked(function: Callable[..., Any], clock: list[float]) -> Callable[..., Any]:
+    def timed(*arguments: Any) -> Any:
+        began = time.perf_counter()
+        result = function(*arguments)
+        clock[0] += time.perf_counter() - began
+        return result
+
+    return timed
+
+
+def _mean_seconds(job: Callable[[], None], times: int) -> float:
+    job()
+    began = time.perf_counter()
+    for _ in range(times):
+        job()
+    return (time.perf_counter() - began) / times
+
+
+if __name__ == "__main__":
+    run_command(command)

@@ -1,0 +1,51 @@
+"""Weak-to-strong consistency: a teacher's sure predictions on a weak view teach the student two strong ones.
+
+The framework that SSS builds on: FixMatch's idea with UniMatch's two strong views and an EMA teacher.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sss_model.batches import Batches
+from sss_model.budget import unlabelled_weight
+from sss_model.methods.method import Method, Target, Teacher
+from sss_model.methods.supervised import labelled_task
+from sss_model.micro_batches import Inputs, Objective, Outputs
+from sss_model.objective import pseudo_labels, segmentation_loss
+
+
+class WeakToStrong(Method):
+    """Labelled slices, and unlabelled ones in one weak and two strong views."""
+
+    def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
+        labelled = batches.labelled(step)
+        weight = unlabelled_weight(self.config.train, spent)
+        if not weight:
+            return labelled_task(labelled)
+        unlabelled = batches.unlabelled(step, labelled)
+        logits = teacher({"images": unlabelled.weak})["logits"]
+        target = Target(*pseudo_labels(logits, self.config.train.confidence))
+        sizes = [len(labelled.images), *map(len, unlabelled.strong)]
+
+        def objective(outputs: Outputs) -> dict[str, Tensor]:
+            of_labelled, *of_strong = outputs["logits"].split(sizes)
+            loss_labelled = segmentation_loss(of_labelled, labelled.labels)
+            losses = [
+                segmentation_loss(view, *target.pasted(mix, labelled))
+                for view, mix in zip(of_strong, unlabelled.mixes, strict=True)
+            ]
+            loss_unlabelled = torch.stack(losses).mean()
+            return {
+                "loss": (loss_labelled + weight * loss_unlabelled) / 2,
+                "loss_labelled": loss_labelled,
+                "loss_unlabelled": loss_unlabelled,
+                **self.accepted(*target),
+            }
+
+        inputs = {
+            "images": torch.cat([labelled.images, *unlabelled.strong]),
+            "seeds": torch.cat([labelled.seeds, *unlabelled.strong_seeds]),
+        }
+        return inputs, objective

@@ -1,0 +1,27 @@
+"""What every network can do: answer a step's batch, and segment a whole volume."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+Spacing = tuple[float, float, float]
+"""Millimetres between slices, rows and columns."""
+
+
+class Network(nn.Module, ABC):
+    """Called with a method's inputs, it returns named outputs, one row a slice."""
+
+    @abstractmethod
+    def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
+        """Class logits of a whole volume.
+
+        Args:
+            images: (D, 3, S, S), its slices in order.
+            spacing: of the slices as they are given.
+            batch: how many slices pass through the encoder at once.
+
+        Returns:
+            (D, classes, S, S), float32.
+        """

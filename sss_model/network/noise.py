@@ -1,0 +1,36 @@
+"""Dropout whose masks are a slice's own, so that neither a batch's make-up nor an interruption changes them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class SliceNoise:
+    """The random streams of a batch's slices: every mask asked for is the next of each slice's stream.
+
+    torch's dropout draws from one stream for all, which a resumed training, a batch in pieces or a second process would
+    meet at another place.
+
+    Args:
+        seeds: (B,) int64, one a slice.
+        device: where masks are drawn; a GPU draws others than a CPU.
+    """
+
+    def __init__(self, seeds: Tensor, device: torch.device) -> None:
+        self._streams = [torch.Generator(device).manual_seed(seed) for seed in seeds.tolist()]
+
+    def drop(self, x: Tensor, share: float) -> Tensor:
+        """Set a share of all values (B, C, H, W) to zero and raise the others to keep the mean."""
+        _, channels, height, width = x.shape
+        # Drawn as a CPU likes to hold its maps, channels last.
+        return x * self._factors((height, width, channels), share).permute(0, 3, 1, 2)
+
+    def drop_channels(self, x: Tensor, share: float, chosen: Tensor) -> Tensor:
+        """The same with whole channels, in the slices that `chosen` (B,) says; the others stay."""
+        factors = self._factors((x.shape[1],), share)
+        return x * torch.where(chosen[:, None], factors, 1.0)[:, :, None, None]
+
+    def _factors(self, shape: tuple[int, ...], share: float) -> Tensor:
+        kept = [torch.empty(shape, device=one.device).bernoulli_(1 - share, generator=one) for one in self._streams]
+        return torch.stack(kept) / (1 - share)

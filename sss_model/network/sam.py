@@ -1,0 +1,154 @@
+"""SAM-2's parts, built by configuration: the one place that touches the ``sam2`` package.
+
+``micro`` is made from SAM-2's classes by numbers alone; the other sizes are as Meta configured them, so that Meta's
+checkpoints fit.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from sss_model.config import Encoder
+
+_SUFFIX = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
+
+# A Hiera for CPUs. Windows of 4 are what a CPU's attention is fastest at.
+_MICRO: dict[str, Any] = {
+    "image_encoder": {
+        "trunk": {
+            "embed_dim": 32,
+            "stages": [1, 1, 2, 1],
+            "global_att_blocks": [3],
+            "window_spec": [4, 4, 4, 2],
+            "window_pos_embed_bkg_spatial_size": [4, 4],
+        },
+        "neck": {
+            "d_model": 64,
+            "backbone_channel_list": [256, 128, 64, 32],
+            "position_encoding": {"num_pos_feats": 64},
+        },
+    },
+    "memory_attention": {
+        "d_model": 64,
+        "num_layers": 1,
+        "layer": {
+            "d_model": 64,
+            "dim_feedforward": 128,
+            "self_attention": {"embedding_dim": 64},
+            "cross_attention": {"embedding_dim": 64, "kv_in_dim": 32},
+        },
+    },
+    "memory_encoder": {
+        "in_dim": 64,
+        "out_dim": 32,
+        "position_encoding": {"num_pos_feats": 32},
+        # A mask comes at a quarter of the slice's size, as the mask decoder makes it.
+        "mask_downsampler": {"embed_dim": 64, "total_stride": 4},
+        "fuser": {"layer": {"dim": 64}, "num_layers": 1},
+    },
+}
+# What an attention, and where a random number, does in training must depend on the seed and the step alone.
+_NO_DROPOUT: dict[str, Any] = {
+    "layer": {"dropout": 0.0, "self_attention": {"dropout": 0.0}, "cross_attention": {"dropout": 0.0}}
+}
+
+MEMORY_PARTS = ("memory_attention", "memory_encoder", "sam_prompt_encoder", "sam_mask_decoder")
+"""SAM-2's modules around its memory, under the names that its checkpoints give them."""
+
+
+class MemoryParts(NamedTuple):
+    """The modules of `MEMORY_PARTS`, and what goes with them.
+
+    Attributes:
+        position: the position encoding of image features, which holds no weights.
+        mask_stride: pixels of a mask a cell of the memory that is made of it.
+    """
+
+    memory_attention: nn.Module
+    memory_encoder: nn.Module
+    sam_prompt_encoder: nn.Module
+    sam_mask_decoder: nn.Module
+    position: nn.Module
+    mask_stride: int
+
+
+def build_image_encoder(size: Encoder, version: str) -> Any:
+    """Hiera and its feature pyramid."""
+    from hydra.utils import instantiate
+
+    return instantiate(_configuration(size, version).image_encoder)
+
+
+def build_memory_parts(size: Encoder, version: str) -> MemoryParts:
+    """Memory attention, memory encoder, prompt encoder and mask decoder.
+
+    Tensors that play no part here (masks in three variants, the object's score, negative points) do not learn.
+    """
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    config = _configuration(size, version)
+    attention = instantiate(OmegaConf.merge(config.memory_attention, _NO_DROPOUT))
+    parts = MemoryParts(
+        attention,
+        instantiate(config.memory_encoder),
+        _prompt_encoder(channels=config.memory_attention.d_model),
+        _mask_decoder(config, micro=size == "micro"),
+        instantiate(config.image_encoder.neck.position_encoding),
+        config.memory_encoder.mask_downsampler.get("total_stride", 16),
+    )
+    _freeze_unused(parts)
+    return parts
+
+
+def _prompt_encoder(*, channels: int) -> nn.Module:
+    from sam2.modeling.sam.prompt_encoder import PromptEncoder
+
+    # The sizes only scale coordinates; they are set to those of the images at hand whenever it is used.
+    return PromptEncoder(channels, (64, 64), (1024, 1024), mask_in_chans=16)
+
+
+def _mask_decoder(config: Any, *, micro: bool) -> nn.Module:
+    from sam2.modeling.sam.mask_decoder import MaskDecoder
+    from sam2.modeling.sam.transformer import TwoWayTransformer
+
+    channels = config.memory_attention.d_model
+    transformer = TwoWayTransformer(
+        depth=2, embedding_dim=channels, mlp_dim=128 if micro else 2048, num_heads=2 if micro else 8
+    )
+    return MaskDecoder(
+        transformer_dim=channels,
+        transformer=transformer,
+        num_multimask_outputs=0 if micro else 3,
+        iou_head_hidden_dim=64 if micro else 256,
+        use_high_res_features=True,
+        iou_prediction_use_sigmoid=config.iou_prediction_use_sigmoid,
+        pred_obj_scores=config.pred_obj_scores and not micro,
+        pred_obj_scores_mlp=config.pred_obj_scores_mlp and not micro,
+    )
+
+
+def _freeze_unused(parts: MemoryParts) -> None:
+    decoder, prompts = parts.sam_mask_decoder, parts.sam_prompt_encoder
+    unused = [*decoder.output_hypernetworks_mlps[1:], prompts.point_embeddings[0]]  # type: ignore[index]
+    unused += [decoder.pred_obj_score_head] if decoder.pred_obj_scores else []
+    for module in unused:
+        module.requires_grad_(False)
+
+
+def _configuration(size: Encoder, version: str) -> Any:
+    from omegaconf import OmegaConf
+
+    # The micro model changes numbers of the tiny one; what sam2's file says of the rest stays.
+    config: Any = OmegaConf.load(config_file("tiny" if size == "micro" else size, version)).model
+    return OmegaConf.merge(config, _MICRO) if size == "micro" else config
+
+
+def config_file(size: str, version: str) -> Path:
+    """sam2's own configuration of one of Meta's sizes."""
+    folder, stem = ("sam2.1", "sam2.1_hiera") if version == "2.1" else ("sam2", "sam2_hiera")
+    return Path(str(resources.files("sam2"))) / "configs" / folder / f"{stem}_{_SUFFIX[size]}.yaml"

@@ -1,0 +1,97 @@
+"""The U-Net that the field's semi-supervised methods are compared on.
+
+Its size and dropout are those of SSL4MIS and UniMatch (METHOD: channels 16 to 256, full resolution), the code is ours.
+Normalisation is by instance where theirs is by batch: a slice's result then depends on itself alone, so that labelled,
+weak and strong slices don't shift each other's statistics, the moving average has no statistics to keep, and a step in
+pieces or on two processes stays the whole step. nnU-Net shows that a U-Net loses nothing by it.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from sss_model.network.decoder import InstanceNorm
+from sss_model.network.network import Network, Spacing
+from sss_model.network.noise import SliceNoise
+
+_WIDTHS = (16, 32, 64, 128, 256)
+_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
+_SLOPE = 0.01
+
+
+class UNet(Network):
+    """Slices to class logits, by convolutions alone."""
+
+    def __init__(self, *, classes: int, feature_dropout: float) -> None:
+        super().__init__()
+        self._feature_dropout = feature_dropout
+        self.down = nn.ModuleList(
+            _Block(a, b, share) for (a, b), share in zip(pairwise((3, *_WIDTHS)), _DROPOUT, strict=True)
+        )
+        self.reduce = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(_WIDTHS))
+        self.up = nn.ModuleList(_Block(2 * width, width, 0.0) for width in _WIDTHS[:-1])
+        self.head = nn.Conv2d(_WIDTHS[0], classes, 3, padding=1)
+        self._initialise()
+
+    def forward(
+        self, images: Tensor, *, seeds: Tensor | None = None, perturbed: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """``logits`` (B, classes, S, S), float32, of slices (B, 3, S, S); S divisible by 16.
+
+        Args:
+            seeds: (B,) int64, from which dropout draws; None drops nothing.
+            perturbed: (B,) booleans: slices whose features lose channels, too, as in UniMatch; needs `seeds`.
+        """
+        noise = None if seeds is None else SliceNoise(seeds, images.device)
+        features: list[Tensor] = []
+        for block in self.down:
+            features.append(block(F.max_pool2d(features[-1], 2) if features else images, noise))
+        if perturbed is not None:
+            assert noise is not None
+            features = [noise.drop_channels(one, self._feature_dropout, perturbed) for one in features]
+        x = features.pop()
+        for reduce, block in zip(reversed(self.reduce), reversed(self.up), strict=True):
+            x = F.interpolate(reduce(x), scale_factor=2, mode="bilinear", align_corners=False)
+            x = block(torch.cat([features.pop(), x], 1), noise)
+        return {"logits": self.head(x).float()}
+
+    def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
+        return torch.cat([self(images=piece)["logits"] for piece in images.split(batch)])
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=_SLOPE, nonlinearity="leaky_relu")
+        # Nearly every pixel is background, as the feature decoder is told, too.
+        nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+        self.head.bias.data[0] = 3.0
+
+
+class _Block(nn.Module):
+    """Two convolutions, dropout between them."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self._dropout = dropout
+        self.first, self.second = _convolve(inputs, outputs), _convolve(outputs, outputs)
+
+    def forward(self, x: Tensor, noise: SliceNoise | None) -> Tensor:
+        x = self.first(x)
+        if noise is not None and self._dropout:
+            x = noise.drop(x, self._dropout)
+        result: Tensor = self.second(x)
+        return result
+
+
+def _convolve(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        InstanceNorm(outputs, affine=True),
+        nn.LeakyReLU(_SLOPE, inplace=True),
+    )

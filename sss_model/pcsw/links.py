@@ -1,0 +1,91 @@
+"""The graph's edges: which components of neighbouring slices may be one structure, physically."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sss_model.config import Pcsw
+from sss_model.pcsw.components import Components
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """(K,) component numbers, in the earlier and in the later slice."""
+
+    earlier: np.ndarray
+    later: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> Links:
+        """Those that a boolean (K,) picks."""
+        return Links(self.earlier[chosen], self.later[chosen])
+
+
+def find_links(
+    components: Components, candidates: np.ndarray, spacing: tuple[float, float, float], config: Pcsw
+) -> Links:
+    """Join candidates of one class in slices 1 to N - 1 apart where three things are plausible.
+
+    - Overlap: the shared area of their boxes over the smaller box reaches `min_overlap`. Boxes, because the rings of
+      a wall that tapers lie inside each other without a common pixel where slices are thick; over the smaller one,
+      because size is judged by itself.
+    - Size: larger over smaller area is at most `max_area_ratio`.
+    - Position: the centroids' distance is at most `max_shift` mm per mm of slice distance.
+
+    Args:
+        candidates: (n,) boolean; components that are not stay alone.
+        spacing: slice distance, row and column spacing in mm.
+    """
+    reach = min(config.window, components.depth)
+    pairs = [_pairs(components, candidates, distance) for distance in range(1, reach)]
+    nothing = np.zeros(0, np.int64)
+    links = Links(
+        earlier=np.concatenate([nothing, *(pair.earlier for pair in pairs)]),
+        later=np.concatenate([nothing, *(pair.later for pair in pairs)]),
+    )
+    for plausible in (_in_size, _in_position, _in_overlap):  # the cheapest first, for what is left to the next
+        links = links.of(plausible(components, links, spacing, config))
+    return links
+
+
+def _pairs(components: Components, candidates: np.ndarray, distance: int) -> Links:
+    """All pairs of candidates of one class in slices that far apart."""
+    kinds = int(components.classes.max(initial=0)) + 1
+    groups = components.slices * kinds + components.classes
+    order = np.flatnonzero(candidates)
+    order = order[np.argsort(groups[order], kind="stable")]
+    wanted = groups[order] + distance * kinds
+    first = np.searchsorted(groups[order], wanted, side="left")
+    many = np.searchsorted(groups[order], wanted, side="right") - first
+    within = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
+    return Links(earlier=np.repeat(order, many), later=order[np.repeat(first, many) + within])
+
+
+def _in_size(components: Components, links: Links, spacing: tuple[float, float, float], config: Pcsw) -> np.ndarray:
+    areas = components.areas[links.earlier], components.areas[links.later]
+    return np.maximum(*areas) <= config.max_area_ratio * np.minimum(*areas)
+
+
+def _in_position(components: Components, links: Links, spacing: tuple[float, float, float], config: Pcsw) -> np.ndarray:
+    slices = components.slices[links.later] - components.slices[links.earlier]
+    return _shifts_mm(components, links, spacing) <= config.max_shift * slices * spacing[0]
+
+
+def _in_overlap(components: Components, links: Links, spacing: tuple[float, float, float], config: Pcsw) -> np.ndarray:
+    return _overlaps(components.boxes[links.earlier], components.boxes[links.later]) >= config.min_overlap
+
+
+def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(K,) shared area over the smaller of two boxes."""
+    shared = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
+    smaller = np.minimum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), (others[:, 2:] - others[:, :2]).prod(axis=1))
+    return np.maximum(shared, 0).prod(axis=1) / smaller
+
+
+def _shifts_mm(components: Components, links: Links, spacing: tuple[float, float, float]) -> np.ndarray:
+    """(K,) distance of the centroids. One integer division at the end, so that mirrored maps give the same bits."""
+    first, second = (components.areas[side][:, None] for side in (links.earlier, links.later))
+    moved = components.moments[links.earlier] * second - components.moments[links.later] * first
+    pixels = moved / (2 * first * second)
+    return np.hypot(pixels[:, 0] * spacing[2], pixels[:, 1] * spacing[1])

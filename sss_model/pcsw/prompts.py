@@ -1,0 +1,116 @@
+"""What PCSW hands out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sss_model.pcsw.components import Components
+from sss_model.pcsw.gaps import Gap
+from sss_model.pcsw.points import inner_points
+from sss_model.pcsw.runs import Runs, find_runs
+
+
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """P prompts, by slice and then class, and what may supervise.
+
+    Boxes and points are in one frame, that of pixel edges: pixel i reaches from i to i + 1, so its centre is i + 0.5
+    and a mirrored map's x is W - x. SAM-2's prompt encoder adds the half itself: subtract 0.5 for it.
+
+    Attributes:
+        slices: (P,) int64.
+        classes: (P,) int64, from 1.
+        boxes: (P, 4) float32 x0, y0, x1, y1 (x along columns): tight round the component and `margin_mm` wider,
+            inside the map. A gap's box is interpolated between its neighbours'.
+        points: (P, 2) float32 x, y, well inside the component (`inner_points`).
+        components: (D, H, W) int32, the prompt's index plus one where its component or its gap's mask lies, else 0.
+        keep: (D, H, W) bool, where the class map may supervise: not where a component was rejected, nor where a gap
+            was filled; background may.
+        filled: (P,) bool, whether a prompt fills a gap.
+        acceptance: (foreground,) float64, share of each class's predicted pixels that lie in kept components; nan
+            where none was predicted.
+    """
+
+    slices: np.ndarray
+    classes: np.ndarray
+    boxes: np.ndarray
+    points: np.ndarray
+    components: np.ndarray
+    keep: np.ndarray
+    filled: np.ndarray
+    acceptance: np.ndarray
+
+
+def write_prompts(
+    found: Components,
+    kept: np.ndarray,
+    gaps: list[Gap],
+    *,
+    prompting: np.ndarray,
+    acceptance: np.ndarray,
+    margin: tuple[float, float],
+) -> Prompts:
+    """Lay components and gaps out as prompts.
+
+    Where a gap's mask meets a kept component of another class, the gap's class is prompted: what fills a gap is
+    usually a neighbour that has spilled into it. Of two gaps the larger one is. A component left without a pixel by
+    that prompts no more.
+
+    Args:
+        found: all components, and `kept`, (n,) boolean, which of them are.
+        gaps: the smallest first.
+        prompting: numbers of the kept components that prompt.
+        acceptance: passed on.
+        margin: by which boxes of components and gaps are widened, in columns and rows.
+    """
+    slices = np.concatenate([found.slices[prompting], [gap.slice for gap in gaps]]).astype(np.int64)
+    classes = np.concatenate([found.classes[prompting], [gap.kind for gap in gaps]]).astype(np.int64)
+    boxes = np.concatenate([found.boxes[prompting], *(gap.box[None] for gap in gaps)])
+    order = np.lexsort((classes, slices))
+    numbers = np.empty(len(order), np.int32)
+    numbers[order] = np.arange(1, len(order) + 1)
+
+    components, keep = _paint(found, kept, gaps, prompting, numbers)
+    runs, alive = _without_empty(find_runs(components), len(order))
+    if not alive.all():
+        components, order = runs.paint(runs.values.astype(np.int32), 0), order[alive]
+    return Prompts(
+        slices=slices[order],
+        classes=classes[order],
+        boxes=_widened(boxes[order], margin, components.shape),
+        points=inner_points(components, runs, len(order)),
+        components=components,
+        keep=keep,
+        filled=order >= len(prompting),
+        acceptance=acceptance,
+    )
+
+
+def _without_empty(runs: Runs, count: int) -> tuple[Runs, np.ndarray]:
+    """The runs, numbered anew from 1 without what has none, and (count,) what has some."""
+    alive = np.zeros(count + 1, bool)
+    alive[runs.values] = True
+    return replace(runs, values=np.cumsum(alive)[runs.values]), alive[1:]
+
+
+def _paint(
+    found: Components, kept: np.ndarray, gaps: list[Gap], prompting: np.ndarray, numbers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`Prompts.components` and `Prompts.keep`, given the prompts' numbers, first the components', then the gaps'."""
+    nodes = found.runs.values - 1
+    number = np.zeros(len(found), np.int32)
+    number[prompting] = numbers[: len(prompting)]
+    components = found.runs.paint(number[nodes], 0)
+    keep = found.runs.paint(kept[nodes], True)
+    for gap, own in zip(gaps, numbers[len(prompting) :], strict=True):
+        components[gap.slice][gap.mask] = own
+        keep[gap.slice][gap.mask] = False
+    return components, keep
+
+
+def _widened(boxes: np.ndarray, margin: tuple[float, float], shape: tuple[int, ...]) -> np.ndarray:
+    """(P, 4) float32, wider on every side but inside the map."""
+    wider = boxes + np.array([-margin[0], -margin[1], margin[0], margin[1]])
+    return np.clip(wider, 0, [shape[2], shape[1]] * 2).astype(np.float32)

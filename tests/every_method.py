@@ -1,0 +1,31 @@
+"""Every method on the network that it is meant for, ready to learn from pseudo-labels in its first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+AT_ONCE: dict[str, Any] = {"train.unlabelled_from": 0, "train.ramp": 0, "pcsw.warmup": 0}
+UNET: dict[str, Any] = {"model.network": "unet"}
+
+# What a network says that has learnt nothing is hardly an organ; nor is it sure.
+LENIENT = dict.fromkeys(["min_area_mm2", "min_confidence", "thin_area_mm2", "thin_confidence"], 0)
+SSS: dict[str, Any] = {
+    "sss.clip": 2,
+    "sss.clip_every": 2,
+    "sss.memory_shapes_features": True,
+    **{f"pcsw.{name}": value for name, value in LENIENT.items()},
+}
+
+EVERY_METHOD: dict[str, dict[str, Any]] = {
+    "supervised": {"train.method": "supervised"},
+    "weak_to_strong": {"train.method": "weak_to_strong", **AT_ONCE},
+    "weak_to_strong on the unet": {"train.method": "weak_to_strong", **AT_ONCE, **UNET},
+    "unimatch": {"train.method": "unimatch", **AT_ONCE, **UNET},
+    "unimatch on sam2": {"train.method": "unimatch", **AT_ONCE},
+    "sss": {"train.method": "sss", **AT_ONCE, **SSS},
+}
+
+
+def confident_from(share: float) -> dict[str, Any]:
+    """From which probability on pseudo-labels count, whatever the method."""
+    return {"train.confidence": share, "unimatch.confidence": share}
