@@ -57,7 +57,7 @@ def training(
         data_version: The scans: the md5 in data.dvc, or phantom for the built-in synthetic cohort.
         data_remote: The DVC remote that holds this version. Not needed for the phantom.
         labelled_patients: How many patients lend their labels; 0 as the recipe says, -1 all.
-        method: supervised or weak_to_strong; empty as the recipe says.
+        method: supervised, weak_to_strong, unimatch or sss; empty as the recipe says.
         encoder: Size of SAM-2's encoder: micro, tiny, small, base_plus or large; empty as the recipe says.
         checkpoint: SAM-2's weights to start from: a name such as small, s3://bucket/key, or a file on the work volume;
             empty as the recipe says.
