@@ -81,13 +81,12 @@ ENV PATH=/opt/venv/bin:$PATH \
     DVC_SITE_CACHE_DIR=/tmp/dvc/cache \
     # There is no git in here.
     GIT_PYTHON_REFRESH=quiet \
-    # Nothing reports home, and idle threads don't spin.
+    # Nothing reports home.
     DVC_NO_ANALYTICS=1 \
     MLFLOW_DISABLE_TELEMETRY=true \
     MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
     GX_ANALYTICS_ENABLED=false \
-    DO_NOT_TRACK=1 \
-    OMP_WAIT_POLICY=passive
+    DO_NOT_TRACK=1
 USER 10001:10001
 WORKDIR /opt/sss
 CMD ["sss", "--help"]

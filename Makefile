@@ -7,13 +7,12 @@ LOCKS := $(addprefix requirements,-build.txt -torch-cpu.txt -torch.txt .txt -cud
 
 # The pipeline's stages call `python`.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# No tool that runs here reports home, and idle threads don't spin against other work on the machine.
+# No tool that runs here reports home.
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 export GX_ANALYTICS_ENABLED := false
-export OMP_WAIT_POLICY := passive
 
 .PHONY: help setup run test check acceptance pipeline submit cluster-check k8s-check image image-cuda push image-test
 .PHONY: lock clean

@@ -73,12 +73,18 @@ def log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> Non
         client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
 
 
+def _missing(client: MlflowClient, run_id: str, metrics: list[Metric]) -> list[Metric]:
+    names = {metric.key for metric in metrics}
+    there = {(name, point.step) for name in names for point in client.get_metric_history(run_id, name)}
+    return [metric for metric in metrics if (metric.key, metric.step) not in there]
+
+
 class LiveRun:
     """One MLflow run that follows a training and never holds it up.
 
     Scalars gather here and a thread sends them every few seconds. A store that does not answer costs one warning; what
     has gathered is sent when it answers again. The run's id is kept in `record`, so that a resumed training goes on in
-    the same run.
+    the same run; it may log again what it logged before, and what the store has of that is not sent twice.
 
     >>> with LiveRun("sss", name="weak_to_strong", record=Path("tracking.json")) as live:  # doctest: +SKIP
     ...     live.log(10, {"loss": 0.7})
@@ -90,6 +96,7 @@ class LiveRun:
         self._name, self._record = name, record
         self._gathered: list[tuple[int, dict[str, float]]] = []
         self._next_send = 0.0
+        self._store_may_have_some = True
         self._warned = False
         self._sender = ThreadPoolExecutor(max_workers=1)
         self._sending: Future[None] | None = None
@@ -122,14 +129,18 @@ class LiveRun:
             client = connect()
             run_id = self._open(client)
             metrics = [metric for row in self._gathered[:count] for metric in scalars_to_metrics(*row)]
+            if self._store_may_have_some:
+                metrics = _missing(client, run_id, metrics)
             log_metrics(client, run_id, metrics)
             if status:
                 client.set_terminated(run_id, status)
         except Exception as error:  # whatever a store can raise, the training goes on
             self._next_send = time.monotonic() + _RETRY_SECONDS
+            self._store_may_have_some = True
             self._warn(error)
         else:
             self._next_send = time.monotonic() + _SEND_SECONDS
+            self._store_may_have_some = False
             del self._gathered[:count]
 
     def _open(self, client: MlflowClient) -> str:

@@ -63,7 +63,8 @@ def train(
         cache_dir: where preprocessed slices are kept, for every run.
         data_version, manifest_sha256: written into the checkpoint.
         pretrained: the file with the weights that the recipe names; None where the recipe's name is the file's path.
-        on_metrics: called with (step, scalars) as they are logged.
+        on_metrics: called with (step, scalars) as they are logged; when a killed training goes on, first with all that
+            it had logged, since the process that was killed may not have passed it on.
         on_save: called with `work_dir` each time the state has been saved there.
 
     Raises:
@@ -83,6 +84,8 @@ def train(
     learner = Learner(network, config, classes, fabric)
     segment = partial(learner.segment, batch=config.predict.batch)
     state = WorkState.resume(work_dir, learner, started=started)
+    for row in state.history:
+        on_metrics(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
     budget = Budget.of(config.train)
 
     watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)

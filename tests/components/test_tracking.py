@@ -48,6 +48,16 @@ def test_a_resumed_training_goes_on_in_its_run(store: mlflow.MlflowClient, tmp_p
     assert only_run(store).info.status == "FINISHED"
 
 
+def test_what_a_resumed_training_logs_again_is_in_the_store_once(store: mlflow.MlflowClient, tmp_path: Path) -> None:
+    record = tmp_path / "work/tracking.json"
+    with LiveRun("heart", name="first", record=record) as live:
+        live.log(1, {"loss": 0.5})
+    with LiveRun("heart", name="second", record=record) as live:
+        for step, loss in [(1, 0.5), (2, 0.375), (3, 0.25)]:  # the kill came before step 2 was sent
+            live.log(step, {"loss": loss})
+    assert losses(store) == [(1, 0.5), (2, 0.375), (3, 0.25)]
+
+
 def test_a_record_of_a_run_that_the_store_lacks_is_replaced(store: mlflow.MlflowClient, tmp_path: Path) -> None:
     record = tmp_path / "tracking.json"
     record.write_text(json.dumps({"experiment": "heart", "run_id": "f" * 32}))
