@@ -84,8 +84,7 @@ def train(
     learner = Learner(network, config, classes, fabric)
     segment = partial(learner.segment, batch=config.predict.batch)
     state = WorkState.resume(work_dir, learner, started=started)
-    for row in state.history:
-        on_metrics(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
+    _pass_on(state.history, on_metrics)
     budget = Budget.of(config.train)
 
     watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)
@@ -138,6 +137,11 @@ def _network(config: Config, *, classes: int, pretrained: Path | None) -> Networ
     if config.train.gradient_checkpointing and isinstance(network, SamNetwork):
         network.encoder.recompute_activations()
     return network
+
+
+def _pass_on(history: list[dict[str, float]], on_metrics: OnMetrics) -> None:
+    for row in history:
+        on_metrics(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
 
 
 def _log(state: WorkState, row: dict[str, float], on_metrics: OnMetrics) -> None:
