@@ -19,42 +19,60 @@ class FeatureEnhancement(nn.Module):
     Per scale, with the cosine similarity c of the two feature vectors at a pixel and a = (1 + c) / 2::
 
         shared = a (own + partner) / 2        specific = (1 − a) (own − partner)
-        enhanced = own + model([shared, specific])
+        enhanced = own + model(shared, specific)
 
-    `model` is a bottleneck of 1×1 convolutions whose last layer starts at zero, so that all of it starts as the
-    identity. One model a scale serves every stream: exchanging the streams exchanges the results.
+    One model a scale serves every stream: exchanging the streams exchanges the results.
     """
 
     def __init__(self, *, channels: int, scales: int) -> None:
         super().__init__()
-        self.models = nn.ModuleList(_bottleneck(channels) for _ in range(scales))
+        self.models = nn.ModuleList(_Model(channels) for _ in range(scales))
 
-    def forward(self, features: list[Tensor], partners: list[Tensor] | None = None) -> list[Tensor]:
+    def forward(
+        self, features: list[Tensor], partners: list[Tensor] | None = None, paired: Tensor | None = None
+    ) -> list[Tensor]:
         """Enhance a stream.
 
         Args:
             features: per scale, (B, channels, H, W).
-            partners: the same of the other stream, detached; None pairs a stream with itself, whose specific part is
-                empty.
+            partners: the same of the other stream, detached; None pairs a stream with itself: all is shared.
+            paired: (B,) booleans: whose partner is used, the others meet themselves; None for all.
         """
+        if partners is None:
+            return [own + model(own) for model, own in zip(self.models, features, strict=True)]
+        if paired is None:
+            paired = torch.ones(len(features[0]), dtype=torch.bool)
+        met, alone = paired.nonzero()[:, 0], (~paired).nonzero()[:, 0]
+        order = torch.cat([met, alone]).argsort()
         return [
-            own + model(torch.cat(split(own, other), 1))
-            for model, own, other in zip(self.models, features, partners or features, strict=True)
+            own + torch.cat([model(*split(own[met], other[met])), model(own[alone])])[order]
+            for model, own, other in zip(self.models, features, partners, strict=True)
         ]
 
 
 def split(own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """The shared and the specific part of features (B, C, H, W)."""
-    alike = (1 + F.cosine_similarity(own, other, dim=1, eps=_EPSILON)[:, None]) / 2
+    alike = ((1 + F.cosine_similarity(own, other, dim=1, eps=_EPSILON)[:, None]) / 2).to(own.dtype)
     return alike * (own + other) / 2, (1 - alike) * (own - other)
 
 
-def _bottleneck(channels: int) -> nn.Sequential:
-    narrow = max(channels // 2, 8)
-    model = nn.Sequential(nn.Conv2d(2 * channels, narrow, 1), nn.GELU(), nn.Conv2d(narrow, channels, 1))
-    last = model[-1]
-    assert isinstance(last, nn.Conv2d)
-    nn.init.zeros_(last.weight)
-    assert last.bias is not None
-    nn.init.zeros_(last.bias)
-    return model
+class _Model(nn.Module):
+    """A bottleneck of 1×1 convolutions whose last layer starts at zero, so that enhancement starts as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        narrow = max(channels // 2, 8)
+        self.reduce = nn.Conv2d(2 * channels, narrow, 1)
+        self.restore = nn.Conv2d(narrow, channels, 1)
+        nn.init.zeros_(self.restore.weight)
+        assert self.restore.bias is not None
+        nn.init.zeros_(self.restore.bias)
+
+    def forward(self, shared: Tensor, specific: Tensor | None = None) -> Tensor:
+        # Most slices meet themselves: what they have of their own is zero, and half of the work falls away.
+        if specific is None:
+            narrow = F.conv2d(shared, self.reduce.weight[:, : shared.shape[1]], self.reduce.bias)
+        else:
+            narrow = self.reduce(torch.cat([shared, specific], 1))
+        restored: Tensor = self.restore(F.gelu(narrow))
+        return restored

@@ -106,7 +106,9 @@ class SssSegmenter(SamNetwork):
         channels: list[Tensor] | None = None,
     ) -> list[Tensor]:
         if self.enhancement is not None:
-            features = self.enhancement(features, _met(features, partners, paired))
+            # A partner is only looked at; who meets itself learns through both roles.
+            looked_at = partners and [partner.detach().to(features[0].dtype) for partner in partners]
+            features = self.enhancement(features, looked_at, paired)
         if channels is not None:
             features = [
                 feature * kept[:, :, None, None].to(feature.dtype)
@@ -126,12 +128,3 @@ class SssSegmenter(SamNetwork):
             "heard": masks.heard,
         }
 
-
-def _met(features: list[Tensor], partners: list[Tensor] | None, paired: Tensor | None) -> list[Tensor] | None:
-    # Whoever meets itself learns through both roles; a partner is only looked at.
-    if partners is None or paired is None:
-        return None
-    return [
-        torch.where(paired[:, None, None, None], partner.detach().to(own.dtype), own)
-        for own, partner in zip(features, partners, strict=True)
-    ]

@@ -73,4 +73,11 @@ def test_features_of_zeros_are_no_trouble(random_weights: FeatureEnhancement) ->
 def test_without_a_partner_it_is_its_own_partner(random_weights: FeatureEnhancement) -> None:
     own = features(0)
     for alone, itself in zip(random_weights(own), random_weights(own, own), strict=True):
-        assert torch.equal(alone, itself)
+        torch.testing.assert_close(alone, itself)
+
+
+def test_some_slices_meet_their_partner_and_the_others_themselves(random_weights: FeatureEnhancement) -> None:
+    own, other = features(0), features(1)
+    mixed = random_weights(own, other, torch.tensor([False, True]))
+    for one, alone, met in zip(mixed, random_weights(own), random_weights(own, other), strict=True):
+        torch.testing.assert_close(one, torch.stack([alone[0], met[1]]))

@@ -127,7 +127,7 @@ def test_a_partner_changes_only_whom_it_is_given_to(make: Callable[..., SssSegme
     network = make()
     assert network.enhancement is not None
     for model in network.enhancement.models:
-        nn.init.normal_(model[-1].weight, std=0.1)  # type: ignore[index]
+        nn.init.normal_(model.restore.weight, std=0.1)  # type: ignore[union-attr]
     partners = [torch.randn(CLIP, 64, SIDE // stride, SIDE // stride) for stride in (4, 8, 16)]
     paired = torch.tensor([True, False, True, False])
     alone = network(images(), spacing=spacing(), clip=CLIP)["coarse"]
