@@ -39,7 +39,8 @@ def command(
 
     Example: python -m bench.ablation --labelled 3 --minutes 15 --seeds 3
     """
-    from bench.cells import Dataset, cell, print_table, spread
+    from bench import RESULTS
+    from components.cells import Dataset, cell, print_table, spread
     from sss_model.config import load_config
 
     budget = {"data.labelled": labelled, "train.minutes": minutes, "train.steps": None}
@@ -47,7 +48,7 @@ def command(
     rows = []
     for name, changes in LADDER.items():
         cells = [
-            cell(load_config(recipe, {**budget, **changes, "seed": seed}), dataset, split=split)
+            cell(load_config(recipe, {**budget, **changes, "seed": seed}), dataset, split=split, results=RESULTS)
             for seed in range(seeds)
         ]
         rows.append({"mechanisms": name, **spread(cells)})

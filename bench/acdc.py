@@ -52,7 +52,8 @@ def command(
 
     Example: python -m bench.acdc --labelled 3 --labelled 7 --method sss --seed 0 --seed 1
     """
-    from bench.cells import Dataset, cell, print_table
+    from bench import RESULTS
+    from components.cells import Dataset, cell, print_table
     from sss_model.config import load_config
 
     dataset = Dataset.open(data)
@@ -60,7 +61,7 @@ def command(
     for patients, how, number in product(labelled, method, seed):
         changes = {"seed": number, "data.labelled": patients, "train.method": how.value, "model.network": network.value}
         config = load_config(recipe, {**changes, "train.minutes": minutes, "train.steps": None})
-        row = cell(config, dataset, split=split.value)
+        row = cell(config, dataset, split=split.value, results=RESULTS)
         rows.append(row | {f"dice {name}": dice for name, dice in row["dice_per_class"].items()})
     classes = [f"dice {name}" for name in rows[0]["dice_per_class"]]
     columns = ["method", "labelled", "seed", "dice", *classes, "hd95_voxel", "asd_voxel", "steps", "minutes"]

@@ -24,7 +24,7 @@ def command() -> None:
 
     Example: python -m bench.pcsw
     """
-    from bench.cells import print_table
+    from components.cells import print_table
 
     rows = [_row(side=256, slices=slices) for slices in (8, 32, 128, 512)] + [_row(side=128, slices=32)]
     print_table(

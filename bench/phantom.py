@@ -22,7 +22,7 @@ def command(
 
     Example: python -m bench.phantom
     """
-    from bench.cells import Dataset, cell, print_table
+    from components.cells import Dataset, cell, print_table
     from sss_model.config import load_config
 
     methods = ("supervised", "weak_to_strong")

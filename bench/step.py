@@ -33,7 +33,7 @@ def command(
 
     Example: python -m bench.step --encoder tiny --size 256
     """
-    from bench.cells import print_table
+    from components.cells import print_table
     from sss_model.config import load_config
 
     start = {**_ALWAYS, "model.encoder": encoder, "data.size": size}

@@ -127,4 +127,3 @@ class SssSegmenter(SamNetwork):
             "iou": masks.iou.float(),
             "heard": masks.heard,
         }
-

@@ -1,7 +1,7 @@
-"""One cell of a benchmark: a recipe trained once, then scored on a split.
+"""One cell of a table: a recipe trained once, then scored on a split.
 
-A cell that was killed goes on where it was. A finished one is a row of docs/results.jsonl under its identity (recipe,
-data and code), and is read from there ever after, so that a table can be filled over many days.
+A cell that was killed goes on where it was. A finished one is a row of a results file under its identity (recipe, data
+and code), and is read from there ever after, so that a table can be filled over many days.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from sss_model.identity import training_identity
 from sss_model.manifest import Manifest, build_manifest, read_manifest, write_manifest
 from sss_model.train import train
 
-RESULTS = Path("docs/results.jsonl")
-_WORK = Path(".runs/bench")
+_WORK = Path(".runs/cells")
 _CACHE = Path(".cache")
 
 
@@ -46,20 +45,21 @@ class Dataset:
             return cls(folder, read_manifest(path), sha256(path))
 
 
-def cell(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
-    """The figures of one row of a table: found in the results, or trained, scored and appended to them."""
+def cell(config: Config, data: Dataset, *, split: str, results: Path) -> dict[str, Any]:
+    """The figures of one row of a table: found in `results` (JSON lines), or trained, scored and added."""
     identity = _identity(config, data)
-    for row in _known():
+    for row in _known(results):
         if row.get("identity") == identity and row["split"] == split:
             return row
     row = {"identity": identity, **_scored(config, data, split=split), "date": datetime.now(UTC).date().isoformat()}
-    with RESULTS.open("a") as file:
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a") as file:
         file.write(json.dumps(row) + "\n")
     return row
 
 
-def _known() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+def _known(results: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
 
 def _identity(config: Config, data: Dataset) -> str:
