@@ -112,6 +112,7 @@ def _scored(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
         "jaccard": ssl4mis["jaccard"],
         "hd95_voxel": ssl4mis["hd95_voxel"],
         "asd_voxel": ssl4mis["asd_voxel"],
+        "data": config.data.name,
         "split": split,
         "cases": summary["cases"],
         "method": meta.method,
