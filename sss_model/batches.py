@@ -78,7 +78,8 @@ class Batches:
     """Makes any step's batches from the seed alone.
 
     A batch is made of clips, neighbouring slices that are moved as one, where a step of method ``sss`` wants them;
-    else, a clip is a single slice.
+    else, a clip is a single slice. Such a step rounds its batches up to whole clips, and to pairs of unlabelled ones:
+    a strong view receives its box from another clip of the batch.
 
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
     """
@@ -124,7 +125,8 @@ class Batches:
         return torch.stack([source.distances, pixel, pixel], 1)
 
     def _read_labelled(self, step: int) -> _Source:
-        batch, size, clip = self._config.train.batch, self._config.data.size, self._clip(step)
+        size, clip = self._config.data.size, self._clip(step)
+        batch = _rounded_up(self._config.train.batch, clip)
         indices = self._indices(self._labelled, _LABELLED, step, batch, clip)
         drawn = self._draw(_LABELLED, step, batch)
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
@@ -132,7 +134,8 @@ class Batches:
         return _Source(images, labels, self._distances(self._labelled, indices), drawn.of_clips(clip), noisy)
 
     def _read_unlabelled(self, step: int) -> _Source:
-        batch, size, clip = self._config.train.unlabelled_batch, self._config.data.size, self._clip(step)
+        size, clip = self._config.data.size, self._clip(step)
+        batch = _rounded_up(self._config.train.unlabelled_batch, 2 * clip)
         indices = self._indices(self._unlabelled, _UNLABELLED, step, batch, clip)
         moves = self._draw(_UNLABELLED, step, batch)
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
@@ -155,6 +158,10 @@ class Batches:
     def _draw(self, stream: int, step: int, batch: int) -> Draw:
         rank, world = self._fabric.global_rank, self._fabric.world_size
         return draw_views(seed=self._config.seed, stream=stream, step=step, batch=batch, rank=rank, world=world)
+
+
+def _rounded_up(count: int, whole: int) -> int:
+    return -(-count // whole) * whole
 
 
 def _seeds(drawn: Draw) -> Tensor:

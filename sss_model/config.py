@@ -135,6 +135,8 @@ class Train(Section):
 class Predict(Section):
     flips: bool
     """Whether predictions are averaged over the four in-plane flips."""
+    rotations: list[float] = Field(default_factory=list)
+    """Degrees: predictions are averaged over rotations by each of these, both ways, too."""
     batch: int = Field(ge=1)
 
 
@@ -183,14 +185,6 @@ class Config(Section):
                 raise ValueError("model.checkpoint holds SAM-2's weights and needs model.network sam2")
             if self.train.gradient_checkpointing:
                 raise ValueError("train.gradient_checkpointing is SAM-2's encoder's and needs model.network sam2")
-        return self
-
-    @model_validator(mode="after")
-    def _whole_clips(self) -> Config:
-        # A strong view receives its box from another clip of the batch.
-        whole = self.train.batch % self.sss.clip == self.train.unlabelled_batch % (2 * self.sss.clip) == 0
-        if self.train.method == "sss" and not whole:
-            raise ValueError("train.batch must hold whole clips of sss.clip slices, unlabelled_batch pairs of them")
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,10 +15,10 @@ from sss_model.device import resolve_precision
 from sss_model.errors import InputError
 from sss_model.preprocess import image_slices, restore
 from sss_model.slices import SliceSet
+from sss_model.test_time import average
 from sss_model.volumes import Volume, read_volume, write_volume
 
 _ENDINGS = (".nii.gz", ".nii", ".png")
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 
 
 class Predictor:
@@ -52,13 +53,12 @@ class Predictor:
         data = self._config.data
         distance = volume.spacing[volume.slice_axis]
         slices = SliceSet([image_slices(volume, data, data.size)], None, data.neighbours, [distance])
-        return self._flipped(slices.image(slices.case(0)), (distance, data.spacing_mm, data.spacing_mm))
+        return self._averaged(slices.image(slices.case(0)), (distance, data.spacing_mm, data.spacing_mm))
 
     @torch.inference_mode()
-    def _flipped(self, images: Tensor, spacing: tuple[float, float, float]) -> Tensor:
-        flips = _FLIPS if self._config.predict.flips else _FLIPS[:1]
-        images = self._fabric.to_device(images)
-        return torch.stack([self._softmax(images.flip(axes), spacing).flip(axes) for axes in flips]).mean(0).cpu()
+    def _averaged(self, images: Tensor, spacing: tuple[float, float, float]) -> Tensor:
+        segment = partial(self._softmax, spacing=spacing)
+        return average(segment, self._fabric.to_device(images), self._config.predict).cpu()
 
     def _softmax(self, images: Tensor, spacing: tuple[float, float, float]) -> Tensor:
         with self._fabric.autocast():

@@ -114,6 +114,13 @@ def asked(made: Bench, *, step: int = 0, spent: float = 0.5) -> dict[str, Any]:
     return inputs
 
 
+def test_steps_of_clips_round_their_batches_up_to_whole_ones(bench: Callable[..., Bench]) -> None:
+    made = bench({"train.batch": 2, "train.unlabelled_batch": 2, "sss.clip_every": 2})
+    sizes = [(len(made.batches.labelled(step).images), len(unlabelled_of(made, step=step).weak)) for step in range(3)]
+    assert sizes == [(CLIP, 2 * CLIP), (2, 2), (CLIP, 2 * CLIP)]  # pairs of unlabelled clips, for CutMix
+    made.learner.step(made.batches, step=0, spent=0.5)
+
+
 def test_strong_views_meet_the_weak_one_and_labelled_slices_themselves(bench: Callable[..., Bench]) -> None:
     made = bench({"sss.pair": 1.0, "views.cutmix": 0.0, "views.cutmix_labelled": 0.0})
     inputs = asked(made)
