@@ -11,7 +11,7 @@ class Sss(Section):
     """What method ``sss`` adds to ``weak_to_strong``, each mechanism with its switch; PCSW has its own section."""
 
     clip: int = Field(ge=1)
-    """How many neighbouring slices of a volume make a clip; steps that see clips round their batches up to whole ones."""
+    """How many neighbouring slices of a volume make a clip; steps that see clips round batches up to whole ones."""
     clip_every: int = Field(ge=1)
     """PCSW and the memory decoder, which need neighbours, take part in every so many steps, which see clips. The others
     see single slices: of many volumes, they teach more than clips of few."""
