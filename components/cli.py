@@ -11,6 +11,7 @@ import typer
 from components import doctor, evaluate, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
 from components.pretrained import commands as checkpoints
+from components.registry import commands as registry
 
 app = new_app(help="Semi-supervised segmentation of medical images with SAM-2.")
 imports = new_app(help="Bring scans into data/: one folder a data set, in nnU-Net's raw layout, with splits.csv.")
@@ -94,6 +95,8 @@ def _import(
     typer.echo(import_dataset(layout, source, destination, splits=splits, seed=seed, replace=replace))
 
 
+for _name, _command in {"promote": registry.promote, "rollback": registry.rollback, "registry": registry.show}.items():
+    app.command(_name, rich_help_panel="Registered models")(_command)
 app.command("doctor", rich_help_panel="This place")(doctor.command)
 app.add_typer(checkpoints.app, name="checkpoint", rich_help_panel="This place")
 

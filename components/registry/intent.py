@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from components.registry.versions import find_version
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Intent:
     Attributes:
         id: when it was made, sortable; names its record.
         state: pending, done, or undone.
-        before, after: alias to version, None for an alias that is absent.
+        before, after: of those aliases that change, alias to version, None for one that is absent.
         audited: the champion of the decision before this one.
         record: what is kept of it on the versions it concerns; see `components.registry.audit`.
     """
@@ -73,7 +74,7 @@ def settle(client: MlflowClient, lease: Lease, name: str, intent: Intent | None)
         return None
     what = f"{name}: {intent.record.get('action', 'a decision')} of {intent.record.get('when', intent.id)} was cut off"
     champion = intent.after.get("champion")
-    if champion is not None and _exists(client, name, champion):
+    if champion is not None and find_version(client, name, champion):
         _write(lease, _steps_of(client, name, intent))
         return f"{what}; it has been completed"
     _write(lease, _steps_back(client, name, intent))
@@ -88,7 +89,7 @@ def _write(lease: Lease, steps: Iterator[Callable[[], Any]]) -> None:
 
 def _steps_of(client: MlflowClient, name: str, intent: Intent) -> Iterator[Callable[[], Any]]:
     yield _mark(client, name, intent)
-    yield from _aliases(client, name, intent.after)
+    yield from _aliases(client, name, intent.before, intent.after)
     record = json.dumps(intent.record, separators=(",", ":"))
     for version in _concerned(client, name, intent):
         yield partial(client.set_model_version_tag, name, version, AUDIT + intent.id, record)
@@ -96,7 +97,7 @@ def _steps_of(client: MlflowClient, name: str, intent: Intent) -> Iterator[Calla
 
 
 def _steps_back(client: MlflowClient, name: str, intent: Intent) -> Iterator[Callable[[], Any]]:
-    yield from _aliases(client, name, intent.before)
+    yield from _aliases(client, name, intent.after, intent.before)
     for version in _concerned(client, name, intent):
         if AUDIT + intent.id in client.get_model_version(name, version).tags:
             yield partial(client.delete_model_version_tag, name, version, AUDIT + intent.id)
@@ -107,22 +108,17 @@ def _mark(client: MlflowClient, name: str, intent: Intent) -> Callable[[], Any]:
     return partial(client.set_registered_model_tag, name, INTENT, intent.to_json())
 
 
-def _aliases(client: MlflowClient, name: str, wanted: Aliases) -> Iterator[Callable[[], Any]]:
+def _aliases(client: MlflowClient, name: str, before: Aliases, after: Aliases) -> Iterator[Callable[[], Any]]:
     """Each alias to its version; one whose version is gone goes too."""
-    for alias, version in wanted.items():
-        if version is not None and _exists(client, name, version):
+    for alias, version in after.items():
+        if version is not None and find_version(client, name, version):
             yield partial(client.set_registered_model_alias, name, alias, version)
-        else:
+        # A registration, which needs no lock, may have given the alias to a newer version meanwhile.
+        elif str(client.get_registered_model(name).aliases.get(alias)) in map(str, (before[alias], version)):
             yield partial(client.delete_registered_model_alias, name, alias)
 
 
 def _concerned(client: MlflowClient, name: str, intent: Intent) -> list[str]:
     """The versions that come to be champion or cease to, those that are still there."""
     both = dict.fromkeys([intent.after.get("champion"), intent.before.get("champion")])
-    return [version for version in both if version is not None and _exists(client, name, version)]
-
-
-def _exists(client: MlflowClient, name: str, version: str) -> bool:
-    from components.registry.state import find_version
-
-    return find_version(client, name, version) is not None
+    return [version for version in both if version is not None and find_version(client, name, version)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from components.registry.audit import new_id, whoami
 from components.registry.intent import Aliases, Intent, carry_out, settle
 from components.registry.lock import hold
-from components.registry.state import CHALLENGER, CHAMPION, PREVIOUS, State, read_state
+from components.registry.state import State, read_state
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,8 +42,8 @@ def move(client: MlflowClient, name: str, plan: Callable[[State], Move], *, id: 
             tell(left_open)
             state = read_state(client, name)
         after, record = plan(state)
-        before = {alias: state.aliases.get(alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER)}
-        intent = Intent(id or new_id(), before, {**before, **after}, state.audited, record)
+        before = {alias: state.aliases.get(alias) for alias in after}
+        intent = Intent(id or new_id(), before, after, state.audited, record)
         carry_out(client, lease, name, intent)
     return intent
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from components.registry.audit import new_record, records_of
 from components.registry.move import Move, move
-from components.registry.state import CHAMPION, PREVIOUS, State, find_version
+from components.registry.state import CHAMPION, PREVIOUS, State
+from components.registry.versions import find_version
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from sss_model.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -78,15 +77,3 @@ def read_state(client: MlflowClient, name: str) -> State:
     text = model.tags.get(INTENT)
     aliases = {alias: str(version) for alias, version in model.aliases.items()}
     return State(name, aliases, Intent.from_json(text, where=name) if text else None)
-
-
-def find_version(client: MlflowClient, name: str, version: str) -> ModelVersion | None:
-    """A version, or None where it was deleted or never was."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_model_version(name, version)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
