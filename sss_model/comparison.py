@@ -83,9 +83,7 @@ def compare(
     plain = _quantiles(spread[:, 1] - spread[:, 0], (1 - confidence) / 2)
     showing = [*(counts[:, 0] > 0).sum(0), len(patients)]
     bounds = estimate + np.array([widening(confidence, int(number)) for number in showing]) * (plain - estimate)
-    return [
-        _difference(name, *means[:, column], *bounds[:, column]) for column, name in enumerate([*classes, OVERALL])
-    ]
+    return [_difference(name, *means[:, column], *bounds[:, column]) for column, name in enumerate([*classes, OVERALL])]
 
 
 def refuse_prompted(scores: Sequence[Score]) -> None:

@@ -55,7 +55,6 @@ def locks(client: mlflow.MlflowClient) -> list[str]:
     return [model.name for model in client.search_registered_models() if model.name.startswith(PREFIX)]
 
 
-
 class Killed(BaseException):
     """What a killed process does from then on: nothing."""
 

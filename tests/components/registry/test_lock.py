@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import mlflow
 import pytest
-from registry_for_tests import locks
+from registry_for_tests import Dying, Killed, locks
 
 from components.registry.lock import LEASE_SECONDS, PREFIX, hold
 from sss_model.errors import InputError
 
 
-_NEVER_LEFT = []
+AFTER_TAKING_OVER = 3  # calls that succeed: look, rename, make
 
 
-def die_holding(store: mlflow.MlflowClient, who: str = "dead") -> None:
-    """Take the lock and never give it back."""
-    lock = hold(store, "heart", who=who, wait=0)
-    _NEVER_LEFT.append(lock)  # what is collected is left
-    lock.__enter__()
+def die_holding(store: mlflow.MlflowClient, who: str = "dead", *, after: int = 1) -> None:
+    """Take the lock and never give it back: the process ends with the call that made it."""
+    with suppress(Killed), hold(Dying(store, after=after), "heart", who=who, wait=0):  # type: ignore[arg-type]
+        pytest.fail("outlived its call")
 
 
 def test_a_lock_is_held_and_given_back(store: mlflow.MlflowClient) -> None:
@@ -53,8 +53,7 @@ def test_an_error_gives_the_lock_back(store: mlflow.MlflowClient) -> None:
 
 
 def test_a_dead_holder_s_lock_runs_out(store: mlflow.MlflowClient, pass_time: Callable[[float], None]) -> None:
-    abandoned = hold(store, "heart", who="ann")
-    abandoned.__enter__()
+    die_holding(store, "ann")
     pass_time(LEASE_SECONDS - 5)
     with pytest.raises(InputError, match="ann is changing"), hold(store, "heart", who="bob", wait=0):
         pytest.fail("taken while it was good")
@@ -71,8 +70,7 @@ def test_a_holder_that_was_too_slow_writes_no_more_and_leaves_the_next_one_s_loc
         pass_time(LEASE_SECONDS + 1)
         with pytest.raises(InputError, match="MLflow took too long, the lock would run out"):
             slow.check()
-        next_one = hold(store, "heart", who="bob", wait=0)
-        next_one.__enter__().check()
+        die_holding(store, "bob", after=AFTER_TAKING_OVER)
     assert PREFIX + "heart" in locks(store)
     assert store.get_registered_model(PREFIX + "heart").tags["who"] == "bob"
 
@@ -87,7 +85,7 @@ def test_of_two_that_find_a_lock_expired_the_slower_can_not_take_the_faster_one_
     def slow_rename(name: str, new_name: str) -> None:
         # Between the slower one's look at the lock and its rename, the faster one takes it over.
         monkeypatch.setattr(store, "rename_registered_model", rename)
-        die_holding(store, "faster")
+        die_holding(store, "faster", after=AFTER_TAKING_OVER)
         rename(name, new_name)
 
     monkeypatch.setattr(store, "rename_registered_model", slow_rename)
