@@ -45,8 +45,8 @@ def compare(
     """Compare two models case by case with a paired bootstrap over patients.
 
     A structure that neither model and no label shows is no evidence. Where only one of the two models invents it, the
-    other was right to leave it out and counts with Dice 1. The percentile interval is too narrow for few patients, so it is
-    widened as a t interval is against a normal one: see `widening`.
+    other was right to leave it out and counts with Dice 1. The percentile interval is too narrow for few patients, so
+    it is widened as a t interval is against a normal one: see `widening`.
 
     Args:
         champion, challenger: rows of the same cases and classes.

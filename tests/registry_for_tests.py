@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 from typing import Any
@@ -96,3 +97,31 @@ def race(uri: str, barrier: Any, orders: Any) -> None:
 def die(uri: str, version: str, champion: str, after: int) -> None:
     """A process of its own that is killed after a call, or ends well."""
     promote(Dying(mlflow.MlflowClient(uri), after=after, really=True), trial(version, champion))  # type: ignore[arg-type]
+
+
+def run_races(client: mlflow.MlflowClient, uri: str, *, rounds: int) -> None:
+    """Two processes promote two versions over the same champion at the same moment, again and again."""
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(2)
+    pipes = [spawn.Pipe() for _ in range(2)]
+    racers = [spawn.Process(target=race, args=(uri, barrier, theirs), daemon=True) for _, theirs in pipes]
+    for racer in racers:
+        racer.start()
+    won = [0, 0]
+    for _ in range(rounds):
+        champion = str(read_state(client, MODEL).champion)
+        rivals = [version for version in "123" if version != champion]
+        for (ours, _), version in zip(pipes, rivals, strict=True):
+            ours.send((version, champion))
+        answers = [ours.recv() if ours.poll(120) else "no answer" for ours, _ in pipes]
+        assert sorted(answers)[1] == "promoted", answers
+        assert "when it was measured; run the command again" in sorted(answers)[0]
+        winner = answers.index("promoted")
+        won[winner] += 1
+        assert refuse_inconsistent(client).after == {"champion": rivals[winner], "previous": champion}
+        assert not [lock for lock in locks(client) if "expired" not in lock]
+    for (ours, _), racer in zip(pipes, racers, strict=True):
+        ours.send(None)
+        racer.join(30)
+        assert racer.exitcode == 0
+    assert sum(won) == rounds

@@ -45,7 +45,7 @@ class Lease:
         """Raise `InputError` when the lock might run out within the next call."""
         if self._left() < CALL_SECONDS:
             raise InputError(
-                f"{self.name}: MLflow took too long, the lock would run out; run the command again, it goes on from here"
+                f"{self.name}: MLflow took too long, the lock would run out; expected seconds, run the command again"
             )
 
     def surely_held(self) -> bool:

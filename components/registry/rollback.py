@@ -42,9 +42,7 @@ def _swap(client: MlflowClient, state: State, reason: str) -> Move:
     target, current = state.aliases.get(PREVIOUS), state.champion
     if target is None or current is None:
         missing = PREVIOUS if target is None else CHAMPION
-        raise InputError(
-            f"{state.name}: no version has the alias {missing}; expected an earlier promotion to roll back"
-        )
+        raise InputError(f"{state.name}: no version has the alias {missing}; expected an earlier champion")
     version = find_version(client, state.name, target)
     if version is None or not records_of(version.tags):
         raise InputError(

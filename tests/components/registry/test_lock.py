@@ -12,7 +12,6 @@ from registry_for_tests import Dying, Killed, locks
 from components.registry.lock import LEASE_SECONDS, PREFIX, hold
 from sss_model.errors import InputError
 
-
 AFTER_TAKING_OVER = 3  # calls that succeed: look, rename, make
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from registry_for_tests import MODEL, Dying, Killed, die, locks, race, refuse_inconsistent, trial
+from registry_for_tests import MODEL, Dying, Killed, die, locks, refuse_inconsistent, run_races, trial
 
 from components.registry.audit import records_of
 from components.registry.lock import LEASE_SECONDS
@@ -195,32 +195,3 @@ def test_a_process_that_is_killed_after_any_call(
             break
         assert process.exitcode == -9
     assert 10 < after < 99
-
-
-def run_races(client: mlflow.MlflowClient, uri: str, *, rounds: int) -> None:
-    """Two processes promote two versions over the same champion at the same moment, again and again."""
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(2)
-    pipes = [spawn.Pipe() for _ in range(2)]
-    racers = [spawn.Process(target=race, args=(uri, barrier, theirs), daemon=True) for _, theirs in pipes]
-    for racer in racers:
-        racer.start()
-    won = [0, 0]
-    for _ in range(rounds):
-        champion = str(read_state(client, MODEL).champion)
-        rivals = [version for version in "123" if version != champion]
-        for (ours, _), version in zip(pipes, rivals, strict=True):
-            ours.send((version, champion))
-        answers = [ours.recv() if ours.poll(120) else "no answer" for ours, _ in pipes]
-        assert sorted(answers)[1] == "promoted", answers
-        assert "when it was measured; run the command again" in sorted(answers)[0]
-        winner = answers.index("promoted")
-        won[winner] += 1
-        assert refuse_inconsistent(client).after == {"champion": rivals[winner], "previous": champion}
-        assert aliases(client) == {"champion": rivals[winner], "previous": champion}
-        assert locks(client) == []
-    for (ours, _), racer in zip(pipes, racers, strict=True):
-        ours.send(None)
-        racer.join(30)
-        assert racer.exitcode == 0
-    assert sum(won) == rounds
