@@ -106,7 +106,7 @@ def _compared(difference: Difference, gate: Gate) -> Line:
     elif low is None:
         objection = f"{name}: one test patient alone shows it; expected at least two"
     elif low <= -margin:
-        objection = f"{name}: may lose up to {-low:.3f} Dice against the champion; expected less than {margin:g}"
+        objection = f"{name}: may lose up to {abs(low):.3f} Dice against the champion; expected less than {margin:g}"
     else:
         objection = None
     return Line(name, difference.champion, difference.challenger, low, difference.high, margin, objection)

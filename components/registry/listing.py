@@ -59,11 +59,11 @@ def list_versions(client: MlflowClient, name: str) -> Listing:
 
 
 def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
-    quoted = name.replace("'", "''")
+    quote = '"' if "'" in name else "'"
     found: list[ModelVersion] = []
     token: str | None = None
     while True:
-        page = client.search_model_versions(f"name = '{quoted}'", page_token=token)
+        page = client.search_model_versions(f"name = {quote}{name}{quote}", page_token=token)
         found += page
         token = page.token
         if not token:
