@@ -1,4 +1,4 @@
-"""The console script ``sss``: importing data, the five steps, prediction."""
+"""The console script ``sss``: importing data, the five steps, prediction, the registry."""
 
 from __future__ import annotations
 
@@ -95,8 +95,9 @@ def _import(
     typer.echo(import_dataset(layout, source, destination, splits=splits, seed=seed, replace=replace))
 
 
-for _name, _command in {"promote": registry.promote, "rollback": registry.rollback, "registry": registry.show}.items():
-    app.command(_name, rich_help_panel="Registered models")(_command)
+app.command("promote", rich_help_panel="Registered models")(registry.promote)
+app.command("rollback", rich_help_panel="Registered models")(registry.rollback)
+app.command("registry", rich_help_panel="Registered models")(registry.show)
 app.command("doctor", rich_help_panel="This place")(doctor.command)
 app.add_typer(checkpoints.app, name="checkpoint", rich_help_panel="This place")
 
