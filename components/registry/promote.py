@@ -62,10 +62,10 @@ def measure(client: MlflowClient, name: str, version: str, recipe: Config, *, da
         folder, manifest = data_for(name, version, checkpoints[version], data)
         metas = {f"version {number}": checkpoint.meta for number, checkpoint in checkpoints.items()}
         cases = unseen_cases(manifest, metas, least=recipe.gate.min_patients)
-        scores = {
-            number: score(checkpoint, cases, manifest=manifest, data_dir=folder)
-            for number, checkpoint in checkpoints.items()
-        }
+        scores = {}
+        for number, checkpoint in checkpoints.items():
+            print(f"scoring version {number}", flush=True)
+            scores[number] = score(checkpoint, cases, manifest=manifest, data_dir=folder)
     verdict = judge(scores.get(champion or ""), scores[version], recipe.gate, seed=recipe.seed)
     roles = {CHALLENGER: scores[version], **({CHAMPION: scores[champion]} if champion else {})}
     meta = metas[f"version {version}"]

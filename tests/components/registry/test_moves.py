@@ -107,7 +107,10 @@ def test_an_unknown_model_is_refused_and_gets_no_lock(store: mlflow.MlflowClient
     assert locks(store) == []
 
 
-@pytest.mark.parametrize("following", ["promote", "rollback", "registry"])
+@pytest.mark.parametrize(
+    "following",
+    ["rollback", *(pytest.param(command, marks=pytest.mark.acceptance) for command in ("promote", "registry"))],
+)
 def test_a_kill_after_any_call_leaves_what_the_next_command_puts_right(
     registry: mlflow.MlflowClient, pass_time: Callable[[float], None], following: str
 ) -> None:
