@@ -26,7 +26,7 @@ def promote(
 
     The old champion becomes the previous one. Exit code 2, and nothing moved, where the gate does not hold.
 
-    Example: sss promote sss-phantom --version 2 --reason "more labels"
+    Example: sss promote sss-phantom --version 2 --explain
     """
     from components.registry import promote as steps
     from components.registry.tables import trial_table
@@ -47,7 +47,7 @@ def promote(
 def rollback(name: Name, reason: Reason = "") -> None:
     """Swap champion and previous; a champion that was moved by hand gives way to the one that passed the gate.
 
-    Example: sss rollback sss-phantom --reason "misses small structures"
+    Example: sss rollback sss-phantom --reason misses-clots
     """
     from components.registry import rollback as steps
     from components.tracking import connect
