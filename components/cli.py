@@ -1,4 +1,4 @@
-"""The console script ``sss``: importing data, the five steps, prediction."""
+"""The console script ``sss``: importing data, the five steps, prediction, the registry."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from components import curve, doctor, evaluate, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
 from components.pretrained import commands as checkpoints
+from components.registry import commands as registry
 
 app = new_app(help="Semi-supervised segmentation of medical images with SAM-2.")
 imports = new_app(help="Bring scans into data/: one folder a data set, in nnU-Net's raw layout, with splits.csv.")
@@ -95,6 +96,9 @@ def _import(
 
 
 app.command("curve", rich_help_panel="Experiments")(curve.command)
+app.command("promote", rich_help_panel="Registered models")(registry.promote)
+app.command("rollback", rich_help_panel="Registered models")(registry.rollback)
+app.command("registry", rich_help_panel="Registered models")(registry.show)
 app.command("doctor", rich_help_panel="This place")(doctor.command)
 app.add_typer(checkpoints.app, name="checkpoint", rich_help_panel="This place")
 

@@ -176,7 +176,9 @@ def _training_run(client: "MlflowClient", checkpoint: Path, trained: "Checkpoint
 
 def _parameters(trained: "Checkpoint") -> dict[str, Any]:
     """What was trained: the recipe but for what other steps read of it, and how many patients took part."""
-    recipe = {key: value for key, value in trained.meta.config.items() if key not in ("register", "validation")}
+    from sss_model.config import NOT_TRAINED
+
+    recipe = {key: value for key, value in trained.meta.config.items() if key not in NOT_TRAINED}
     patients = {f"patients.{role}": len(names) for role, names in trained.meta.patients.model_dump().items()}
     return {**_flat(recipe), **patients}
 

@@ -41,6 +41,8 @@ class Meta(BaseModel):
     pretrained_sha256: str | None = None
     """Of the file that the encoder's first weights came from; None where they were random."""
     patients: Patients
+    images_sha256: list[str] | None = None
+    """Of those patients' image files, so that they are known under any name; None in a checkpoint of an older make."""
     git_revision: str | None
     image_digest: str | None
     device: str

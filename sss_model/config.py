@@ -7,7 +7,7 @@ Every choice the paper leaves open is a field here. An unknown key, a missing ke
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -15,6 +15,9 @@ from pydantic import Field, ValidationError, model_validator
 from sss_model.errors import InputError
 from sss_model.method_settings import Pcsw, Sss, UniMatch
 from sss_model.section import Fraction, Section
+
+# What a training does not read: data gate, registration, promotion.
+NOT_TRAINED = ("validation", "register", "gate")
 
 Encoder = Literal["micro", "tiny", "small", "base_plus", "large"]
 Network = Literal["sam2", "unet"]
@@ -156,6 +159,23 @@ class Register(Section):
     """Mean test Dice below which a model is not registered; 0 registers any."""
 
 
+class Gate(Section):
+    """What a version must show before it may become the champion; `sss_model.comparison` says how it is measured."""
+
+    min_patients: int = Field(ge=2)
+    """Test patients that neither model saw, below which nothing is promoted."""
+    min_dice: float = Fraction
+    """Mean Dice on them (over cases, then classes) that a version must reach, with or without a champion."""
+    margin: float = Fraction
+    """How much Dice a class may lose against the champion: the whole interval of its difference must lie above that."""
+    class_margins: dict[str, Annotated[float, Fraction]]
+    """Other margins for single classes, by name."""
+    confidence: float = Field(gt=0.5, lt=1)
+    """Of the differences' intervals, two-sided."""
+    resamples: int = Field(ge=1000)
+    """Times that patients are drawn for them."""
+
+
 class Config(Section):
     """A whole recipe."""
 
@@ -170,6 +190,7 @@ class Config(Section):
     predict: Predict
     validation: Validate
     register_as: Register = Field(alias="register")
+    gate: Gate
 
     @property
     def confidence(self) -> float:

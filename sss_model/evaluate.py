@@ -79,10 +79,12 @@ def evaluate_cases(
     *,
     labels: Mapping[str, int],
     data_dir: Path,
-    predictions: Path,
-    overlays: Path,
+    predictions: Path | None = None,
+    overlays: Path | None = None,
 ) -> tuple[list[Score], np.ndarray]:
-    """Predict, save, score and draw each case; `predictor` maps an image to a mask on the same grid.
+    """Predict and score each case; `predictor` maps an image to a mask on the same grid.
+
+    Masks go to the folder `predictions` and drawings to `overlays`, where these are given.
 
     Returns:
         A score per case and structure, and the voxels (classes, classes) of all cases by true and predicted class.
@@ -92,9 +94,11 @@ def evaluate_cases(
     for case in _with_progress(cases):
         image, truth = read_pair(data_dir / case.image, data_dir / str(case.label), case.case)
         prediction = predictor(image)
-        write_volume(prediction, predictions / f"{case.case}{_mask_ending(case)}")
+        if predictions:
+            write_volume(prediction, predictions / f"{case.case}{_mask_ending(case)}")
         rows = score_case(truth, prediction, labels, case=case)
-        draw_overlay(image, truth, prediction, labels, scores=rows, path=overlays / f"{case.case}.png")
+        if overlays:
+            draw_overlay(image, truth, prediction, labels, scores=rows, path=overlays / f"{case.case}.png")
         scores += rows
         confusion += count_confusion(truth.array, prediction.array, len(labels))
     return scores, confusion

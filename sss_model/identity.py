@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from sss_model.config import Config, dump_config
+from sss_model.config import NOT_TRAINED, Config, dump_config
 
 
 def training_identity(
@@ -14,7 +14,7 @@ def training_identity(
 ) -> str:
     """A name for the work folder of a training; it changes with anything that could change the weights."""
     # Where a model is registered and how it is scored do not.
-    recipe = {key: value for key, value in dump_config(config).items() if key not in ("register", "validation")}
+    recipe = {key: value for key, value in dump_config(config).items() if key not in NOT_TRAINED}
     parts = [json.dumps(recipe, sort_keys=True), data_version, manifest_sha256, pretrained_sha256 or "", code_sha256()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 

@@ -198,6 +198,7 @@ def _meta(
     manifest_sha256: str,
     pretrained_sha256: str | None,
 ) -> Meta:
+    unlabelled = patients.unlabelled if config.train.method != "supervised" else ()
     return Meta(
         method=config.train.method,
         labels=labels,
@@ -206,9 +207,10 @@ def _meta(
         pretrained_sha256=pretrained_sha256,
         patients=Patients(
             labelled=_names(patients.labelled),
-            unlabelled=_names(patients.unlabelled) if config.train.method != "supervised" else [],
+            unlabelled=_names(unlabelled),
             validation=_names(patients.val),
         ),
+        images_sha256=sorted({case.image_sha256 for case in (*patients.labelled, *unlabelled, *patients.val)}),
         git_revision=git_revision(),
         image_digest=image_digest(),
         device=device_name(fabric.device),
