@@ -145,6 +145,17 @@ class Validate(Section):
     min_test_patients: int = Field(ge=1)
 
 
+class Evaluation(Section):
+    """What an evaluation measures beside overlaps and distances."""
+
+    tolerance_mm: float = Field(default=2.0, ge=0)
+    """Surface voxels this near to the other surface agree: the normalised surface Dice counts them."""
+    band_mm: float = Field(default=10.0, gt=0)
+    """Calibration is measured in voxels within this distance of a structure, in the label or in the mask."""
+    ejection_class: str | None = None
+    """The cavity whose ejection fraction is reported for patients with several frames; null for other organs."""
+
+
 class Register(Section):
     """Where a model is registered, and from which Dice on."""
 
@@ -167,6 +178,8 @@ class Config(Section):
     pcsw: Pcsw
     predict: Predict
     validation: Validate
+    # Checkpoints of before this section hold recipes without it; they are evaluated by its defaults.
+    evaluation: Evaluation = Evaluation()
     register_as: Register = Field(alias="register")
 
     @property

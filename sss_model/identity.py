@@ -14,7 +14,8 @@ def training_identity(
 ) -> str:
     """A name for the work folder of a training; it changes with anything that could change the weights."""
     # Where a model is registered and how it is scored do not.
-    recipe = {key: value for key, value in dump_config(config).items() if key not in ("register", "validation")}
+    beside = ("register", "validation", "evaluation")
+    recipe = {key: value for key, value in dump_config(config).items() if key not in beside}
     parts = [json.dumps(recipe, sort_keys=True), data_version, manifest_sha256, pretrained_sha256 or "", code_sha256()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
