@@ -174,15 +174,20 @@ def _training_run(client: "MlflowClient", checkpoint: Path, trained: "Checkpoint
     return run_id
 
 
+_READ_BY_OTHERS = ("register", "validation", "evaluation")
+# Tables of the evaluation, which its report shows; a run's list of metrics would drown in them.
+_TABLES = ("intervals", "groups", "counts_per_class", "volumes_ml")
+
+
 def _parameters(trained: "Checkpoint") -> dict[str, Any]:
     """What was trained: the recipe but for what other steps read of it, and how many patients took part."""
-    recipe = {key: value for key, value in trained.meta.config.items() if key not in ("register", "validation")}
+    recipe = {key: value for key, value in trained.meta.config.items() if key not in _READ_BY_OTHERS}
     patients = {f"patients.{role}": len(names) for role, names in trained.meta.patients.model_dump().items()}
     return {**_flat(recipe), **patients}
 
 
 def _numbers(scores: dict[str, Any]) -> dict[str, float]:
-    flat = _flat(scores).items()
+    flat = _flat({key: value for key, value in scores.items() if key not in _TABLES}).items()
     return {f"test.{key}": float(value) for key, value in flat if isinstance(value, int | float)}
 
 

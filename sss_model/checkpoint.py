@@ -30,6 +30,15 @@ class Patients(BaseModel):
     validation: list[str]
 
 
+class Images(BaseModel):
+    """What the weights have seen, as SHA-256 of the files' bytes: another name makes no other image."""
+
+    model_config = ConfigDict(frozen=True)
+    labelled: list[str]
+    unlabelled: list[str]
+    validation: list[str]
+
+
 class Meta(BaseModel):
     """What a checkpoint says of itself."""
 
@@ -41,6 +50,8 @@ class Meta(BaseModel):
     pretrained_sha256: str | None = None
     """Of the file that the encoder's first weights came from; None where they were random."""
     patients: Patients
+    images: Images | None = None
+    """None in checkpoints of before hashes were kept."""
     git_revision: str | None
     image_digest: str | None
     device: str

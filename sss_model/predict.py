@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -12,12 +14,20 @@ from torch import Tensor
 from sss_model.checkpoint import Checkpoint, load_checkpoint
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
-from sss_model.preprocess import image_slices, restore
+from sss_model.preprocess import image_slices, restore_with_confidence
 from sss_model.slices import SliceSet
 from sss_model.volumes import Volume, read_volume, write_volume
 
 _ENDINGS = (".nii.gz", ".nii", ".png")
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
+
+
+class Segmentation(NamedTuple):
+    """A mask of class indices, uint8, the softmax probability of each voxel's class, and where prompts came from."""
+
+    mask: Volume
+    confidence: np.ndarray
+    prompt_source: str = "none"
 
 
 class Predictor:
@@ -45,7 +55,17 @@ class Predictor:
 
     def __call__(self, volume: Volume) -> Volume:
         """The mask of a volume: class indices, uint8, on the same grid."""
-        return volume.like(restore(self.probabilities(volume), volume, self._config.data))
+        return self.segment(volume).mask
+
+    def segment(self, volume: Volume) -> Segmentation:
+        """The mask of a volume, on the same grid, and how sure the network is of it."""
+        mask, confidence = restore_with_confidence(self.probabilities(volume), volume, self._config.data)
+        return Segmentation(volume.like(mask), confidence, self.prompt_source)
+
+    @property
+    def prompt_source(self) -> str:
+        """``generated`` where the memory decoder is prompted with the network's own maps, else ``none``."""
+        return "generated" if self._config.train.method == "sss" and self._config.sss.memory else "none"
 
     def probabilities(self, volume: Volume) -> Tensor:
         """Class probabilities (D, classes, S, S) on the network's grid, on the CPU."""

@@ -20,7 +20,7 @@ from sss_model.config import dump_config
 from sss_model.files import write_atomically
 from sss_model.metrics import Score
 from sss_model.overlays import class_colour
-from sss_model.summary import MEASURES, SSL4MIS_MEASURES, aggregate
+from sss_model.summary import MEASURES, SSL4MIS_MEASURES, by
 
 METHODS = {
     "supervised": "labelled scans only",
@@ -81,9 +81,9 @@ def write_report(
         summary=summary,
         measures=MEASURES,
         ssl4mis_measures=SSL4MIS_MEASURES,
+        digits={name: 2 if name.split("_")[0] in ("hd95", "asd") else 3 for name in (*MEASURES, *SSL4MIS_MEASURES)},
         colours={name: class_colour(value) for name, value in checkpoint.meta.labels.items()},
         cases=worst_first(scores, overlays),
-        groups=group_means(scores),
         axis=axis,
         spreads=spreads,
         curves=training_curves(checkpoint.history),
@@ -97,15 +97,9 @@ def worst_first(scores: Sequence[Score], overlays: Mapping[str, Path]) -> list[C
     """The cases by ascending mean Dice; those without any structure come last."""
     views = [
         CaseView(name, rows[0].group, _mean(score.dice for score in rows), tuple(rows), _embedded(overlays[name]))
-        for name, rows in _grouped(scores, "case").items()
+        for name, rows in by(scores, "case").items()
     ]
     return sorted(views, key=lambda view: (view.dice is None, view.dice or 0.0, view.name))
-
-
-def group_means(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
-    """Group name to the summary of its cases alone; empty where the data know only one group."""
-    groups = _grouped(scores, "group")
-    return {name: aggregate(rows) for name, rows in sorted(groups.items())} if len(groups) > 1 else {}
 
 
 def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread]]:
@@ -113,7 +107,7 @@ def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread
     known = [score.dice for score in scores if score.dice is not None]
     axis = Axis.holding(min(known, default=0.0), 1.0)
     spreads = []
-    for name, rows in _grouped(scores, "class_name").items():
+    for name, rows in by(scores, "class_name").items():
         dots = [(score.dice, f"{score.case}: {score.dice:.3f}") for score in rows if score.dice is not None]
         places = 100 * axis.share([dice for dice, _ in dots])
         mean = _mean(score.dice for score in rows)
@@ -147,11 +141,6 @@ def _template() -> jinja2.Template:
     )
     environment.filters["number"] = lambda value, digits=3: "–" if value is None else f"{value:.{digits}f}"
     return environment.get_template("report.html")
-
-
-def _grouped(scores: Sequence[Score], field: str) -> dict[str, list[Score]]:
-    names = dict.fromkeys(getattr(score, field) for score in scores)
-    return {name: [score for score in scores if getattr(score, field) == name] for name in names}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

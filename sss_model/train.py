@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 from sss_model.batches import Batches
 from sss_model.budget import Budget, learning_rate
 from sss_model.cache import SliceCache
-from sss_model.checkpoint import Meta, Patients, git_revision, image_digest, save_checkpoint
+from sss_model.checkpoint import Images, Meta, Patients, git_revision, image_digest, save_checkpoint
 from sss_model.config import Config, dump_config
 from sss_model.device import device_name, make_fabric, resolve_precision
 from sss_model.files import sha256
@@ -198,6 +198,8 @@ def _meta(
     manifest_sha256: str,
     pretrained_sha256: str | None,
 ) -> Meta:
+    # Labelled-only training opens no other scan.
+    unlabelled = patients.unlabelled if config.train.method != "supervised" else ()
     return Meta(
         method=config.train.method,
         labels=labels,
@@ -206,8 +208,13 @@ def _meta(
         pretrained_sha256=pretrained_sha256,
         patients=Patients(
             labelled=_names(patients.labelled),
-            unlabelled=_names(patients.unlabelled) if config.train.method != "supervised" else [],
+            unlabelled=_names(unlabelled),
             validation=_names(patients.val),
+        ),
+        images=Images(
+            labelled=_hashes(patients.labelled),
+            unlabelled=_hashes(unlabelled),
+            validation=_hashes(patients.val),
         ),
         git_revision=git_revision(),
         image_digest=image_digest(),
@@ -225,3 +232,7 @@ def _meta(
 
 def _names(cases: tuple[Case, ...]) -> list[str]:
     return sorted({case.patient for case in cases})
+
+
+def _hashes(cases: tuple[Case, ...]) -> list[str]:
+    return sorted({case.image_sha256 for case in cases})

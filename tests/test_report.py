@@ -14,7 +14,7 @@ from scores_for_tests import score
 
 from sss_model.checkpoint import Checkpoint, Meta, Patients
 from sss_model.config import dump_config, load_config
-from sss_model.report import dice_spreads, group_means, training_curves, worst_first, write_report
+from sss_model.report import dice_spreads, training_curves, worst_first, write_report
 from sss_model.summary import aggregate
 
 HOSTILE = "<script>alert(1)</script>"
@@ -142,13 +142,6 @@ def test_cases_run_from_worst_to_best_with_their_pictures(tmp_path, scores, pict
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (80, 30)
     page = report(tmp_path, scores, pictures)
     assert page.index("<h3>p2_a") < page.index("<h3>p3_a") < page.index("<h3>p1_a")
-
-
-def test_groups_have_their_own_means_when_there_are_several(scores):
-    means = group_means(scores)
-    assert list(means) == ["DCM", "NOR"]
-    assert means["DCM"]["per_class"]["LV"]["dice"] == pytest.approx((0.4321 + 0.95) / 2, abs=1e-6)
-    assert group_means(scores[:2]) == {}
 
 
 def test_every_dice_has_its_dot_along_the_axis(scores):

@@ -24,9 +24,7 @@ def by_distance_transform(truth: np.ndarray, prediction: np.ndarray, spacing: tu
 
 
 def by_brute_force(truth: np.ndarray, prediction: np.ndarray, spacing: tuple[float, ...]) -> list[float]:
-    return measures(
-        directed_distances(prediction, truth, spacing), directed_distances(truth, prediction, spacing)
-    )
+    return measures(directed_distances(prediction, truth, spacing), directed_distances(truth, prediction, spacing))
 
 
 def measures(there: np.ndarray, back: np.ndarray) -> list[float]:
