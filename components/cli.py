@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from components import doctor, evaluate, register, train, validate_splits, version_data
+from components import audit, doctor, evaluate, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
 from components.pretrained import commands as checkpoints
 
@@ -94,6 +94,7 @@ def _import(
     typer.echo(import_dataset(layout, source, destination, splits=splits, seed=seed, replace=replace))
 
 
+app.command("audit", rich_help_panel="Trust")(audit.command)
 app.command("doctor", rich_help_panel="This place")(doctor.command)
 app.add_typer(checkpoints.app, name="checkpoint", rich_help_panel="This place")
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from sss_model.errors import InputError
 from sss_model.files import write_atomically
 
 BINS = 15
@@ -54,6 +55,16 @@ def expected_calibration_error(table: np.ndarray) -> float | None:
     """
     voxels = table[_VOXELS].sum()
     return float(np.abs(table[_SURE] - table[_RIGHT]).sum() / voxels) if voxels else None
+
+
+def read_calibration_error(path: Path) -> float | None:
+    """The error that ``calibration.csv`` amounts to; raises `InputError` where that file can't be read."""
+    try:
+        rows = pd.read_csv(path)
+        parts = (rows["confidence"] - rows["accuracy"]).abs() * rows["voxels"]
+        return float(parts.sum() / rows["voxels"].sum()) if rows["voxels"].sum() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: can't be read; expected the reliability table that sss evaluate leaves") from None
 
 
 def write_reliability(table: np.ndarray, path: Path) -> None:

@@ -116,13 +116,25 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     if not (folder / "meta.json").is_file():
         raise InputError(f"{folder}: no checkpoint there; expected a folder with weights.pt and meta.json")
-    meta = _read_meta(folder / "meta.json")
+    meta = read_meta(folder / "meta.json")
     config = parse_config(meta.config, where=str(folder / "meta.json"))
     try:
         history = pd.read_csv(folder / "history.csv")
     except FileNotFoundError:
         raise InputError(f"{folder / 'history.csv'}: missing from the checkpoint") from None
     return Checkpoint(config, meta, read_weights(folder / "weights.pt"), history)
+
+
+def read_meta(path: Path) -> Meta:
+    """Read a ``meta.json`` alone; raises `InputError` where it is missing, damaged, or not ours."""
+    try:
+        return Meta.model_validate_json(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected the meta.json of a checkpoint") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where} {first['msg'].lower()}; expected the meta.json of a checkpoint") from None
 
 
 def git_revision() -> str | None:
@@ -141,12 +153,3 @@ def git_revision() -> str | None:
 def image_digest() -> str | None:
     """The digest of the container image this runs in, as its environment says it; None outside one."""
     return os.environ.get("SSS_IMAGE_DIGEST")
-
-
-def _read_meta(path: Path) -> Meta:
-    try:
-        return Meta.model_validate_json(path.read_text())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where} {first['msg'].lower()}; expected the meta.json of a checkpoint") from None

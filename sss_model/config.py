@@ -6,6 +6,7 @@ Every choice the paper leaves open is a field here. An unknown key, a missing ke
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -154,6 +155,10 @@ class Evaluation(Section):
     """Calibration is measured in voxels within this distance of a structure, in the label or in the mask."""
     ejection_class: str | None = None
     """The cavity whose ejection fraction is reported for patients with several frames; null for other organs."""
+
+    def cavity(self, labels: Collection[str]) -> str | None:
+        """`ejection_class` where it is one of the data's classes; a recipe may serve several data sets."""
+        return self.ejection_class if self.ejection_class in labels else None
 
 
 class Register(Section):

@@ -97,7 +97,7 @@ def evaluate(
         leak_check=summary["leak_check"],
         manifest_sha256=hashlib.sha256(manifest_bytes(manifest)).hexdigest(),
         data_version=loaded.meta.data_version,
-        settings=settings.model_dump(),
+        settings=settings,
         files={**hash_files(places), "metrics.json": hashlib.sha256(content).hexdigest()},
     )
     write_provenance(record, output)
@@ -145,17 +145,12 @@ def evaluate_cases(
     return Found(scores, confusion, reliability)
 
 
-def cavity_of(settings: Evaluation, labels: Mapping[str, int]) -> str | None:
-    """The class whose ejection fraction is reported; None where the recipe names none, or none of these data."""
-    return settings.ejection_class if settings.ejection_class in labels else None
-
-
 def _summarise(
     found: Found, meta: Meta, labels: Mapping[str, int], *, split: str, settings: Evaluation
 ) -> dict[str, Any]:
     error = expected_calibration_error(found.reliability)
     return {
-        **aggregate(found.scores, ejection_class=cavity_of(settings, labels)),
+        **aggregate(found.scores, ejection_class=settings.cavity(labels)),
         "split": split,
         "leak_check": leak_check(meta),
         "tolerance_mm": settings.tolerance_mm,

@@ -18,8 +18,8 @@ Status = Literal["scored", "missed", "invented", "not_applicable"]
 TOLERANCE_MM = 2.0
 RULES = (
     "A structure that is absent from both label and prediction is not applicable and in no mean; one that was missed "
-    "or invented counts with Dice, Jaccard and surface Dice 0 and with the volume's diagonal as both distances; for the "
-    "SSL4MIS numbers an empty mask sets all four values to 0."
+    "or invented counts with Dice, Jaccard and surface Dice 0 and with the volume's diagonal as both distances; for "
+    "the SSL4MIS numbers an empty mask sets all four values to 0."
 )
 
 

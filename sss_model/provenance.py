@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sss_model.config import Evaluation
 from sss_model.errors import InputError
 from sss_model.files import sha256, write_atomically
 
@@ -29,7 +29,7 @@ class Provenance(BaseModel):
     manifest_sha256: str
     data_version: str
     """Of the training, as the checkpoint knows it."""
-    settings: dict[str, Any]
+    settings: Evaluation
     """The recipe's section ``evaluation`` that counted."""
     files: dict[str, str]
     """SHA-256 of every file of checkpoint, predictions and evaluation, and of metrics.json, by place and name."""
@@ -59,12 +59,12 @@ def digest_of(files: Mapping[str, str], place: str) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def short_form(files: Mapping[str, str]) -> dict[str, str]:
+def short_form(files: Mapping[str, str]) -> dict[str, str | None]:
     """The hashes that ``metrics.json`` carries itself; equal weights and predictions give equal ones."""
     return {
-        "weights_sha256": files["checkpoint/weights.pt"],
+        "weights_sha256": files.get("checkpoint/weights.pt"),
         "predictions_sha256": digest_of(files, "predictions"),
-        "cases_sha256": files["evaluation/cases.csv"],
+        "cases_sha256": files.get("evaluation/cases.csv"),
     }
 
 

@@ -101,6 +101,6 @@ def summarise_ejection(fractions: Sequence[Ejection], cavity: str) -> dict[str, 
         "class": cavity,
         "patients": len(fractions),
         "measured": len(errors),
-        "unit": "per cent",
+        "unit": "percentage points",
         **agreement(errors),
     }
