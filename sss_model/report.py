@@ -14,13 +14,17 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
-from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Tick, curve
+from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Scatter, Tick, bland_altman, curve
 from sss_model.checkpoint import Checkpoint
 from sss_model.config import dump_config
 from sss_model.files import write_atomically
 from sss_model.metrics import Score
 from sss_model.overlays import class_colour
 from sss_model.summary import MEASURES, SSL4MIS_MEASURES, by
+from sss_model.volumetry import ejection_fractions
+
+PICTURES_BYTES = 12_000_000
+"""About how much of a report may be pictures; a cohort of hundreds would make a page that no browser opens gladly."""
 
 METHODS = {
     "supervised": "labelled scans only",
@@ -43,7 +47,8 @@ class CaseView:
     group: str
     dice: float | None
     scores: tuple[Score, ...]
-    picture: str
+    picture: str | None
+    """A data URI; None beyond the worst cases, so that the page stays small."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def write_report(
         digits={name: 2 if name.split("_")[0] in ("hd95", "asd") else 3 for name in (*MEASURES, *SSL4MIS_MEASURES)},
         colours={name: class_colour(value) for name, value in checkpoint.meta.labels.items()},
         cases=worst_first(scores, overlays),
+        volumes=volume_charts(scores, summary),
         axis=axis,
         spreads=spreads,
         curves=training_curves(checkpoint.history),
@@ -93,13 +99,36 @@ def write_report(
     write_atomically(output, page.encode())
 
 
-def worst_first(scores: Sequence[Score], overlays: Mapping[str, Path]) -> list[CaseView]:
-    """The cases by ascending mean Dice; those without any structure come last."""
-    views = [
-        CaseView(name, rows[0].group, _mean(score.dice for score in rows), tuple(rows), _embedded(overlays[name]))
-        for name, rows in by(scores, "case").items()
+def worst_first(
+    scores: Sequence[Score], overlays: Mapping[str, Path], *, most_bytes: int = PICTURES_BYTES
+) -> list[CaseView]:
+    """The cases by ascending mean Dice, those without any structure last; the first have pictures, up to a size."""
+    cases = {name: (_mean(score.dice for score in rows), rows) for name, rows in by(scores, "case").items()}
+    order = sorted(cases, key=lambda name: (cases[name][0] is None, cases[name][0] or 0.0, name))
+    views, left = [], most_bytes
+    for name in order:
+        dice, rows = cases[name]
+        picture = _embedded(overlays[name]) if left > 0 else None
+        left -= len(picture or "")
+        views.append(CaseView(name, rows[0].group, dice, tuple(rows), picture))
+    return views
+
+
+def volume_charts(scores: Sequence[Score], summary: Mapping[str, Any]) -> list[Scatter]:
+    """How measured volumes lie about true ones, per class, and ejection fractions where there are any."""
+    charts = []
+    for name, rows in by(scores, "class_name").items():
+        pairs = [(row.truth_ml, row.predicted_ml, row.case) for row in rows if row.status != "not_applicable"]
+        if pairs:
+            charts.append(bland_altman(f"Volume of {name}", pairs, summary["volumes_ml"][name], unit="ml"))
+    cavity = summary.get("ejection", {}).get("class")
+    fractions = ejection_fractions(scores, cavity) if cavity else []
+    shares = [
+        (one.true_percent, one.predicted_percent, one.patient) for one in fractions if one.predicted_percent is not None
     ]
-    return sorted(views, key=lambda view: (view.dice is None, view.dice or 0.0, view.name))
+    if shares:
+        charts.append(bland_altman(f"Ejection fraction of {cavity}", shares, summary["ejection"], unit="points"))
+    return charts
 
 
 def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread]]:
