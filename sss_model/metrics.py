@@ -98,8 +98,10 @@ def score_case(
         pair = truths == value, predictions == value
         agreement = measure(*pair, spacing=spacing, tolerance_mm=tolerance_mm)
         volumes = _volumes_ml(*pair, voxel_mm3=float(np.prod(truth.spacing)))
-        about = (case.case, case.patient, case.group, name, prompt_source)
-        scores.append(Score(*about, *agreement, *volumes, *score_ssl4mis(*pair)))
+        literature = score_ssl4mis(*pair)
+        scores.append(
+            Score(case.case, case.patient, case.group, name, prompt_source, *agreement, *volumes, *literature)
+        )
     return scores
 
 
