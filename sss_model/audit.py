@@ -19,7 +19,7 @@ from sss_model.leaks import leak_check, leaks
 from sss_model.manifest import Case, Manifest, read_manifest
 from sss_model.metrics import Score
 from sss_model.provenance import FILE, Provenance, digest_of, hash_files, read_provenance, short_form
-from sss_model.summary import aggregate
+from sss_model.summary import aggregate, count
 from sss_model.tables import read_scores
 
 _ROUNDING = 2e-6  # files hold six decimals
@@ -227,7 +227,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     same = "the evaluated one" if meta.manifest_sha256 == record.manifest_sha256 else "another than the evaluated one"
     seen = meta.patients.model_dump().items()
     masks = sum(name.startswith("predictions/") for name in record.files)
-    counts = run.metrics.get("counts", {}).items()
+    counts = count(run.scores).items()
     return [
         ("weights", record.files.get("checkpoint/weights.pt", "not recorded")),
         ("code", meta.git_revision or "not known"),

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -23,7 +24,7 @@ from sss_model.overlays import class_colour
 from sss_model.summary import MEASURES, SSL4MIS_MEASURES, by
 from sss_model.volumetry import ejection_fractions
 
-PICTURES_BYTES = 12_000_000
+PICTURES_BYTES = 6_000_000
 """About how much of a report may be pictures; a cohort of hundreds would make a page that no browser opens gladly."""
 
 METHODS = {
@@ -53,10 +54,14 @@ class CaseView:
 
 @dataclass(frozen=True)
 class Spread:
-    """The Dice of one class in every case, as (position in per cent, what it is) along the axis of `spreads`."""
+    """The Dice of one class in every case, as (position in per cent, what it is) along the axis of `spreads`.
+
+    `middle` is where the middle half of the cases lies, from the lower quartile to the upper one.
+    """
 
     name: str
     mean: float | None
+    middle: tuple[float, float] | None
     dots: tuple[tuple[float, str], ...]
 
 
@@ -144,6 +149,7 @@ def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread
             Spread(
                 name=name,
                 mean=None if mean is None else float(100 * axis.share([mean])[0]),
+                middle=(float(np.percentile(places, 25)), float(np.percentile(places, 75))) if dots else None,
                 dots=tuple((float(place), text) for place, (_, text) in zip(places, dots, strict=True)),
             )
         )
@@ -181,5 +187,5 @@ def _embedded(picture: Path) -> str:
     """A picture as a data URI; WebP, because a report may hold a hundred."""
     stream = io.BytesIO()
     with Image.open(picture) as opened:
-        opened.convert("RGB").save(stream, format="WEBP", quality=82, method=4)
+        opened.convert("RGB").save(stream, format="WEBP", quality=82, method=2)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -186,6 +186,7 @@ def test_every_dice_has_its_dot_along_the_axis(scores):
     assert [(spread.name, len(spread.dots)) for spread in spreads] == [("RV", 2), ("LV", 3)]
     assert spreads[0].dots[0] == (pytest.approx(90), "p1_a: 0.900")
     assert spreads[0].mean == pytest.approx(45)
+    assert spreads[0].middle == (pytest.approx(22.5), pytest.approx(67.5))
 
 
 def test_curves_are_drawn_for_what_was_logged():
