@@ -76,14 +76,18 @@ def predict(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A .nii, .nii.gz or .png file, or a folder of them.")],
     destination: Annotated[Path, typer.Argument(metavar="OUT", help="The mask's file, or the masks' folder.")],
 ) -> None:
-    """Segment scans; each mask lies on its scan's own grid.
+    """Segment scans; each mask lies on its scan's own grid. A scan unlike those of the training gets a warning.
 
     Example: sss predict checkpoint scan.nii.gz mask.nii.gz
     """
     from sss_model.predict import predict_files
 
-    for _, mask in predict_files(checkpoint, source, destination):
+    for _, mask in predict_files(checkpoint, source, destination, on_strange=_warn_of):
         typer.echo(mask)
+
+
+def _warn_of(scan: Path, sentence: str) -> None:
+    typer.secho(f"warning: {scan}: {sentence}; expect a worse mask than the evaluation's", fg="yellow", err=True)
 
 
 def _import(

@@ -17,6 +17,7 @@ from torch import Tensor
 from sss_model.config import Config, parse_config
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
+from sss_model.fingerprint import Fingerprint
 from sss_model.network import Network, build_network
 from sss_model.weights import read_weights, write_weights
 
@@ -52,6 +53,8 @@ class Meta(BaseModel):
     patients: Patients
     images: Images | None = None
     """None in checkpoints of before hashes were kept."""
+    fingerprint: Fingerprint | None = None
+    """What the scans looked like; None in checkpoints of before it was kept."""
     git_revision: str | None
     image_digest: str | None
     device: str

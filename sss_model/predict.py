@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from sss_model.checkpoint import Checkpoint, load_checkpoint
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
+from sss_model.fingerprint import unlike
 from sss_model.preprocess import image_slices, restore_with_confidence
 from sss_model.slices import SliceSet
 from sss_model.volumes import Volume, read_volume, write_volume
@@ -88,13 +89,16 @@ class Predictor:
         return logits.softmax(1)
 
 
-def predict_files(checkpoint: Path, source: Path, destination: Path) -> Iterator[tuple[Path, Path]]:
+def predict_files(
+    checkpoint: Path, source: Path, destination: Path, *, on_strange: Callable[[Path, str], None] = lambda *_: None
+) -> Iterator[tuple[Path, Path]]:
     """Predict a scan, or every scan of a folder.
 
     Args:
         checkpoint: a checkpoint's folder.
         source: a .nii, .nii.gz or .png file, or a folder of them.
         destination: the mask's file name, or, for a folder, the folder the masks go to under their scans' names.
+        on_strange: called with a scan and each way in which it is unlike those of the training.
 
     Yields:
         (scan, mask) as each mask has been written.
@@ -104,7 +108,11 @@ def predict_files(checkpoint: Path, source: Path, destination: Path) -> Iterator
     """
     predictor = Predictor.load(checkpoint)
     for scan, mask in _pairs(source, destination):
-        write_volume(predictor(read_volume(scan)), mask)
+        volume = read_volume(scan)
+        seen = predictor.checkpoint.meta.fingerprint
+        for sentence in unlike(seen, volume) if seen else ():
+            on_strange(scan, sentence)
+        write_volume(predictor(volume), mask)
         yield scan, mask
 
 

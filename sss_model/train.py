@@ -24,6 +24,7 @@ from sss_model.checkpoint import Images, Meta, Patients, git_revision, image_dig
 from sss_model.config import Config, dump_config
 from sss_model.device import device_name, make_fabric, resolve_precision
 from sss_model.files import sha256
+from sss_model.fingerprint import fingerprint
 from sss_model.learner import Learner
 from sss_model.manifest import Case, Cohort, Manifest, cohort
 from sss_model.network import Network, build_network
@@ -216,6 +217,7 @@ def _meta(
             unlabelled=_hashes(unlabelled),
             validation=_hashes(patients.val),
         ),
+        fingerprint=fingerprint([(case.shape, case.spacing_mm) for case in (*patients.labelled, *unlabelled)]),
         git_revision=git_revision(),
         image_digest=image_digest(),
         device=device_name(fabric.device),
