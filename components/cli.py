@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from components import curve, doctor, evaluate, register, train, validate_splits, version_data
+from components import audit, curve, doctor, evaluate, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
 from components.pretrained import commands as checkpoints
 from components.registry import commands as registry
@@ -77,14 +77,18 @@ def predict(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A .nii, .nii.gz or .png file, or a folder of them.")],
     destination: Annotated[Path, typer.Argument(metavar="OUT", help="The mask's file, or the masks' folder.")],
 ) -> None:
-    """Segment scans; each mask lies on its scan's own grid.
+    """Segment scans; each mask lies on its scan's own grid. A scan unlike those of the training gets a warning.
 
     Example: sss predict checkpoint scan.nii.gz mask.nii.gz
     """
     from sss_model.predict import predict_files
 
-    for _, mask in predict_files(checkpoint, source, destination):
+    for _, mask in predict_files(checkpoint, source, destination, on_strange=_warn_of):
         typer.echo(mask)
+
+
+def _warn_of(scan: Path, sentence: str) -> None:
+    typer.secho(f"warning: {scan}: {sentence}; expect a worse mask than the evaluation's", fg="yellow", err=True)
 
 
 def _import(
@@ -99,6 +103,7 @@ app.command("curve", rich_help_panel="Experiments")(curve.command)
 app.command("promote", rich_help_panel="Registered models")(registry.promote)
 app.command("rollback", rich_help_panel="Registered models")(registry.rollback)
 app.command("registry", rich_help_panel="Registered models")(registry.show)
+app.command("audit", rich_help_panel="Trust")(audit.command)
 app.command("doctor", rich_help_panel="This place")(doctor.command)
 app.add_typer(checkpoints.app, name="checkpoint", rich_help_panel="This place")
 

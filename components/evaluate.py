@@ -7,7 +7,15 @@ import typer
 
 
 def run(
-    *, checkpoint: Path, data_dir: Path, manifest: Path, split: str, predictions: Path, output: Path, metrics: Path
+    *,
+    checkpoint: Path,
+    data_dir: Path,
+    manifest: Path,
+    split: str,
+    predictions: Path,
+    output: Path,
+    metrics: Path,
+    params: Path | None = None,
 ) -> dict[str, Any]:
     """Predict the cases of a split, score them and report.
 
@@ -17,15 +25,17 @@ def run(
         manifest: what the step version-data wrote.
         split: test or val.
         predictions: folder for the masks.
-        output: folder for cases.csv, per_class.csv, report.html and overlays.
+        output: folder for the tables, report.html, overlays and provenance.json.
         metrics: JSON file with the means.
+        params: the recipe whose section ``evaluation`` counts; None is the one that the checkpoint was trained by.
 
     Returns:
         The content of `metrics`.
 
     Raises:
-        InputError: the checkpoint saw patients of the split, or something in the inputs can't be used.
+        InputError: the checkpoint saw patients or images of the split, or something in the inputs can't be used.
     """
+    from sss_model.config import load_config
     from sss_model.evaluate import evaluate
     from sss_model.manifest import read_manifest
 
@@ -37,6 +47,7 @@ def run(
         output=output,
         predictions=predictions,
         metrics=metrics,
+        settings=load_config(params).evaluation if params else None,
     )
 
 
@@ -48,6 +59,10 @@ def command(
     predictions: Annotated[Path, typer.Option(help="Folder for the predicted masks.")] = Path("predictions"),
     output: Annotated[Path, typer.Option(help="Folder for the tables, overlays and report.")] = Path("evaluation"),
     metrics: Annotated[Path, typer.Option(help="File for the mean scores.")] = Path("metrics.json"),
+    params: Annotated[
+        Path | None,
+        typer.Option(help="Recipe whose section evaluation counts; the checkpoint's own if not given."),
+    ] = None,
 ) -> None:
     """Score a checkpoint on patients it never saw, and write a report.
 
@@ -61,8 +76,14 @@ def command(
         predictions=predictions,
         output=output,
         metrics=metrics,
+        params=params,
     )
+    interval = summary["intervals"]["dice"]
     dice = "not applicable" if summary["dice"] is None else f"{summary['dice']:.3f}"
+    if interval:
+        dice += f" (95 % interval over patients {interval['low']:.3f} to {interval['high']:.3f})"
+    counts = ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in summary["counts"].items())
+    typer.echo(f"structures: {counts}")
     typer.echo(f"mean Dice {dice} on {summary['cases']} {split} scans, report in {output / 'report.html'}")
 
 

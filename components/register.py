@@ -174,6 +174,10 @@ def _training_run(client: "MlflowClient", checkpoint: Path, trained: "Checkpoint
     return run_id
 
 
+# Tables of the evaluation, which its report shows; a run's list of metrics would drown in them.
+_TABLES = ("intervals", "groups", "counts_per_class", "volumes_ml")
+
+
 def _parameters(trained: "Checkpoint") -> dict[str, Any]:
     """What was trained: the recipe but for what other steps read of it, and how many patients took part."""
     from sss_model.config import NOT_TRAINED
@@ -184,7 +188,7 @@ def _parameters(trained: "Checkpoint") -> dict[str, Any]:
 
 
 def _numbers(scores: dict[str, Any]) -> dict[str, float]:
-    flat = _flat(scores).items()
+    flat = _flat({key: value for key, value in scores.items() if key not in _TABLES}).items()
     return {f"test.{key}": float(value) for key, value in flat if isinstance(value, int | float)}
 
 

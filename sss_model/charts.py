@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,28 @@ class Curve:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     last: str
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One measurement, and what it says when pointed at."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Errors over sizes: dots, level lines, and the grid behind them; `zero` is where there is no error."""
+
+    title: str
+    note: str
+    dots: tuple[Dot, ...]
+    lines: tuple[Tick, ...]
+    zero: float
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
 
 
 @dataclass(frozen=True)
@@ -62,4 +84,34 @@ def curve(title: str, steps: Sequence[float], values: Sequence[float], *, top: f
         x_ticks=across.grid(0, WIDTH),
         y_ticks=up.grid(HEIGHT, 0),
         last=f"{values[-1]:.3f}",
+    )
+
+
+def bland_altman(
+    title: str, pairs: Sequence[tuple[float, float, str]], agreement: Mapping[str, float | None], *, unit: str
+) -> Scatter:
+    """Lay out measured minus true over the mean of both.
+
+    Args:
+        pairs: (true, measured, name) of each, at least one.
+        agreement: what `sss_model.volumetry.agreement` says of them; a level line each for bias and limits.
+    """
+    sizes = [(true + measured) / 2 for true, measured, _ in pairs]
+    errors = [measured - true for true, measured, _ in pairs]
+    levels = {name: level for name in ("bias", "low", "high") if (level := agreement[name]) is not None}
+    across = Axis.holding(min(0.0, *sizes), max(sizes))
+    up = Axis.holding(min(0.0, *errors, *levels.values()), max(0.0, *errors, *levels.values()))
+
+    def height(value: float) -> float:
+        return float(HEIGHT * (1 - up.share([value])[0]))
+
+    places = zip(WIDTH * across.share(sizes), errors, pairs, strict=True)
+    return Scatter(
+        title=title,
+        note=f"bias {levels['bias']:+.1f} {unit}",
+        dots=tuple(Dot(float(x), height(error), f"{pair[2]}: {error:+.1f} {unit}") for x, error, pair in places),
+        lines=tuple(Tick(height(level), f"{name} {level:+.1f}") for name, level in levels.items()),
+        zero=height(0.0),
+        x_ticks=across.grid(0, WIDTH),
+        y_ticks=up.grid(HEIGHT, 0),
     )

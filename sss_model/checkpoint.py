@@ -17,12 +17,22 @@ from torch import Tensor
 from sss_model.config import Config, parse_config
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
+from sss_model.fingerprint import Fingerprint
 from sss_model.network import Network, build_network
 from sss_model.weights import read_weights, write_weights
 
 
 class Patients(BaseModel):
     """Who the weights have seen, and why."""
+
+    model_config = ConfigDict(frozen=True)
+    labelled: list[str]
+    unlabelled: list[str]
+    validation: list[str]
+
+
+class Images(BaseModel):
+    """What the weights have seen, as SHA-256 of the files' bytes: another name makes no other image."""
 
     model_config = ConfigDict(frozen=True)
     labelled: list[str]
@@ -41,8 +51,10 @@ class Meta(BaseModel):
     pretrained_sha256: str | None = None
     """Of the file that the encoder's first weights came from; None where they were random."""
     patients: Patients
-    images_sha256: list[str] | None = None
-    """Of those patients' image files, so that they are known under any name; None in a checkpoint of an older make."""
+    images: Images | None = None
+    """None in checkpoints of before hashes were kept."""
+    fingerprint: Fingerprint | None = None
+    """What the scans looked like; None in checkpoints of before it was kept."""
     git_revision: str | None
     image_digest: str | None
     device: str
@@ -107,13 +119,25 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     if not (folder / "meta.json").is_file():
         raise InputError(f"{folder}: no checkpoint there; expected a folder with weights.pt and meta.json")
-    meta = _read_meta(folder / "meta.json")
+    meta = read_meta(folder / "meta.json")
     config = parse_config(meta.config, where=str(folder / "meta.json"))
     try:
         history = pd.read_csv(folder / "history.csv")
     except FileNotFoundError:
         raise InputError(f"{folder / 'history.csv'}: missing from the checkpoint") from None
     return Checkpoint(config, meta, read_weights(folder / "weights.pt"), history)
+
+
+def read_meta(path: Path) -> Meta:
+    """Read a ``meta.json`` alone; raises `InputError` where it is missing, damaged, or not ours."""
+    try:
+        return Meta.model_validate_json(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected the meta.json of a checkpoint") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where} {first['msg'].lower()}; expected the meta.json of a checkpoint") from None
 
 
 def git_revision() -> str | None:
@@ -132,12 +156,3 @@ def git_revision() -> str | None:
 def image_digest() -> str | None:
     """The digest of the container image this runs in, as its environment says it; None outside one."""
     return os.environ.get("SSS_IMAGE_DIGEST")
-
-
-def _read_meta(path: Path) -> Meta:
-    try:
-        return Meta.model_validate_json(path.read_text())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where} {first['msg'].lower()}; expected the meta.json of a checkpoint") from None

@@ -6,6 +6,7 @@ Every choice the paper leaves open is a field here. An unknown key, a missing ke
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,8 +17,8 @@ from sss_model.errors import InputError
 from sss_model.method_settings import Pcsw, Sss, UniMatch
 from sss_model.section import Fraction, Section
 
-# What a training does not read: data gate, registration, promotion.
-NOT_TRAINED = ("validation", "register", "gate")
+# What a training does not read: data gate, evaluation, registration, promotion.
+NOT_TRAINED = ("validation", "evaluation", "register", "gate")
 
 Encoder = Literal["micro", "tiny", "small", "base_plus", "large"]
 Network = Literal["sam2", "unet"]
@@ -150,6 +151,21 @@ class Validate(Section):
     min_test_patients: int = Field(ge=1)
 
 
+class Evaluation(Section):
+    """What an evaluation measures beside overlaps and distances."""
+
+    tolerance_mm: float = Field(default=2.0, ge=0)
+    """Surface voxels this near to the other surface agree: the normalised surface Dice counts them."""
+    band_mm: float = Field(default=10.0, gt=0)
+    """Calibration is measured in voxels within this distance of a structure, in the label or in the mask."""
+    ejection_class: str | None = None
+    """The cavity whose ejection fraction is reported for patients with several frames; null for other organs."""
+
+    def cavity(self, labels: Collection[str]) -> str | None:
+        """`ejection_class` where it is one of the data's classes; a recipe may serve several data sets."""
+        return self.ejection_class if self.ejection_class in labels else None
+
+
 class Register(Section):
     """Where a model is registered, and from which Dice on."""
 
@@ -189,6 +205,8 @@ class Config(Section):
     pcsw: Pcsw
     predict: Predict
     validation: Validate
+    # Checkpoints of before this section hold recipes without it; they are evaluated by its defaults.
+    evaluation: Evaluation = Evaluation()
     register_as: Register = Field(alias="register")
     gate: Gate
 

@@ -65,12 +65,17 @@ def build_manifest(folder: Path) -> Manifest:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write one row per case; the same manifest gives the same bytes."""
+    """Write one row per case."""
+    write_atomically(path, manifest_bytes(manifest))
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The content of ``manifest.csv``; the same manifest gives the same bytes."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS + [_VOXELS + name for name in manifest.labels], lineterminator="\n")
     writer.writeheader()
     writer.writerows(_cells(case) for case in manifest.cases)
-    write_atomically(path, text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -13,12 +15,21 @@ from torch import Tensor
 from sss_model.checkpoint import Checkpoint, load_checkpoint
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
-from sss_model.preprocess import image_slices, restore
+from sss_model.fingerprint import unlike
+from sss_model.preprocess import image_slices, restore_with_confidence
 from sss_model.slices import SliceSet
 from sss_model.test_time import average
 from sss_model.volumes import Volume, read_volume, write_volume
 
 _ENDINGS = (".nii.gz", ".nii", ".png")
+
+
+class Segmentation(NamedTuple):
+    """A mask of class indices, uint8, the softmax probability of each voxel's class, and where prompts came from."""
+
+    mask: Volume
+    confidence: np.ndarray
+    prompt_source: str = "none"
 
 
 class Predictor:
@@ -46,7 +57,17 @@ class Predictor:
 
     def __call__(self, volume: Volume) -> Volume:
         """The mask of a volume: class indices, uint8, on the same grid."""
-        return volume.like(restore(self.probabilities(volume), volume, self._config.data))
+        return self.segment(volume).mask
+
+    def segment(self, volume: Volume) -> Segmentation:
+        """The mask of a volume, on the same grid, and how sure the network is of it."""
+        mask, confidence = restore_with_confidence(self.probabilities(volume), volume, self._config.data)
+        return Segmentation(volume.like(mask), confidence, self.prompt_source)
+
+    @property
+    def prompt_source(self) -> str:
+        """``generated`` where the memory decoder is prompted with the network's own maps, else ``none``."""
+        return "generated" if self._config.train.method == "sss" and self._config.sss.memory else "none"
 
     def probabilities(self, volume: Volume) -> Tensor:
         """Class probabilities (D, classes, S, S) on the network's grid, on the CPU."""
@@ -68,13 +89,16 @@ class Predictor:
         return logits.softmax(1)
 
 
-def predict_files(checkpoint: Path, source: Path, destination: Path) -> Iterator[tuple[Path, Path]]:
+def predict_files(
+    checkpoint: Path, source: Path, destination: Path, *, on_strange: Callable[[Path, str], None] = lambda *_: None
+) -> Iterator[tuple[Path, Path]]:
     """Predict a scan, or every scan of a folder.
 
     Args:
         checkpoint: a checkpoint's folder.
         source: a .nii, .nii.gz or .png file, or a folder of them.
         destination: the mask's file name, or, for a folder, the folder the masks go to under their scans' names.
+        on_strange: called with a scan and each way in which it is unlike those of the training.
 
     Yields:
         (scan, mask) as each mask has been written.
@@ -84,7 +108,11 @@ def predict_files(checkpoint: Path, source: Path, destination: Path) -> Iterator
     """
     predictor = Predictor.load(checkpoint)
     for scan, mask in _pairs(source, destination):
-        write_volume(predictor(read_volume(scan)), mask)
+        volume = read_volume(scan)
+        seen = predictor.checkpoint.meta.fingerprint
+        for sentence in unlike(seen, volume) if seen else ():
+            on_strange(scan, sentence)
+        write_volume(predictor(volume), mask)
         yield scan, mask
 
 

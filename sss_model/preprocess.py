@@ -32,6 +32,11 @@ def label_slices(volume: Volume, config: Data, side: int, classes: int) -> np.nd
 
 
 def restore(probabilities: Tensor, volume: Volume, config: Data) -> np.ndarray:
+    """Lay class probabilities back onto the volume's grid: class indices, as those of `restore_with_confidence`."""
+    return restore_with_confidence(probabilities, volume, config)[0]
+
+
+def restore_with_confidence(probabilities: Tensor, volume: Volume, config: Data) -> tuple[np.ndarray, np.ndarray]:
     """Lay class probabilities back onto the volume's grid.
 
     Args:
@@ -39,10 +44,12 @@ def restore(probabilities: Tensor, volume: Volume, config: Data) -> np.ndarray:
         volume: the volume they were predicted from.
 
     Returns:
-        Class indices, uint8, of the volume's shape; what lies outside the field of view is background.
+        Class indices, uint8, and the probability of that class, float32, of the volume's shape; what lies outside the
+        field of view is background, for certain.
     """
     _, height, width = slices_first(volume).shape
     mask = np.empty((len(probabilities), height, width), dtype=np.uint8)
+    confidence = np.empty(mask.shape, dtype=np.float32)
     for index, one in enumerate(probabilities.float()):
         background, *foreground = one
         plane = torch.stack(
@@ -50,13 +57,18 @@ def restore(probabilities: Tensor, volume: Volume, config: Data) -> np.ndarray:
             + [_uncentre(part, _target(volume, config), fill=0.0) for part in foreground]
         )
         full = F.interpolate(plane[None], (height, width), mode="bilinear", align_corners=False)
-        mask[index] = full[0].argmax(0).numpy()
-    return np.ascontiguousarray(np.moveaxis(mask, 0, volume.slice_axis))
+        highest = full[0].max(0)
+        mask[index], confidence[index] = highest.indices.numpy(), highest.values.numpy()
+    return _slices_back(mask, volume), _slices_back(confidence, volume)
 
 
 def slices_first(volume: Volume) -> np.ndarray:
     """The volume's voxels as (D, H, W), its slice axis first."""
     return np.ascontiguousarray(np.moveaxis(volume.array, volume.slice_axis, 0))
+
+
+def _slices_back(array: np.ndarray, volume: Volume) -> np.ndarray:
+    return np.ascontiguousarray(np.moveaxis(array, 0, volume.slice_axis))
 
 
 def standardise(array: np.ndarray, clip_percentiles: tuple[float, float]) -> np.ndarray:

@@ -11,16 +11,21 @@ from statistics import fmean
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from PIL import Image
 
-from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Tick, curve
+from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Scatter, Tick, bland_altman, curve
 from sss_model.checkpoint import Checkpoint
 from sss_model.config import dump_config
 from sss_model.files import write_atomically
 from sss_model.metrics import Score
 from sss_model.overlays import class_colour
-from sss_model.summary import MEASURES, SSL4MIS_MEASURES, aggregate
+from sss_model.summary import MEASURES, SSL4MIS_MEASURES, by
+from sss_model.volumetry import ejection_fractions
+
+PICTURES_BYTES = 6_000_000
+"""About how much of a report may be pictures; a cohort of hundreds would make a page that no browser opens gladly."""
 
 METHODS = {
     "supervised": "labelled scans only",
@@ -43,15 +48,20 @@ class CaseView:
     group: str
     dice: float | None
     scores: tuple[Score, ...]
-    picture: str
+    picture: str | None
+    """A data URI; None beyond the worst cases, so that the page stays small."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The Dice of one class in every case, as (position in per cent, what it is) along the axis of `spreads`."""
+    """The Dice of one class in every case, as (position in per cent, what it is) along the axis of `spreads`.
+
+    `middle` is where the middle half of the cases lies, from the lower quartile to the upper one.
+    """
 
     name: str
     mean: float | None
+    middle: tuple[float, float] | None
     dots: tuple[tuple[float, str], ...]
 
 
@@ -81,9 +91,10 @@ def write_report(
         summary=summary,
         measures=MEASURES,
         ssl4mis_measures=SSL4MIS_MEASURES,
+        digits={name: 2 if name.split("_")[0] in ("hd95", "asd") else 3 for name in (*MEASURES, *SSL4MIS_MEASURES)},
         colours={name: class_colour(value) for name, value in checkpoint.meta.labels.items()},
         cases=worst_first(scores, overlays),
-        groups=group_means(scores),
+        volumes=volume_charts(scores, summary),
         axis=axis,
         spreads=spreads,
         curves=training_curves(checkpoint.history),
@@ -93,19 +104,36 @@ def write_report(
     write_atomically(output, page.encode())
 
 
-def worst_first(scores: Sequence[Score], overlays: Mapping[str, Path]) -> list[CaseView]:
-    """The cases by ascending mean Dice; those without any structure come last."""
-    views = [
-        CaseView(name, rows[0].group, _mean(score.dice for score in rows), tuple(rows), _embedded(overlays[name]))
-        for name, rows in _grouped(scores, "case").items()
+def worst_first(
+    scores: Sequence[Score], overlays: Mapping[str, Path], *, most_bytes: int = PICTURES_BYTES
+) -> list[CaseView]:
+    """The cases by ascending mean Dice, those without any structure last; the first have pictures, up to a size."""
+    cases = {name: (_mean(score.dice for score in rows), rows) for name, rows in by(scores, "case").items()}
+    order = sorted(cases, key=lambda name: (cases[name][0] is None, cases[name][0] or 0.0, name))
+    views, left = [], most_bytes
+    for name in order:
+        dice, rows = cases[name]
+        picture = _embedded(overlays[name]) if left > 0 else None
+        left -= len(picture or "")
+        views.append(CaseView(name, rows[0].group, dice, tuple(rows), picture))
+    return views
+
+
+def volume_charts(scores: Sequence[Score], summary: Mapping[str, Any]) -> list[Scatter]:
+    """How measured volumes lie about true ones, per class, and ejection fractions where there are any."""
+    charts = []
+    for name, rows in by(scores, "class_name").items():
+        pairs = [(row.truth_ml, row.predicted_ml, row.case) for row in rows if row.status != "not_applicable"]
+        if pairs:
+            charts.append(bland_altman(f"Volume of {name}", pairs, summary["volumes_ml"][name], unit="ml"))
+    cavity = summary.get("ejection", {}).get("class")
+    fractions = ejection_fractions(scores, cavity) if cavity else []
+    shares = [
+        (one.true_percent, one.predicted_percent, one.patient) for one in fractions if one.predicted_percent is not None
     ]
-    return sorted(views, key=lambda view: (view.dice is None, view.dice or 0.0, view.name))
-
-
-def group_means(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
-    """Group name to the summary of its cases alone; empty where the data know only one group."""
-    groups = _grouped(scores, "group")
-    return {name: aggregate(rows) for name, rows in sorted(groups.items())} if len(groups) > 1 else {}
+    if shares:
+        charts.append(bland_altman(f"Ejection fraction of {cavity}", shares, summary["ejection"], unit="points"))
+    return charts
 
 
 def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread]]:
@@ -113,7 +141,7 @@ def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread
     known = [score.dice for score in scores if score.dice is not None]
     axis = Axis.holding(min(known, default=0.0), 1.0)
     spreads = []
-    for name, rows in _grouped(scores, "class_name").items():
+    for name, rows in by(scores, "class_name").items():
         dots = [(score.dice, f"{score.case}: {score.dice:.3f}") for score in rows if score.dice is not None]
         places = 100 * axis.share([dice for dice, _ in dots])
         mean = _mean(score.dice for score in rows)
@@ -121,6 +149,7 @@ def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread
             Spread(
                 name=name,
                 mean=None if mean is None else float(100 * axis.share([mean])[0]),
+                middle=(float(np.percentile(places, 25)), float(np.percentile(places, 75))) if dots else None,
                 dots=tuple((float(place), text) for place, (_, text) in zip(places, dots, strict=True)),
             )
         )
@@ -149,11 +178,6 @@ def _template() -> jinja2.Template:
     return environment.get_template("report.html")
 
 
-def _grouped(scores: Sequence[Score], field: str) -> dict[str, list[Score]]:
-    names = dict.fromkeys(getattr(score, field) for score in scores)
-    return {name: [score for score in scores if getattr(score, field) == name] for name in names}
-
-
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
@@ -163,5 +187,5 @@ def _embedded(picture: Path) -> str:
     """A picture as a data URI; WebP, because a report may hold a hundred."""
     stream = io.BytesIO()
     with Image.open(picture) as opened:
-        opened.convert("RGB").save(stream, format="WEBP", quality=82, method=4)
+        opened.convert("RGB").save(stream, format="WEBP", quality=82, method=2)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()

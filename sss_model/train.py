@@ -20,10 +20,11 @@ from lightning_fabric import Fabric
 from sss_model.batches import Batches
 from sss_model.budget import Budget, learning_rate
 from sss_model.cache import SliceCache
-from sss_model.checkpoint import Meta, Patients, git_revision, image_digest, save_checkpoint
+from sss_model.checkpoint import Images, Meta, Patients, git_revision, image_digest, save_checkpoint
 from sss_model.config import Config, dump_config
 from sss_model.device import device_name, make_fabric, resolve_precision
 from sss_model.files import sha256
+from sss_model.fingerprint import fingerprint
 from sss_model.learner import Learner
 from sss_model.manifest import Case, Cohort, Manifest, cohort
 from sss_model.network import Network, build_network
@@ -198,6 +199,7 @@ def _meta(
     manifest_sha256: str,
     pretrained_sha256: str | None,
 ) -> Meta:
+    # Labelled-only training opens no other scan.
     unlabelled = patients.unlabelled if config.train.method != "supervised" else ()
     return Meta(
         method=config.train.method,
@@ -210,7 +212,12 @@ def _meta(
             unlabelled=_names(unlabelled),
             validation=_names(patients.val),
         ),
-        images_sha256=sorted({case.image_sha256 for case in (*patients.labelled, *unlabelled, *patients.val)}),
+        images=Images(
+            labelled=_hashes(patients.labelled),
+            unlabelled=_hashes(unlabelled),
+            validation=_hashes(patients.val),
+        ),
+        fingerprint=fingerprint([(case.shape, case.spacing_mm) for case in (*patients.labelled, *unlabelled)]),
         git_revision=git_revision(),
         image_digest=image_digest(),
         device=device_name(fabric.device),
@@ -227,3 +234,7 @@ def _meta(
 
 def _names(cases: tuple[Case, ...]) -> list[str]:
     return sorted({case.patient for case in cases})
+
+
+def _hashes(cases: tuple[Case, ...]) -> list[str]:
+    return sorted({case.image_sha256 for case in cases})

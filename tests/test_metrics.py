@@ -25,12 +25,12 @@ def truth(tmp_path, case) -> Volume:
 def test_distances_are_in_millimetres_of_their_axis():
     truth, prediction = np.zeros((6, 6, 6), bool), np.zeros((6, 6, 6), bool)
     truth[1, 1, 1] = prediction[1, 1, 3] = True
-    assert measure(truth, prediction, spacing=SPACING) == Agreement("scored", 0.0, 0.0, 10.0, 10.0)
+    assert measure(truth, prediction, spacing=SPACING) == Agreement("scored", 0.0, 0.0, 10.0, 10.0, 0.0)
 
 
 def test_a_perfect_prediction_has_full_overlap_and_no_distance():
     mask = blob(0)
-    assert measure(mask, mask, spacing=SPACING) == Agreement("scored", 1.0, 1.0, 0.0, 0.0)
+    assert measure(mask, mask, spacing=SPACING) == Agreement("scored", 1.0, 1.0, 0.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -43,6 +43,7 @@ def test_overlaps_and_distances_are_those_of_their_definitions(seed):
     assert found.jaccard == pytest.approx(shared / either)
     assert found.hd95_mm == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)), rel=1e-5)
     assert found.asd_mm == pytest.approx(np.mean([*there, *back]), rel=1e-5)
+    assert found.nsd == pytest.approx(np.mean(np.array([*there, *back]) <= 2.0))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -59,12 +60,12 @@ def test_a_missed_or_invented_structure_counts_with_the_diagonal(present, status
     masks = [blob(0) if there else np.zeros_like(blob(0)) for there in present]
     x, y, z = np.multiply(masks[0].shape, SPACING)
     diagonal = (x**2 + y**2 + z**2) ** 0.5
-    assert measure(*masks, spacing=SPACING) == (status, 0.0, 0.0, pytest.approx(diagonal), pytest.approx(diagonal))
+    assert measure(*masks, spacing=SPACING) == (status, 0, 0, *[pytest.approx(diagonal)] * 2, 0)
 
 
 def test_a_structure_that_is_nowhere_is_not_applicable():
     nothing = np.zeros((4, 4, 4), bool)
-    assert measure(nothing, nothing, spacing=SPACING) == Agreement("not_applicable", None, None, None, None)
+    assert measure(nothing, nothing, spacing=SPACING) == Agreement("not_applicable", None, None, None, None, None)
 
 
 def test_every_foreground_class_of_a_case_has_a_row_in_the_order_of_the_labels(truth, case):
@@ -79,7 +80,8 @@ def test_every_foreground_class_of_a_case_has_a_row_in_the_order_of_the_labels(t
 def test_a_row_has_the_columns_that_others_read(truth, case):
     (row, *_) = score_case(truth, truth, LABELS, case=case)
     assert ",".join(row.row()) == (
-        "case,patient,group,class,prompt_source,status,dice,jaccard,hd95_mm,asd_mm,"
+        "case,patient,group,class,prompt_source,status,dice,jaccard,hd95_mm,asd_mm,nsd,"
+        "truth_ml,predicted_ml,volume_error_ml,"
         "ssl4mis_dice,ssl4mis_jaccard,ssl4mis_hd95_voxel,ssl4mis_asd_voxel"
     )
     assert row.row()["class"] == "RV"
@@ -98,6 +100,21 @@ def test_a_single_slice_is_scored_as_the_2d_image_it_is(truth, case):
     # In 3-D all of a slice would be surface, and most of it at distance 0.
     assert 2.0 <= row.asd_mm < 2.9
     assert row.ssl4mis_asd_voxel >= 1.0
+
+
+def test_volumes_are_millilitres_and_their_error_is_predicted_minus_true(truth, case):
+    missed = truth.like(np.zeros_like(truth.array))
+    row = score_case(truth, missed, LABELS, case=case)[0]
+    voxels = int((truth.array == 1).sum())
+    assert row.truth_ml == pytest.approx(voxels * np.prod(truth.spacing) / 1000)
+    assert (row.status, row.predicted_ml, row.volume_error_ml) == ("missed", 0.0, -row.truth_ml)
+
+
+def test_the_tolerance_decides_which_surfaces_agree():
+    truth, prediction = np.zeros((6, 6, 6), bool), np.zeros((6, 6, 6), bool)
+    truth[1:3, 1, 1] = prediction[1:3, 4, 1] = True  # 3 voxels of 0.8 mm apart
+    near, far = (measure(truth, prediction, spacing=SPACING, tolerance_mm=mm).nsd for mm in (2.5, 2.3))
+    assert (near, far) == (1.0, 0.0)
 
 
 def _corner(volume: Volume) -> np.ndarray:

@@ -14,7 +14,7 @@ from scores_for_tests import score
 
 from sss_model.checkpoint import Checkpoint, Meta, Patients
 from sss_model.config import dump_config, load_config
-from sss_model.report import dice_spreads, group_means, training_curves, worst_first, write_report
+from sss_model.report import dice_spreads, training_curves, volume_charts, worst_first, write_report
 from sss_model.summary import aggregate
 
 HOSTILE = "<script>alert(1)</script>"
@@ -88,8 +88,11 @@ def test_the_report_is_one_file_that_loads_nothing(tmp_path, scores, pictures):
     page = report(tmp_path, scores, pictures)
     outside = Outside()
     outside.feed(page)
-    assert len(outside.addresses) == 3
-    assert all(address.startswith("data:image/") for address in outside.addresses)
+    loaded = [address for address in outside.addresses if not address.startswith("#")]
+    assert len(loaded) == 3
+    assert all(address.startswith("data:image/") for address in loaded)
+    places = [address.removeprefix("#") for address in outside.addresses if address.startswith("#")]
+    assert places and all(f'id="{place}"' in page for place in places)
     assert not outside.elements & {"script", "link", "iframe", "object", "embed", "base", "form"}
     assert not re.search(r"https?:|url\(|@import", page)
 
@@ -120,7 +123,8 @@ def test_the_report_says_what_was_trained_on_what(tmp_path, scores, pictures):
 def test_the_report_shows_the_means_and_the_rules_for_empty_masks(tmp_path, scores, pictures):
     page = report(tmp_path, scores, pictures)
     summary = aggregate(scores)
-    assert f"<b>{summary['dice']:.3f}</b><span>mean Dice" in page
+    interval = summary["intervals"]["dice"]
+    assert f"<b>{summary['dice']:.3f}</b><span>mean Dice, {interval['low']:.3f} to {interval['high']:.3f}<" in page
     assert f"{summary['ssl4mis']['per_class']['LV']['dice']:.3f}" in page
     assert "is not applicable and in no mean" in page
 
@@ -144,11 +148,36 @@ def test_cases_run_from_worst_to_best_with_their_pictures(tmp_path, scores, pict
     assert page.index("<h3>p2_a") < page.index("<h3>p3_a") < page.index("<h3>p1_a")
 
 
-def test_groups_have_their_own_means_when_there_are_several(scores):
-    means = group_means(scores)
-    assert list(means) == ["DCM", "NOR"]
-    assert means["DCM"]["per_class"]["LV"]["dice"] == pytest.approx((0.4321 + 0.95) / 2, abs=1e-6)
-    assert group_means(scores[:2]) == {}
+def test_only_the_worst_scans_have_pictures_once_these_grow_large(tmp_path, scores, pictures, monkeypatch):
+    views = worst_first(scores, pictures, most_bytes=1)
+    assert [view.picture is not None for view in views] == [True, False, False]
+    monkeypatch.setattr("sss_model.report.worst_first", lambda *_: views)
+    page = report(tmp_path, scores, pictures)
+    assert page.count("<img") == 1
+    assert "2 better scans" in page
+    assert all(f"<b>{name}</b>" in page for name in ("p3_a", "p1_a"))
+
+
+def test_groups_have_a_row_with_what_they_missed(tmp_path, scores, pictures):
+    page = " ".join(re.sub(r"<[^>]+>", " ", report(tmp_path, scores, pictures)).split())
+    assert "DCM 2 2 0 1 " in page
+    assert "NOR 1 1 0 0 " in page
+    assert "Per group" not in report(tmp_path, scores[:2], pictures)
+
+
+def test_volumes_lie_about_their_bias(scores):
+    (first, second) = volume_charts(scores, aggregate(scores))
+    assert (first.title, len(first.dots), second.title, len(second.dots)) == ("Volume of RV", 2, "Volume of LV", 3)
+    assert first.note == "bias +4.5 ml"
+    assert first.dots[0].text == "p1_a: +9.0 ml"
+    assert first.dots[0].y < first.lines[0].at < first.zero
+
+
+def test_ejection_fractions_have_a_chart_where_a_cavity_is_named(scores):
+    rows = [*scores, score("p1_b", "LV", 0.7, truth_ml=50.0, predicted_ml=54.0)]
+    *_, last = volume_charts(rows, aggregate(rows, ejection_class="LV"))
+    # 100 to 50 ml; measured 108 to 54.
+    assert (last.title, last.note) == ("Ejection fraction of LV", "bias +0.0 points")
 
 
 def test_every_dice_has_its_dot_along_the_axis(scores):
@@ -157,6 +186,7 @@ def test_every_dice_has_its_dot_along_the_axis(scores):
     assert [(spread.name, len(spread.dots)) for spread in spreads] == [("RV", 2), ("LV", 3)]
     assert spreads[0].dots[0] == (pytest.approx(90), "p1_a: 0.900")
     assert spreads[0].mean == pytest.approx(45)
+    assert spreads[0].middle == (pytest.approx(22.5), pytest.approx(67.5))
 
 
 def test_curves_are_drawn_for_what_was_logged():

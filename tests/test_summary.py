@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import csv
-import json
-
 import pytest
 from scores_for_tests import score
 
-from sss_model.summary import aggregate, write_per_class, write_scores, write_summary
+from sss_model.summary import aggregate
 
 
 @pytest.fixture
@@ -51,30 +48,25 @@ def test_a_class_that_is_nowhere_has_no_mean_and_lowers_none():
     assert summary["dice"] == 0.8
 
 
-def test_the_summary_s_file_depends_on_the_numbers_alone(tmp_path, scores):
-    for name, rows in (("one", scores), ("two", scores[::-1])):
-        write_summary(aggregate(rows), tmp_path / name)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+def test_what_was_missed_and_invented_is_counted_per_class(scores):
+    counted = aggregate(scores)["counts_per_class"]
+    assert counted["LV"] == {"scored": 2, "missed": 1, "invented": 0, "not_applicable": 0}
+    assert counted["RV"] == {"scored": 1, "missed": 0, "invented": 0, "not_applicable": 2}
 
 
-def test_the_summary_s_file_is_json_without_nan_and_with_six_decimals(tmp_path):
-    write_summary(aggregate([score("p1_a", "RV", 1 / 3), score("p1_a", "LV", None)]), tmp_path / "metrics.json")
-    text = (tmp_path / "metrics.json").read_text()
-    assert json.loads(text, parse_constant=pytest.fail)["per_class"]["LV"]["dice"] is None
-    assert "0.333333," in text
+def test_every_group_has_means_and_counts_of_its_own_when_there_are_several():
+    rows = [
+        score("p1_a", "LV", 0.9, group="NOR"),
+        score("p2_a", "LV", 0.5, group="DCM"),
+        score("p3_a", "LV", 0.0, group="DCM", status="missed"),
+    ]
+    groups = aggregate(rows)["groups"]
+    assert list(groups) == ["DCM", "NOR"]
+    assert (groups["DCM"]["dice"], groups["DCM"]["patients"], groups["DCM"]["counts"]["missed"]) == (0.25, 2, 1)
+    assert groups["NOR"]["per_class"]["LV"]["dice"] == 0.9
+    assert aggregate(rows[1:])["groups"] == {}
 
 
-def test_cases_csv_has_a_row_for_every_score_and_blanks_where_nothing_applies(tmp_path, scores):
-    write_scores(scores, tmp_path / "cases.csv")
-    with (tmp_path / "cases.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["case"] for row in rows] == [row.case for row in scores]
-    assert (rows[2]["status"], rows[2]["dice"], rows[2]["hd95_mm"]) == ("not_applicable", "", "")
-    assert (rows[5]["class"], rows[5]["status"], rows[5]["hd95_mm"]) == ("LV", "missed", "300.0")
-
-
-def test_per_class_means_are_a_table(tmp_path, scores):
-    write_per_class(aggregate(scores), tmp_path / "per_class.csv")
-    lines = (tmp_path / "per_class.csv").read_text().splitlines()
-    assert lines[0] == "class,dice,jaccard,hd95_mm,asd_mm"
-    assert [line.split(",")[:2] for line in lines[1:]] == [["RV", "0.9"], ["LV", "0.4"]]
+def test_ejection_fractions_are_summarised_where_a_cavity_is_named(scores):
+    assert "ejection" not in aggregate(scores)
+    assert aggregate(scores, ejection_class="LV")["ejection"]["patients"] == 1

@@ -29,12 +29,14 @@ def fetched(name: str, versions: list[str]) -> Iterator[dict[str, Checkpoint]]:
 
 def score(checkpoint: Checkpoint, cases: tuple[Case, ...], *, manifest: Manifest, data_dir: Path) -> list[Score]:
     """A row per case and class; raises `InputError` where the model saw one of the patients or has other classes."""
-    from sss_model.evaluate import check_evaluable, evaluate_cases
+    from sss_model.evaluate import evaluate_cases
+    from sss_model.leaks import check_content, check_evaluable
     from sss_model.predict import Predictor
 
     check_evaluable(checkpoint.meta, manifest.labels, cases, split="test")
-    scores, _ = evaluate_cases(Predictor(checkpoint), cases, labels=manifest.labels, data_dir=data_dir)
-    return scores
+    check_content(cases, data_dir)
+    segment, settings = Predictor(checkpoint).segment, checkpoint.config.evaluation
+    return evaluate_cases(segment, cases, labels=manifest.labels, data_dir=data_dir, settings=settings).scores
 
 
 def data_for(name: str, version: str, checkpoint: Checkpoint, given: Path | None) -> tuple[Path, Manifest]:

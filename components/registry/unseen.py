@@ -46,6 +46,7 @@ def _seen_as(case: Case, meta: Meta) -> str | None:
     for role, patients in meta.patients.model_dump().items():
         if case.patient in patients:
             return f"saw the patient as {role}"
-    if case.image_sha256 in (meta.images_sha256 or ()):
-        return "saw the same image under another name"
+    for images in (meta.images.model_dump() if meta.images else {}).values():
+        if case.image_sha256 in images:
+            return "saw the same image under another name"
     return None

@@ -1,0 +1,73 @@
+"""Whether a score would be honest: who and what the checkpoint saw, against who is to be scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sss_model.checkpoint import Meta
+from sss_model.errors import InputError
+from sss_model.files import sha256
+from sss_model.manifest import Case
+
+
+def check_evaluable(meta: Meta, labels: Mapping[str, int], cases: Sequence[Case], *, split: str) -> None:
+    """Refuse, with an `InputError`, a split that would not give an honest score."""
+    if not cases:
+        raise InputError(f"split {split}: no cases in the manifest; expected at least one")
+    if dict(labels) != meta.labels:
+        raise InputError(f"checkpoint: its classes are {meta.labels}; expected the data's, {dict(labels)}")
+    without_label = [case.case for case in cases if case.label is None]
+    if without_label:
+        raise InputError(f"split {split}: no label for {', '.join(without_label)}; expected one for every case")
+    for sentence in leaks(meta, cases, split=split):
+        raise InputError(f"split {split}: {sentence}")
+
+
+def leaks(meta: Meta, cases: Sequence[Case], *, split: str) -> list[str]:
+    """A sentence for each way in which the checkpoint met the cases: by patient, and by the content of an image.
+
+    A scan that was given another name, or another patient's, is still the same bytes. Checkpoints of before hashes were
+    kept are matched by patient alone: see `leak_check`.
+    """
+    found = []
+    for role, patients in _seen(meta.patients.model_dump(), split).items():
+        known = sorted({case.patient for case in cases} & set(patients))
+        if known:
+            found.append(f"the checkpoint saw {', '.join(known)} as {role} patients; expected patients it never saw")
+    for role, images in _seen(meta.images.model_dump() if meta.images else {}, split).items():
+        same = sorted(case.case for case in cases if case.image_sha256 in set(images))
+        if same:
+            found.append(
+                f"the checkpoint saw the images of {', '.join(same)}, under whatever names, as {role} images; "
+                "expected images it never saw"
+            )
+    return found
+
+
+def leak_check(meta: Meta) -> str:
+    """What a checkpoint can be matched by, for the record."""
+    return "patients and images" if meta.images else "patients alone: the checkpoint holds no hashes of images"
+
+
+def check_content(cases: Sequence[Case], data_dir: Path) -> None:
+    """Refuse scans that are not the manifest's, since nothing that was said of those holds for them.
+
+    Raises:
+        InputError: an image or a label is missing, or has other bytes than the manifest says.
+    """
+    for case in cases:
+        for name, expected in ((case.image, case.image_sha256), (case.label, case.label_sha256)):
+            path = data_dir / str(name)
+            if not path.is_file():
+                raise InputError(f"case {case.case}: no file {path}; expected what the manifest names")
+            if sha256(path) != expected:
+                raise InputError(
+                    f"case {case.case}: {path} has other content than the manifest says; "
+                    "expected the same data, or a manifest made anew (sss version-data)"
+                )
+
+
+def _seen(roles: dict[str, list[str]], split: str) -> dict[str, list[str]]:
+    # Weights were chosen on the validation patients, so a score on them is no test; scoring them as val is its use.
+    return {role: seen for role, seen in roles.items() if split != "val" or role != "validation"}
