@@ -136,7 +136,7 @@ def _write(scan: Scan, row: Assignment, inventory: Inventory, destination: Path)
     image = destination / f"images{part}" / f"{scan.case}_0000{ending}"
     label = destination / f"labels{part}" / f"{scan.case}{ending}" if scan.label else None
     if inventory.convert is None:
-        return _copy(scan, image, label, inventory.labels)
+        return _copy(scan, image, label, inventory.labels, destination.parent)
     try:
         inventory.convert(scan, image, label)
         return inspect(CaseFiles(scan.case, image, label), inventory.labels)
@@ -147,13 +147,21 @@ def _write(scan: Scan, row: Assignment, inventory: Inventory, destination: Path)
         raise InputError(prefix + sentence.removeprefix(prefix)) from None
 
 
-def _copy(scan: Scan, image: Path, label: Path | None, labels: dict[str, int]) -> Facts:
-    """Copy a case's bytes as they are, once they have proved to be usable."""
+def _copy(scan: Scan, image: Path, label: Path | None, labels: dict[str, int], workspace: Path) -> Facts:
+    """Take a case's bytes as they are, once they have proved to be usable."""
     facts = inspect(CaseFiles(scan.case, scan.image, scan.label), labels)
-    shutil.copyfile(scan.image, image)
-    if label and scan.label:
-        shutil.copyfile(scan.label, label)
+    for source, target in ((scan.image, image), (scan.label, label)):
+        if source and target:
+            _take(source, target, workspace)
     return facts
+
+
+def _take(source: Path, target: Path, workspace: Path) -> None:
+    # What was unpacked only for this import needn't lie on the disk twice; a link in there leads to the user's own file.
+    if source.resolve().is_relative_to(workspace.resolve()):
+        source.rename(target)
+    else:
+        shutil.copyfile(source, target)
 
 
 def _check_layout(layout: str) -> None:

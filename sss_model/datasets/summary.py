@@ -32,8 +32,8 @@ class Summary:
 
     def __str__(self) -> str:
         dataset = self.dataset
-        lines = [f"{dataset.folder}: {_people(dataset.splits)}", self._sides(), self._classes()]
-        return "\n".join([*lines, *_small_print(self.notes, dataset.licence, dataset.citation)])
+        lines = [f"{dataset.folder}: {_people(dataset.splits)}", "", self._sides(), "", self._classes(), ""]
+        return "\n".join([*lines, *_small_print(self.notes, dataset.licence, dataset.citation)]).rstrip()
 
     def _sides(self) -> str:
         rows = []
@@ -82,14 +82,15 @@ class Plan:
             f"{inventory.channel} as {inventory.file_ending}; {labelled} cases with a label, "
             f"{len(scans) - labelled} without",
             f"Labels: {labels}",
+            "",
             _table(
                 ["case", "patient", "split", "image", "label"],
                 [[scan.case, *_place(wanted[scan.case]), *self._files(scan.image, scan.label)] for scan in scans[:5]],
             ),
         ]
         more = len(scans) - 5
-        lines += [f"and {more} more cases"] if more > 0 else []
-        return "\n".join([*lines, *_small_print(inventory.notes, inventory.licence, inventory.citation)])
+        lines += [f"and {more} more cases", ""] if more > 0 else [""]
+        return "\n".join([*lines, *_small_print(inventory.notes, inventory.licence, inventory.citation)]).rstrip()
 
     def _files(self, image: Path, label: Path | None) -> list[str]:
         return [path.name if path else "none" for path in (image, label)]

@@ -67,16 +67,16 @@ def test_the_classes_are_the_five_kinds_and_the_licence_is_the_strict_one(source
     assert "8 of 192 labelled scans (2 of the 96 official test cases) and 2 of 1980" in found.notes[0]
 
 
-def test_zip_files_as_they_are_downloaded_give_the_same(source, tmp_path):
+def test_zip_files_beside_folders_give_the_same_and_stay_as_they_were(source, tmp_path):
     downloads = tmp_path / "downloads"
     downloads.mkdir()
-    for part in ("label_192", "unlabel_1980"):
-        shutil.make_archive(str(downloads / part), "zip", source, part)
-    (downloads / "readme.txt").write_text("two zip files")
+    shutil.make_archive(str(downloads / "label_192"), "zip", source, "label_192")
+    shutil.copytree(source / "unlabel_1980", downloads / "unlabel_1980")
     import_dataset("bhsd", source, tmp_path / "one")
     import_dataset("bhsd", downloads, tmp_path / "two")
     assert open_dataset(tmp_path / "one").splits == open_dataset(tmp_path / "two").splits
-    assert sorted(path.name for path in downloads.iterdir()) == ["label_192.zip", "readme.txt", "unlabel_1980.zip"]
+    assert sorted(path.name for path in downloads.iterdir()) == ["label_192.zip", "unlabel_1980"]
+    assert len(list((downloads / "unlabel_1980").iterdir())) == 2
 
 
 def test_a_label_without_a_scan_and_a_folder_of_something_else_are_refused(source, tmp_path):
