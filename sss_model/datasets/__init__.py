@@ -157,7 +157,7 @@ def _copy(scan: Scan, image: Path, label: Path | None, labels: dict[str, int], w
 
 
 def _take(source: Path, target: Path, workspace: Path) -> None:
-    # What was unpacked only for this import needn't lie on the disk twice; a link in there leads to the user's own file.
+    # What was unpacked for this import needn't lie on the disk twice; a link in there leads to the user's own file.
     if source.resolve().is_relative_to(workspace.resolve()):
         source.rename(target)
     else:
