@@ -8,67 +8,18 @@ from typing import Annotated
 
 import typer
 
-from components import audit, curve, doctor, evaluate, register, train, validate_splits, version_data
+from components import audit, curve, doctor, evaluate, importing, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
 from components.pretrained import commands as checkpoints
 from components.registry import commands as registry
 
 app = new_app(help="Semi-supervised segmentation of medical images with SAM-2.")
-imports = new_app(help="Bring scans into data/: one folder a data set, in nnU-Net's raw layout, with splits.csv.")
-app.add_typer(imports, name="import", rich_help_panel="Scans")
-
-Source = Annotated[Path, typer.Argument(metavar="SRC", help="Folder or zip file.")]
-Destination = Annotated[
-    Path, typer.Argument(metavar="DST", help="New folder, data/NAME; NAME is data.name in params.yaml.")
-]
-Splits = Annotated[
-    Path | None,
-    typer.Option(
-        help="CSV like splits.csv, or a folder of SSL4MIS's lists; the source's own or seeded ones if not given."
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Seed of the splits, grouped by patient and stratified by group.")]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace what the destination holds.")]
+app.add_typer(importing.app, name="import", rich_help_panel="Scans")
 
 
 def main() -> None:
     """Run the command line; input that can't be used ends in one sentence and exit code 2."""
     run_app(app)
-
-
-@imports.command("acdc")
-def import_acdc(
-    source: Source, destination: Destination, splits: Splits = None, seed: Seed = 0, replace: Replace = False
-) -> None:
-    """The ACDC challenge's own tree, patient001/patient001_frame01.nii.gz and so on.
-
-    Example: sss import acdc downloads/ACDC/training data/acdc
-    """
-    _import("acdc", source, destination, splits=splits, seed=seed, replace=replace)
-
-
-@imports.command("nnunet")
-def import_nnunet(
-    source: Source, destination: Destination, splits: Splits = None, seed: Seed = 0, replace: Replace = False
-) -> None:
-    """Any nnU-Net raw data set with one channel: imagesTr, labelsTr and dataset.json.
-
-    Example: sss import nnunet nnUNet_raw/Dataset004_Hippocampus data/hippocampus
-    """
-    _import("nnunet", source, destination, splits=splits, seed=seed, replace=replace)
-
-
-@imports.command("phantom")
-def import_phantom(
-    destination: Destination,
-    seed: Annotated[int, typer.Option(help="Seed of the scans.")] = 0,
-    replace: Replace = False,
-) -> None:
-    """A synthetic cohort to try everything with, the same bytes on any machine.
-
-    Example: sss import phantom data/phantom
-    """
-    _import("phantom", None, destination, splits=None, seed=seed, replace=replace)
 
 
 @app.command(rich_help_panel="Scans")
@@ -89,14 +40,6 @@ def predict(
 
 def _warn_of(scan: Path, sentence: str) -> None:
     typer.secho(f"warning: {scan}: {sentence}; expect a worse mask than the evaluation's", fg="yellow", err=True)
-
-
-def _import(
-    layout: str, source: Path | None, destination: Path, *, splits: Path | None, seed: int, replace: bool
-) -> None:
-    from sss_model.datasets import import_dataset
-
-    typer.echo(import_dataset(layout, source, destination, splits=splits, seed=seed, replace=replace))
 
 
 app.command("curve", rich_help_panel="Experiments")(curve.command)

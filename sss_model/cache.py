@@ -29,7 +29,7 @@ class SliceCache:
         self._folder, self._data_dir, self._config, self._classes = folder, data_dir, config, classes
 
     def images(self, cases: tuple[Case, ...]) -> list[np.ndarray]:
-        """Per case, standardised slices (D, canvas, canvas) float16."""
+        """Per case, standardised slices (D, canvas, canvas) float16, or (D, 3, canvas, canvas) in colour."""
         return self._all(cases, self._image)
 
     def labels(self, cases: tuple[Case, ...]) -> list[np.ndarray]:
@@ -55,7 +55,7 @@ class SliceCache:
         return self._memoise([case.image_sha256, case.label_sha256, self._classes], make)
 
     def _memoise(self, content: list[Any], make: Callable[[], np.ndarray]) -> np.ndarray:
-        settings = self._config.model_dump(include={"spacing_mm", "clip_percentiles"})
+        settings = self._config.model_dump(include={"spacing_mm", "clip_percentiles", "window", "colour"})
         key = json.dumps([_VERSION, content, settings, self._config.canvas], sort_keys=True)
         path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
         if not path.exists():

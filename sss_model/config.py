@@ -40,12 +40,21 @@ class Data(Section):
     """Whether the encoder's three channels are the slice before, the slice and the slice after."""
     clip_percentiles: tuple[float, float]
     """Intensities outside these percentiles of a volume are clipped before it is standardised."""
+    window: tuple[float, float] | None
+    """For CT: the Hounsfield units that are seen, such as [0, 80] for a brain. They are then scaled by these limits
+    alone, the same for every scan, and ``clip_percentiles`` means nothing. Null for MRI, whose units mean nothing."""
+    colour: bool
+    """Whether the encoder's three channels are the red, green and blue of a PNG; grey pictures fill all three."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Data:
         low, high = self.clip_percentiles
         if not 0 <= low < high <= 100:
             raise ValueError("clip_percentiles must lie in 0 to 100, the low one first")
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ValueError("window must be the lowest and the highest value that is seen, in this order")
+        if self.colour and self.neighbours:
+            raise ValueError("colour and neighbours both ask for the three channels; expected one of them")
         return self
 
     @property

@@ -21,6 +21,7 @@ from PIL import Image
 from sss_model.errors import InputError
 
 ENDINGS = (".nii.gz", ".nii", ".png")
+_GREY = {"1", "L", "I", "I;16"}
 
 
 def ending_of(path: Path) -> str:
@@ -79,6 +80,17 @@ def decode_png(data: bytes, where: str, *, label: bool) -> tuple[np.ndarray, nib
     return array, nib.Nifti1Image(array, np.diag([-1.0, -1.0, 1.0, 1.0])).header
 
 
+def decode_colour(data: bytes, where: str) -> np.ndarray | None:
+    """Red, green and blue (X, Y, 1, 3) uint8 of a PNG, on the grid of `decode_png`; None where it is grey."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            picture.load()
+            pixels = None if picture.mode in _GREY else np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, zlib.error):
+        raise InputError(f"{where}: not a readable PNG file; expected a complete picture") from None
+    return None if pixels is None else pixels.swapaxes(0, 1)[:, :, np.newaxis]
+
+
 def encode_png(array: np.ndarray, where: str) -> bytes:
     """The reverse of `decode_png`, 8 or 16 bits a pixel; raises `InputError` for more than one slice."""
     if array.shape[2] != 1 or array.dtype not in (np.uint8, np.uint16):
@@ -134,9 +146,8 @@ def _three_axes(array: np.ndarray, where: str) -> np.ndarray:
 
 
 def _pixels(picture: Image.Image, where: str, *, label: bool) -> np.ndarray:
-    plain = {"1", "L", "I", "I;16"}
-    if label and picture.mode not in plain | {"P"}:
+    if label and picture.mode not in _GREY | {"P"}:
         raise InputError(f"{where}: a {picture.mode} picture as a label; expected grey values or palette indices")
-    if picture.mode in plain or label:
+    if picture.mode in _GREY or label:
         return np.asarray(picture)
     return np.asarray(picture.convert("L"))

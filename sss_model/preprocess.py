@@ -16,11 +16,17 @@ from sss_model.volumes import Volume
 
 
 def image_slices(volume: Volume, config: Data, side: int) -> np.ndarray:
-    """Centred (D, side, side) float32 slices at `config.spacing_mm`, standardised; outside the scan is its minimum."""
-    array = standardise(slices_first(volume), config.clip_percentiles)
-    planes = torch.from_numpy(array)[:, None]
+    """Centred slices at `config.spacing_mm`, standardised; outside the scan is its minimum.
+
+    Returns:
+        (D, side, side) float32; with `config.colour` (D, 3, side, side).
+    """
+    array = _channels(volume) if config.colour else slices_first(volume)[:, None]
+    array = in_window(array, config.window) if config.window else standardise(array, config.clip_percentiles)
+    planes = torch.from_numpy(array)
     resampled = F.interpolate(planes, _target(volume, config), mode="bilinear", align_corners=False, antialias=True)
-    return centre(resampled[:, 0], side, fill=float(array.min())).numpy()
+    slices = centre(resampled, side, fill=float(array.min())).numpy()
+    return slices if config.colour else slices[:, 0]
 
 
 def label_slices(volume: Volume, config: Data, side: int, classes: int) -> np.ndarray:
@@ -78,11 +84,26 @@ def standardise(array: np.ndarray, clip_percentiles: tuple[float, float]) -> np.
     return (clipped - clipped.mean()) / max(float(clipped.std()), 1e-6)
 
 
+def in_window(array: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """Clip to a window of Hounsfield units, then scale it to −2 … 2, float32: a unit means the same in every scan."""
+    low, high = window
+    clipped = np.clip(array.astype(np.float32), low, high)
+    return (clipped - np.float32((low + high) / 2)) / np.float32((high - low) / 4)
+
+
 def centre(planes: Tensor, side: int, *, fill: float) -> Tensor:
     """Crop or pad the last two axes of (…, H, W) to `side`, keeping the middle."""
     top, bottom = _margins(planes.shape[-2], side)
     left, right = _margins(planes.shape[-1], side)
     return F.pad(planes, (left, right, top, bottom), value=fill)
+
+
+def _channels(volume: Volume) -> np.ndarray:
+    """(D, 3, H, W) float32: red, green and blue, or three times the grey of a scan without colour."""
+    if volume.colour is None:
+        return np.repeat(slices_first(volume)[:, None], 3, axis=1)
+    planes = np.moveaxis(volume.colour, (volume.slice_axis, 3), (0, 1))
+    return np.ascontiguousarray(planes)
 
 
 def _uncentre(plane: Tensor, target: tuple[int, int], *, fill: float) -> Tensor:

@@ -16,10 +16,10 @@ class SliceSet:
     """All slices of some cases.
 
     Args:
-        images: per case, (D, H, W).
+        images: per case, (D, H, W), or (D, 3, H, W) in colour.
         labels: per case, (D, H, W) class indices; None where labels are not to be seen.
         neighbours: whether a slice's three channels are the one before, itself and the one after (a volume's end
-            repeats its last slice), or three times itself.
+            repeats its last slice), or three times itself. It means nothing to colour, which has its three channels.
         distances: per case, mm between its slices.
     """
 
@@ -71,6 +71,8 @@ class SliceSet:
 
     def _stack(self, case: int, z: int) -> np.ndarray:
         volume = self.images[case]
+        if volume.ndim == 4:
+            return volume[z]
         reach = (-1, 0, 1) if self.neighbours else (0, 0, 0)
         return np.stack([volume[min(max(z + step, 0), len(volume) - 1)] for step in reach])
 

@@ -18,7 +18,7 @@ from nibabel.orientations import (
 
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
-from sss_model.formats import decode_nifti, decode_png, encode_nifti, encode_png, ending_of
+from sss_model.formats import decode_colour, decode_nifti, decode_png, encode_nifti, encode_png, ending_of
 
 # Keys are NIfTI's codes of metres and micrometres, the low three bits of xyzt_units; else millimetres are meant.
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
@@ -62,6 +62,7 @@ class Volume:
         spacing: millimetres per axis of `array`.
         case_id: the case it belongs to.
         source: the grid of the file it came from.
+        colour: (X, Y, Z, 3) float32 red, green and blue of a coloured PNG, whose luminance is in `array`; else None.
     """
 
     array: np.ndarray
@@ -69,12 +70,13 @@ class Volume:
     spacing: tuple[float, float, float]
     case_id: str
     source: Source
+    colour: np.ndarray | None = None
 
     def like(self, array: np.ndarray) -> Volume:
         """Other voxels, say a mask, on this volume's grid; `array` is (X, Y, Z) like ours."""
         if array.shape != self.array.shape:
             raise ValueError(f"{self.case_id}: an array of shape {array.shape} on a grid of {self.array.shape}")
-        return replace(self, array=array)
+        return replace(self, array=array, colour=None)
 
     @property
     def slice_axis(self) -> int:
@@ -87,7 +89,7 @@ def read_volume(path: Path, case_id: str | None = None) -> Volume:
     """Read an image.
 
     Args:
-        path: .nii, .nii.gz (3-D, or with trailing axes of length 1) or .png (colour becomes luminance).
+        path: .nii, .nii.gz (3-D, or with trailing axes of length 1) or .png (colour becomes luminance, and is kept).
         case_id: its case; by default the file's name, without ending and channel number.
 
     Returns:
@@ -98,7 +100,12 @@ def read_volume(path: Path, case_id: str | None = None) -> Volume:
             voxels that are NaN or infinite.
     """
     array, header = _decode(path, label=False)
-    return _canonical(_intensities(array, str(path)), header, str(path), case_id or case_name(path))
+    volume = _canonical(_intensities(array, str(path)), header, str(path), case_id or case_name(path))
+    colour = decode_colour(path.read_bytes(), str(path)) if ending_of(path) == ".png" else None
+    if colour is None:
+        return volume
+    turned = apply_orientation(colour.astype(np.float32), io_orientation(volume.source.affine))
+    return replace(volume, colour=np.ascontiguousarray(turned))
 
 
 def read_label(path: Path, case_id: str | None = None) -> Volume:

@@ -26,6 +26,8 @@ def test_every_recipe_is_whole(recipe: str) -> None:
         ({"data.size": 100}, r"data\.size: .*multiple of 32, found 100"),
         ({"train.batch": 3}, r"train\.batch: .*multiple of 2, found 3"),
         ({"data.clip_percentiles": [99, 1]}, r"data: .*low one first"),
+        ({"data.window": [80, 0]}, r"data: window must be the lowest and the highest"),
+        ({"data.colour": True}, r"data: colour and neighbours both ask"),
         ({"train.method": "sss", "model.network": "unet"}, "method sss needs model.network sam2"),
         ({"train.method": "sss", "train.unlabelled_batch": 4}, "pairs of them"),
         ({"model.checkpoint": "sam2.pt", "model.network": "unet"}, "model.checkpoint .* needs model.network sam2"),

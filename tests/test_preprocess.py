@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from sss_model.config import Data, load_config
-from sss_model.preprocess import image_slices, label_slices, restore, standardise
+from sss_model.preprocess import image_slices, in_window, label_slices, restore, standardise
 from sss_model.volumes import Volume, read_volume, write_volume
 
 
@@ -107,3 +108,40 @@ def test_a_written_mask_lands_on_the_scan(tmp_path: Path, data: Data) -> None:
     write_volume(volume.like(mask), tmp_path / "mask.nii.gz")
     stored = np.asarray(nib.load(tmp_path / "mask.nii.gz").dataobj)
     assert 2 * (stored * truth).sum() / (stored.sum() + truth.sum()) > 0.97
+
+
+def test_a_window_maps_hounsfield_units_alike_in_every_scan() -> None:
+    scan = np.array([-1000.0, 0, 40, 80, 3000])
+    assert in_window(scan, (0, 80)).tolist() == [-2, -2, 0, 2, 2]
+    assert in_window(scan[1:3], (0, 80)).tolist() == [-2, 0]
+
+
+def test_a_recipe_with_a_window_looks_through_it(tmp_path: Path, data: Data) -> None:
+    scan = np.full((96, 96, 3), -1000, np.float32)
+    scan[10:-10, 10:-10] = 40
+    scan[30:40, 30:40] = 900  # bone, far outside the window
+    brain = data.model_copy(update={"window": (0, 80)})
+    slices = image_slices(volume_of(scan, (2.0, 2.0, 9.0), tmp_path), brain, 128)
+    assert (slices.min(), slices.max()) == (-2, 2)
+    assert np.median(slices) == 0
+
+
+def test_colour_fills_the_three_channels_in_order(tmp_path: Path, data: Data) -> None:
+    picture = np.zeros((60, 90, 3), np.uint8)
+    picture[:, :45, 0], picture[:, 45:, 2] = 200, 200  # red on the left, blue on the right
+    Image.fromarray(picture).save(tmp_path / "eye.png")
+    config = data.model_copy(update={"colour": True, "spacing_mm": 1.0})
+    volume = read_volume(tmp_path / "eye.png")
+    slices = image_slices(volume, config, 128)
+    assert slices.shape == (1, 3, 128, 128)
+    red, _, blue = slices[0]  # (X, Y), X growing to the patient's right, which is the picture's left
+    assert red[90, 64] > red[40, 64]
+    assert blue[90, 64] < blue[40, 64]
+
+
+def test_a_grey_scan_fills_all_three_channels_of_a_colour_recipe(tmp_path: Path, data: Data) -> None:
+    volume = volume_of(ball((60, 60, 3), (1.5, 1.5, 9.0), 20.0), (1.5, 1.5, 9.0), tmp_path)
+    slices = image_slices(volume, data.model_copy(update={"colour": True}), 64)
+    assert slices.shape == (3, 3, 64, 64)
+    assert np.array_equal(slices[:, 0], slices[:, 2])
+    assert np.allclose(slices[:, 0], image_slices(volume, data, 64), atol=1e-5)

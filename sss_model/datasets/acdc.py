@@ -1,5 +1,7 @@
 """ACDC: cardiac cine-MRI, short axis, end-diastole and end-systole of each patient.
 
+Either the challenge's own tree or SSL4MIS's ``.h5`` volumes, which semi-supervised papers train on.
+
 Source: Bernard et al., "Deep Learning Techniques for Automatic MRI Cardiac Multi-structures Segmentation and Diagnosis:
 Is the Problem Solved?", IEEE TMI 37(11), 2018.
 """
@@ -11,7 +13,9 @@ from pathlib import Path
 
 import yaml
 
+from sss_model.datasets.acdc_h5 import find_volumes, inventory_of_h5
 from sss_model.datasets.inventory import Inventory, Scan
+from sss_model.datasets.walk import files_below
 from sss_model.errors import InputError
 
 LABELS = {"background": 0, "RV": 1, "MYO": 2, "LV": 3}
@@ -23,34 +27,49 @@ CITATION = (
 )
 
 
-def inventory(source: Path) -> Inventory:
-    """List the official tree: ``patient001/patient001_frame01.nii.gz``, ``…_frame01_gt.nii.gz`` and ``Info.cfg``.
+def inventory(source: Path, spacing: str | None = None) -> Inventory:
+    """List the official tree, or SSL4MIS's (see `sss_model.datasets.acdc_h5`).
+
+    The official one is: ``patient001/patient001_frame01.nii.gz``, ``…_frame01_gt.nii.gz`` and ``Info.cfg``.
 
     `source` may also be a folder above, say one that holds ``training`` and ``testing``; the latter's patients are then
     the test set. The 4-D cines are left out.
 
+    Args:
+        spacing: voxel size of ``.h5`` volumes, which carry none: ``1.5,1.5,10`` in mm.
+
     Raises:
         InputError: no patient, a patient without group or frames, or an image without its label or the reverse.
     """
-    depths = ("Info.cfg", "*/Info.cfg", "*/*/Info.cfg", "*/*/*/Info.cfg")
-    folders = sorted(path.parent for depth in depths for path in source.glob(depth))
+    folders = [path.parent for path in files_below(source) if path.name == "Info.cfg"]
     if not folders:
-        raise InputError(f"{source}: no patient folder; expected ACDC's patient001/Info.cfg and its frames")
+        return _converted(source, spacing)
+    if spacing:
+        raise InputError(f"{source}: its files say how large a voxel is; expected no --spacing")
     scans = tuple(scan for folder in folders for scan in _scans(folder, source))
     return Inventory(
         labels=LABELS, scans=scans, channel="MRI", file_ending=".nii.gz", licence=LICENCE, citation=CITATION
     )
 
 
+def _converted(source: Path, spacing: str | None) -> Inventory:
+    volumes = find_volumes(source)
+    if not volumes:
+        raise InputError(
+            f"{source}: no patient folder; expected ACDC's patient001/Info.cfg and its frames, or SSL4MIS's .h5 volumes"
+        )
+    return inventory_of_h5(source, volumes, labels=LABELS, spacing=spacing, licence=LICENCE, citation=CITATION)
+
+
 def _scans(folder: Path, source: Path) -> list[Scan]:
     group = _group(folder / "Info.cfg")
-    held_out = "testing" in folder.relative_to(source).parts
+    side = "test" if "testing" in folder.relative_to(source).parts else ""
     names = (re.fullmatch(r"(patient\d+_frame\d+)(_gt)?\.nii\.gz", path.name) for path in folder.iterdir())
     cases = sorted({match[1] for match in names if match})
     if not cases:
         raise InputError(f"{folder}: no frames; expected {folder.name}_frame01.nii.gz and its label")
     files = [(case, _present(folder, f"{case}.nii.gz"), _present(folder, f"{case}_gt.nii.gz")) for case in cases]
-    return [Scan(case, folder.name, group, image, label, held_out) for case, image, label in files]
+    return [Scan(case, folder.name, group, image, label, side) for case, image, label in files]
 
 
 def _present(folder: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Sources that come as a folder or as a zip file."""
+"""Sources that come as a folder, as a zip file, or as a folder of zip files."""
 
 from __future__ import annotations
 
@@ -15,22 +15,51 @@ from sss_model.errors import InputError
 def opened(source: Path, workspace: Path) -> Iterator[Path]:
     """Give the folder that `source` is, or that it unpacks to inside `workspace`.
 
-    While it is open, an `InputError` about an unpacked file speaks of the zip file.
+    Zip files that lie in a folder or in another zip file, as downloads do, are unpacked too. While it is open, an
+    `InputError` about an unpacked file speaks of the zip file.
 
     Raises:
         InputError: neither a folder nor a zip file, or one that is damaged, encrypted or reaches outside itself.
     """
-    if source.is_dir():
+    if not source.exists():
+        raise InputError(f"{source}: no such folder or zip file; expected a source to import")
+    if source.is_dir() and not _archives(source):
         yield source
         return
-    if not source.is_file():
-        raise InputError(f"{source}: no such folder or zip file; expected a source to import")
     folder = workspace / "unpacked"
     try:
-        _unpack(source, folder)
+        if source.is_dir():
+            _unpack_beside(source, folder)
+        else:
+            _unpack(source, folder)
+            _unpack_inner(folder)
         yield folder
     except InputError as error:
         raise InputError(str(error).replace(str(folder), str(source))) from None
+
+
+def _archives(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.zip") if path.is_file() and path.name[0] != ".")
+
+
+def _unpack_beside(source: Path, folder: Path) -> None:
+    """Fill `folder` with links to what `source` holds, and with the content of its zip files."""
+    folder.mkdir(parents=True)
+    archives = _archives(source)
+    for path in source.iterdir():
+        if path not in archives:
+            (folder / path.name).symlink_to(path.resolve())
+    for archive in archives:
+        if (folder / archive.stem).exists():
+            continue  # its owner unpacked it already
+        _unpack(archive, folder / archive.stem)
+        _unpack_inner(folder / archive.stem)
+
+
+def _unpack_inner(folder: Path) -> None:
+    for archive in [path for depth in ("*.zip", "*/*.zip") for path in folder.glob(depth)]:
+        _unpack(archive, archive.with_suffix(""))
+        archive.unlink()
 
 
 def _unpack(archive: Path, folder: Path) -> None:

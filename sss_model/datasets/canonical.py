@@ -16,8 +16,11 @@ from sss_model.datasets.assignments import Assignment, read_splits, write_splits
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
 
-__all__ = ["Assignment", "CaseFiles", "Dataset", "open_dataset", "write_dataset"]
+__all__ = ["Assignment", "CaseFiles", "Dataset", "load_description", "open_dataset", "write_dataset"]
 FILE_ENDINGS = (".nii.gz", ".nii", ".png")
+RGB = "RGB"
+"""The channel of colour pictures: one file with all three, as nnU-Net reads them."""
+_RGB_NAMES = {"0": "R", "1": "G", "2": "B"}
 
 
 @dataclass(frozen=True)
@@ -76,26 +79,36 @@ def write_dataset(
     file_ending: str = ".nii.gz",
     licence: str = "",
     citation: str = "",
+    notes: Sequence[str] = (),
 ) -> None:
     """Write ``dataset.json`` and ``splits.csv``; the images and labels are the caller's.
 
     Args:
         labels: class name to integer, background 0.
-        channel: nnU-Net's name of the one input channel, ``MRI`` or ``CT`` for instance.
+        channel: nnU-Net's name of the one input channel, ``MRI`` or ``CT`` for instance, or `RGB`.
+        notes: what else a reader of ``dataset.json`` should know.
     """
     description = {
-        "channel_names": {"0": channel},
+        "channel_names": _RGB_NAMES if channel == RGB else {"0": channel},
         "labels": dict(labels),
         "numTraining": sum(row.split != "test" for row in splits),
         "file_ending": file_ending,
     }
-    description |= {key: text for key, text in (("licence", licence), ("citation", citation)) if text}
+    texts = {"licence": licence, "citation": citation, "notes": " ".join(notes)}
+    description |= {key: text for key, text in texts.items() if text}
     write_atomically(folder / "dataset.json", (json.dumps(description, indent=2) + "\n").encode())
     write_splits(splits, folder / "splits.csv")
 
 
 def read_description(folder: Path) -> dict[str, Any]:
     """``dataset.json``, checked: one channel, a known file ending, labels from background 0 up without gaps."""
+    description = load_description(folder)
+    check_description(description, folder / "dataset.json")
+    return description
+
+
+def load_description(folder: Path) -> dict[str, Any]:
+    """``dataset.json`` as it is; raises `InputError` where it is missing or no JSON object."""
     if not folder.is_dir() or not any(folder.iterdir()):
         raise InputError(f"{folder}: {'an empty' if folder.is_dir() else 'no such'} folder; expected a data set")
     path = folder / "dataset.json"
@@ -107,13 +120,29 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not JSON ({error}); expected nnU-Net's description of the data set") from None
     if not isinstance(description, dict):
         raise InputError(f"{path}: a {type(description).__name__}; expected an object with labels and file_ending")
-    _check_description(description, path)
     return description
 
 
-def list_cases(folder: Path, part: str, ending: str) -> list[CaseFiles]:
-    """Images and labels of ``imagesTr``/``labelsTr`` (`part` ``Tr``) or ``imagesTs``/``labelsTs`` (``Ts``)."""
-    images = {_case_of(path, ending): path for path in _visible(folder / f"images{part}")}
+def channels_of(description: dict[str, Any], path: Path) -> list[str]:
+    """Names of the channels, in order; colour pictures have the one channel `RGB`."""
+    names = description.get("channel_names", description.get("modality"))
+    if not isinstance(names, dict) or not names:
+        raise InputError(f"{path}: channel_names is {names}; expected exactly one channel")
+    if names == _RGB_NAMES and description.get("file_ending") == ".png":
+        return [RGB]
+    return [str(names[key]) for key in sorted(names, key=lambda key: (len(key), key))]
+
+
+def list_cases(folder: Path, part: str, ending: str, *, channel: int | None = None) -> list[CaseFiles]:
+    """Images and labels of ``imagesTr``/``labelsTr`` (`part` ``Tr``) or ``imagesTs``/``labelsTs`` (``Ts``).
+
+    Args:
+        channel: which one's file to take where a case has several; None where it must have only one, ``_0000``.
+    """
+    paths = _visible(folder / f"images{part}")
+    if channel is not None:
+        paths = [path for path in paths if path.name.endswith(f"_{channel:04d}{ending}")]
+    images = {_case_of(path, ending, channel or 0): path for path in paths}
     labels = {path.name.removesuffix(ending): path for path in _visible(folder / f"labels{part}")}
     orphans = sorted(labels.keys() - images.keys())
     if orphans:
@@ -123,9 +152,10 @@ def list_cases(folder: Path, part: str, ending: str) -> list[CaseFiles]:
     return [CaseFiles(case, image, labels.get(case)) for case, image in sorted(images.items())]
 
 
-def _check_description(description: dict[str, Any], path: Path) -> None:
-    channels = description.get("channel_names", description.get("modality"))
-    if not isinstance(channels, dict) or len(channels) != 1:
+def check_description(description: dict[str, Any], path: Path) -> None:
+    """Raise `InputError` unless it describes one channel, a known file ending and labels without gaps."""
+    channels = channels_of(description, path)
+    if len(channels) != 1:
         raise InputError(f"{path}: channel_names is {channels}; expected exactly one channel")
     if description.get("file_ending") not in FILE_ENDINGS:
         found = description.get("file_ending")
@@ -147,10 +177,11 @@ def _visible(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
 
 
-def _case_of(image: Path, ending: str) -> str:
-    if not image.name.endswith(f"_0000{ending}"):
-        raise InputError(f"{image}: not an image of one channel; expected a name like CASE_0000{ending}")
-    return image.name.removesuffix(f"_0000{ending}")
+def _case_of(image: Path, ending: str, channel: int) -> str:
+    suffix = f"_{channel:04d}{ending}"
+    if not image.name.endswith(suffix):
+        raise InputError(f"{image}: not an image of one channel; expected a name like CASE{suffix}")
+    return image.name.removesuffix(suffix)
 
 
 def _check_same_cases(in_files: list[str], in_splits: list[str], folder: Path) -> None:

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from sss_model.datasets import import_dataset
+from sss_model.datasets import import_dataset, plan_import
 from sss_model.datasets.canonical import open_dataset
 from sss_model.errors import InputError
 from tests.scans import intensities, structures, write_acdc, write_nifti
@@ -229,7 +229,7 @@ def test_the_same_case_in_two_places_is_refused(source, data):
 @pytest.mark.parametrize(
     ("layout", "path", "sentence"),
     [
-        ("dicom", ".", "dicom: unknown layout; expected one of acdc, nnunet, phantom"),
+        ("nifti", ".", "nifti: unknown layout; expected one of acdc, .*, nnunet, refuge, phantom"),
         ("acdc", None, "no source given; expected a folder or zip file"),
         ("acdc", "none", "none: no such folder or zip file"),
     ],
@@ -246,3 +246,32 @@ def test_files_are_copied_and_not_compressed_again(source, data):
     import_dataset("acdc", source, data / "acdc")
     (copy,) = data.glob("acdc/images*/patient002_frame01_0000.nii.gz")
     assert copy.read_bytes() == image.read_bytes()
+
+
+def test_zip_files_in_a_folder_and_in_a_zip_file_are_unpacked_too(source, data, tmp_path):
+    (tmp_path / "downloads").mkdir()
+    zipped(tmp_path / "downloads" / "part.zip", source)
+    import_dataset("acdc", tmp_path / "downloads", data / "folder")
+    import_dataset("acdc", zipped(tmp_path / "outer.zip", tmp_path / "downloads"), data / "zip")
+    assert len(open_dataset(data / "folder").cases) == len(open_dataset(data / "zip").cases) == 8
+    assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["part.zip"]
+
+
+def test_the_summary_counts_scans_slices_and_classes(source, data):
+    lines = [line.split() for line in str(import_dataset("acdc", source, data / "acdc")).splitlines()]
+    assert ["train", "2", "4", "4", "16", "1.5", "×", "1.5", "×", "8"] in lines
+    assert ["3", "LV", "8", "25", "%"] in lines
+
+
+def test_a_dry_run_shows_the_plan_of_any_layout(source, data):
+    text = str(plan_import("acdc", source))
+    assert "8 cases of 4 patients (2 train, 1 val, 1 test); nothing is written (--dry-run)" in text
+    assert "and 3 more cases" in text
+    assert "Licence: CC BY-NC-SA 4.0" in text
+    assert not list(data.iterdir())
+
+
+def test_a_patient_whom_the_source_has_on_two_sides_is_refused(source, data, tmp_path):
+    write_acdc(tmp_path / "testing", {"patient001": "NOR"}, frames=(2,))
+    with pytest.raises(InputError, match=r"patient patient001: the source has cases in .*train.*; expected all on one"):
+        import_dataset("acdc", tmp_path, data / "acdc")

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import shutil
+
+import nibabel as nib
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -7,7 +11,8 @@ from sss_model.datasets import import_dataset
 from sss_model.datasets.canonical import open_dataset
 from sss_model.datasets.nnunet import inventory
 from sss_model.errors import InputError
-from tests.scans import edit, structures, write_canonical
+from tests.datasets.samples import write_decathlon
+from tests.scans import edit, intensities, structures, write_canonical, write_nifti
 
 
 @pytest.fixture
@@ -96,3 +101,59 @@ def test_pictures_are_imported_as_pictures(tmp_path):
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="an empty folder; expected a data set"):
         import_dataset("nnunet", tmp_path, tmp_path.parent / "heart")
+
+
+@pytest.fixture
+def two_channels(source):
+    """Every case with a second channel, `_0001`, that the first one's copy stands for."""
+    edit(source / "dataset.json", '{"0": "MRI"}', '{"0": "T1", "1": "FLAIR"}')
+    for path in sorted((source / "imagesTr").iterdir()):
+        shutil.copy(path, path.with_name(path.name.replace("_0000", "_0001")))
+    write_nifti(source / "imagesTr" / "p0_a_0001.nii.gz", intensities(99))
+    return source
+
+
+@pytest.mark.parametrize("choice", ["FLAIR", "1"])
+def test_one_of_several_channels_can_be_chosen(two_channels, tmp_path, choice):
+    summary = import_dataset("nnunet", two_channels, tmp_path / "heart", channel=choice)
+    (copy,) = (tmp_path / "heart").glob("images*/p0_a_0000.nii.gz")
+    assert copy.read_bytes() == (two_channels / "imagesTr" / "p0_a_0001.nii.gz").read_bytes()
+    assert len(open_dataset(tmp_path / "heart").cases) == 12
+    assert "Of the channels T1, FLAIR, FLAIR is taken." in str(summary)
+
+
+def test_several_channels_want_a_choice(two_channels):
+    with pytest.raises(InputError, match="channel_names is T1, FLAIR; expected exactly one channel, or a choice"):
+        inventory(two_channels)
+    with pytest.raises(InputError, match="T1, FLAIR and not T2; expected"):
+        inventory(two_channels, channel="T2")
+
+
+def test_a_decathlon_task_gives_one_of_its_channels(tmp_path):
+    source = write_decathlon(tmp_path / "Task05_Prostate")
+    import_dataset("nnunet", source, tmp_path / "prostate", channel="ADC")
+    dataset = open_dataset(tmp_path / "prostate")
+    assert dataset.labels == {"background": 0, "PZ": 1, "TZ": 2}
+    assert [files.case for files in dataset.cases] == [f"prostate_{number:02d}" for number in range(4)]
+    both = nib.load(source / "imagesTr" / "prostate_01.nii.gz")
+    (path,) = (tmp_path / "prostate").glob("images*/prostate_01_0000.nii.gz")
+    taken = nib.load(path)
+    assert np.array_equal(np.asarray(taken.dataobj), np.asarray(both.dataobj)[..., 1])
+    assert np.array_equal(taken.affine, both.affine)
+
+
+def test_a_decathlon_task_of_one_channel_is_copied(tmp_path):
+    source = write_decathlon(tmp_path / "Task09_Spleen")
+    for path in (source / "imagesTr").iterdir():
+        write_nifti(path, intensities(1, (24, 24, 4)), zooms=(0.6, 0.6, 4.0), affine=nib.load(path).affine)
+    edit(source / "dataset.json", '{"0": "T2", "1": "ADC"}', '{"0": "CT"}')
+    import_dataset("nnunet", source, tmp_path / "spleen")
+    (path,) = (tmp_path / "spleen").glob("images*/prostate_01_0000.nii.gz")
+    assert path.read_bytes() == (source / "imagesTr" / "prostate_01.nii.gz").read_bytes()
+
+
+def test_an_image_of_too_few_channels_is_named(tmp_path):
+    source = write_decathlon(tmp_path / "Task05_Prostate")
+    write_nifti(source / "imagesTr" / "prostate_01.nii.gz", intensities(1))
+    with pytest.raises(InputError, match=r"prostate_01\.nii\.gz: shape \(8, 6, 4\); expected four axes"):
+        import_dataset("nnunet", source, tmp_path / "prostate", channel="ADC")
