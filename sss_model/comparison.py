@@ -87,12 +87,11 @@ def compare(
 
 
 def refuse_prompted(scores: Sequence[Score]) -> None:
-    """Raise `InputError` where a row's mask came of a prompt: with a human's or the label's help no model is judged."""
+    """Raise `InputError` where a row's mask came of a human's or a label's prompt: with help no model is judged."""
     for score in scores:
-        if score.prompt_source != "none":
+        if score.prompt_source not in ("none", "generated"):
             raise InputError(
-                f"case {score.case}: scored with prompts ({score.prompt_source}); expected prompt_source none, "
-                "the model's own answer"
+                f"case {score.case}: scored with prompts ({score.prompt_source}); expected none, or the model's own"
             )
 
 

@@ -122,8 +122,8 @@ def test_one_patient_is_nothing_to_draw_from() -> None:
         compare(rows([0.5]), rows([0.5]), **SETTINGS)
 
 
-@pytest.mark.parametrize("source", ["oracle", "generated"])
+@pytest.mark.parametrize("source", ["oracle", "human"])
 def test_prompted_rows_can_not_judge(source: str) -> None:
     helped = [score("p0_a", "RV", 0.9, prompt_source=source), score("p1_a", "RV", 0.9)]
-    with pytest.raises(InputError, match=rf"p0_a: scored with prompts \({source}\); expected prompt_source none"):
+    with pytest.raises(InputError, match=rf"p0_a: scored with prompts \({source}\); expected none, or the model"):
         compare(rows([0.5, 0.5]), helped, **SETTINGS)

@@ -125,7 +125,7 @@ def _refuse_changed(client: MlflowClient, state: State, trial: Trial) -> None:
 
 
 def _keep_rows(client: MlflowClient, trial: Trial, id: str) -> None:
-    from sss_model.summary import write_scores
+    from sss_model.tables import write_scores
 
     version = find_version(client, trial.name, trial.version)
     if version is None or not version.run_id:
