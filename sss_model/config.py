@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from sss_model.errors import InputError
 from sss_model.method_settings import Pcsw, Sss, UniMatch
 from sss_model.section import Fraction, Section
+from sss_model.validation_settings import Validate
 
 Encoder = Literal["micro", "tiny", "small", "base_plus", "large"]
 Network = Literal["sam2", "unet"]
@@ -136,13 +137,6 @@ class Predict(Section):
     flips: bool
     """Whether predictions are averaged over the four in-plane flips."""
     batch: int = Field(ge=1)
-
-
-class Validate(Section):
-    """Thresholds of the data gate."""
-
-    min_labelled_patients: int = Field(ge=1)
-    min_test_patients: int = Field(ge=1)
 
 
 class Register(Section):
