@@ -77,7 +77,7 @@ def _ask_database(
 
 
 def _ask(
-    context: AbstractDataContext, name: str, batch: BatchDefinition, rules: list[Rule], **parameters: Any
+    context: AbstractDataContext, name: str, batch: BatchDefinition[Any], rules: list[Rule], **parameters: Any
 ) -> Results:
     if not rules:
         return {}

@@ -120,15 +120,20 @@ def test_as_a_program_it_is_silent_about_a_sound_data_set_and_exits_with_2_other
     assert len(faulty.stderr.splitlines()) == 1
 
 
-def test_great_expectations_does_not_report_home_and_is_imported_only_inside_the_step():
+def test_great_expectations_reports_nothing_home_and_is_imported_only_inside_the_step(paths):
     code = (
-        "import sys, components.validate_splits as step; print('great_expectations' in sys.modules)\n"
-        "import components.gate.judge\n"
-        "from great_expectations.analytics.config import ENV_CONFIG; print(ENV_CONFIG.gx_analytics_enabled)"
+        "import os, socket, sys\n"
+        "from pathlib import Path\n"
+        "called = []\n"
+        "socket.socket.connect = lambda self, address: called.append(address)\n"
+        "from components import validate_splits as step\n"
+        "early = 'great_expectations' in sys.modules\n"
+        f"passed = step.run({', '.join(f'{name}=Path({str(path)!r})' for name, path in paths.items())})\n"
+        "print(early, passed, called, os.environ['GX_ANALYTICS_ENABLED'])"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GX_")}
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert said.stdout.split() == ["False", "False"]
+    assert said.stdout == "False True [] false\n"
 
 
 def test_a_missing_manifest_is_refused(paths):
