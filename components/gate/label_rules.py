@@ -18,15 +18,6 @@ def label_rules(limits: Validate) -> Group:
         "Remove the label map: the scan is then unlabelled. Set validation.empty_labels where patients are healthy.",
         "empty_labels",
     )
-    fits = Rule(
-        "label_fits_image",
-        "Every label map lies on what it outlines",
-        "cases",
-        between("fit_ratio", min_value=limits.min_fit),
-        "case {case}: where it is, the label map explains {fit_ratio:.0%} of what it would explain nearby",
-        redraw,
-        "min_fit",
-    )
     return Group(
         "Labels",
         (
@@ -39,7 +30,7 @@ def label_rules(limits: Validate) -> Group:
                 "Correct the label map, or name the structure in dataset.json.",
             ),
             *([] if limits.empty_labels else [drawn]),
-            *([fits] if limits.min_fit is not None else []),
+            *([_label_fits_image(limits, redraw)] if limits.min_fit is not None else []),
             Rule(
                 "label_on_tissue",
                 "Labels lie on the body, and not on empty background",
@@ -55,19 +46,10 @@ def label_rules(limits: Validate) -> Group:
 
 def anatomy_rules(limits: Validate) -> Group:
     """Whether what is drawn can be a body's."""
-    together = Rule(
-        "structure_in_one_place",
-        "Every structure is in one place",
-        "structures",
-        between("gap_mm", max_value=limits.max_gap_mm),
-        "case {case}: {structure} has {parts:.0f} parts, the farthest {gap_mm:.0f} mm from the largest",
-        "Remove stray voxels from the label map; set validation.max_gap_mm to null where a class is in many places.",
-        "max_gap_mm",
-    )
     return Group(
         "Anatomy",
         (
-            *([together] if limits.max_gap_mm is not None else []),
+            *([_structure_in_one_place(limits)] if limits.max_gap_mm is not None else []),
             Rule(
                 "volume_usual",
                 "Structures are about as large as in other patients",
@@ -78,4 +60,28 @@ def anatomy_rules(limits: Validate) -> Group:
                 "volume_factor",
             ),
         ),
+    )
+
+
+def _label_fits_image(limits: Validate, way_out: str) -> Rule:
+    return Rule(
+        "label_fits_image",
+        "Every label map lies on what it outlines",
+        "cases",
+        between("fit_ratio", min_value=limits.min_fit),
+        "case {case}: where it is, the label map explains {fit_ratio:.0%} of what it would explain nearby",
+        way_out,
+        "min_fit",
+    )
+
+
+def _structure_in_one_place(limits: Validate) -> Rule:
+    return Rule(
+        "structure_in_one_place",
+        "Every structure is in one place",
+        "structures",
+        between("gap_mm", max_value=limits.max_gap_mm),
+        "case {case}: {structure} has {parts:.0f} parts, the farthest {gap_mm:.0f} mm from the largest",
+        "Remove stray voxels from the label map; set validation.max_gap_mm to null where a class is in many places.",
+        "max_gap_mm",
     )

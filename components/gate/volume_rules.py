@@ -68,24 +68,6 @@ def intensity_rules(limits: Validate) -> Group:
     """How bright voxels are."""
     again = "Look at the scan; export it again, or leave it out."
     scale = "Check the unit and the rescaling of intensities; leave the scan out if it is of another kind."
-    blank = Rule(
-        "no_blank_slices",
-        "No slice is blank",
-        "cases",
-        between("blank_slices", max_value=limits.max_blank_slices),
-        "case {case}: of {slices} slices {blank_slices:.0f} blank",
-        again,
-        "max_blank_slices",
-    )
-    level = Rule(
-        "level_usual",
-        "Scans are equally dark where they are darkest",
-        "cases",
-        between("level_shift", max_value=limits.max_level_shift),
-        "case {case}: its darkest tone is {low:.4g} where {usual_low:.4g} is usual",
-        scale,
-        "max_level_shift",
-    )
     return Group(
         "Intensities",
         (
@@ -114,7 +96,7 @@ def intensity_rules(limits: Validate) -> Group:
                 again,
                 "max_flat_share",
             ),
-            *([blank] if limits.max_blank_slices is not None else []),
+            *([_no_blank_slices(limits, again)] if limits.max_blank_slices is not None else []),
             Rule(
                 "contrast_usual",
                 "Scans span a like range of intensities",
@@ -125,6 +107,30 @@ def intensity_rules(limits: Validate) -> Group:
                 scale,
                 "contrast_factor",
             ),
-            *([level] if limits.max_level_shift is not None else []),
+            *([_level_usual(limits, scale)] if limits.max_level_shift is not None else []),
         ),
+    )
+
+
+def _no_blank_slices(limits: Validate, way_out: str) -> Rule:
+    return Rule(
+        "no_blank_slices",
+        "No slice is blank",
+        "cases",
+        between("blank_slices", max_value=limits.max_blank_slices),
+        "case {case}: of {slices} slices {blank_slices:.0f} blank",
+        way_out,
+        "max_blank_slices",
+    )
+
+
+def _level_usual(limits: Validate, way_out: str) -> Rule:
+    return Rule(
+        "level_usual",
+        "Scans are equally dark where they are darkest",
+        "cases",
+        between("level_shift", max_value=limits.max_level_shift),
+        "case {case}: its darkest tone is {low:.4g} where {usual_low:.4g} is usual",
+        way_out,
+        "max_level_shift",
     )
