@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 if TYPE_CHECKING:
-    from sss_model.checks import Check, Subject
-
-# Each check with what it found: sentences that name the failing cases, none where it passed.
-Results = list[tuple["Check", list[str]]]
+    from components.gate.rule import Outcome
 
 
 def run(*, data_dir: Path, manifest: Path, params: Path, report: Path) -> bool:
@@ -22,7 +19,7 @@ def run(*, data_dir: Path, manifest: Path, params: Path, report: Path) -> bool:
         report: HTML file to write, whatever comes out.
 
     Returns:
-        Whether every check passed.
+        Whether every rule holds.
 
     Raises:
         InputError: the manifest or the recipe can't be read.
@@ -42,58 +39,37 @@ def command(
     """
     from sss_model.errors import InputError
 
-    results = _validate(data_dir=data_dir, manifest=manifest, params=params, report=report)
-    failures = _failures(results)
+    failures = _failures(_validate(data_dir=data_dir, manifest=manifest, params=params, report=report))
     if failures:
         first = "; ".join(failures[:3]) + ("; …" if len(failures) > 3 else "")
-        raise InputError(f"{data_dir}: {len(failures)} problems ({first}); expected none, see {report}")
+        raise InputError(f"{data_dir}: {_counted(failures)} ({first}); expected none, see {report}")
 
 
-def _validate(*, data_dir: Path, manifest: Path, params: Path, report: Path) -> Results:
-    from sss_model.checks import CHECKS, Subject
+def _validate(*, data_dir: Path, manifest: Path, params: Path, report: Path) -> "list[Outcome]":
     from sss_model.config import load_config
     from sss_model.files import write_atomically
     from sss_model.manifest import read_manifest
 
-    subject = Subject(read_manifest(manifest), load_config(params), data_dir)
-    results = [(check, check.failures(subject)) for check in CHECKS]
-    write_atomically(report, _page(subject, results).encode())
-    return results
+    found, config = read_manifest(manifest), load_config(params)
+    # Great Expectations takes seconds to import: what can't be read is refused before.
+    from components.gate.evidence import gather
+    from components.gate.judge import judge
+    from components.gate.page import make_page
+    from components.gate.rules import rules_for
+    from components.gate.tables import make_tables
+
+    evidence = gather(found, config, data_dir)
+    outcomes = judge(rules_for(config), make_tables(evidence))
+    write_atomically(report, make_page(data_dir.resolve().name, evidence, outcomes).encode())
+    return outcomes
 
 
-def _failures(results: Results) -> list[str]:
-    return [sentence for _, sentences in results for sentence in sentences]
+def _failures(outcomes: "list[Outcome]") -> list[str]:
+    return [sentence for outcome in outcomes for sentence in outcome.sentences]
 
 
-def _page(subject: "Subject", results: Results) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("validation.html").render(
-        name=subject.data_dir.resolve().name,
-        results=sorted(results, key=lambda result: not result[1]),
-        failed=sum(bool(sentences) for _, sentences in results),
-        sides=[_side(subject, split, what) for split, what in _SIDES],
-        structures=list(subject.manifest.labels)[1:],
-        lenders=len({case.patient for case in subject.labelled}) if subject.queue else 0,
-    )
-
-
-_SIDES = (("train", "Training"), ("val", "Validation"), ("test", "Test"))
-
-
-def _side(subject: "Subject", split: str, what: str) -> dict[str, object]:
-    cases = subject.manifest.split(split)
-    return {
-        "name": what,
-        "patients": len({case.patient for case in cases}),
-        "labelled_patients": len({case.patient for case in cases if case.labelled}),
-        "cases": len(cases),
-        "slices": sum(case.slices for case in cases),
-        "drawn": [sum(bool(case.voxels.get(name)) for case in cases) for name in list(subject.manifest.labels)[1:]],
-    }
+def _counted(failures: list[str]) -> str:
+    return f"{len(failures)} {'problem' if len(failures) == 1 else 'problems'}"
 
 
 def kubeflow_component() -> Any:

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from sss_model.errors import InputError
 from sss_model.method_settings import Pcsw, Sss, UniMatch
 from sss_model.section import Fraction, Section
+from sss_model.validation_settings import Validate
 
 # What a training does not read: data gate, evaluation, registration, promotion.
 NOT_TRAINED = ("validation", "evaluation", "register", "gate")
@@ -151,13 +152,6 @@ class Predict(Section):
     rotations: list[float] = Field(default_factory=list)
     """Degrees: predictions are averaged over rotations by each of these, both ways, too."""
     batch: int = Field(ge=1)
-
-
-class Validate(Section):
-    """Thresholds of the data gate."""
-
-    min_labelled_patients: int = Field(ge=1)
-    min_test_patients: int = Field(ge=1)
 
 
 class Evaluation(Section):

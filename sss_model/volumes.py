@@ -24,6 +24,10 @@ from sss_model.formats import decode_colour, decode_nifti, decode_png, encode_ni
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
 
 
+class NotFiniteError(InputError):
+    """A file can be read and holds voxels that are NaN or infinite."""
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """A file's own grid: what is needed to write other voxels onto it.
@@ -201,7 +205,9 @@ def _intensities(array: np.ndarray, where: str) -> np.ndarray:
     array = array.astype(np.float32)
     broken = array.size - np.count_nonzero(np.isfinite(array))
     if broken:
-        raise InputError(f"{where}: {broken} of {array.size} voxels are NaN or infinite; expected finite intensities")
+        raise NotFiniteError(
+            f"{where}: {broken} of {array.size} voxels are NaN or infinite; expected finite intensities"
+        )
     return array
 
 

@@ -139,7 +139,7 @@ def distributions_behind(files: Iterable[Path]) -> set[str]:
     installed = packages_distributions()
     # mlflow comes in three parts under one module.
     owners = {top: {name.lower() for name in installed[top]} for top in others}
-    return {top if top in names else min(names) for top, names in owners.items()}
+    return {canonicalize_name(top if top in names else min(names)) for top, names in owners.items()}
 
 
 def _release(pin: Requirement) -> set[str]:

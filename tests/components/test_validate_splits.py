@@ -1,28 +1,41 @@
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
+import yaml
 
 from components.validate_splits import command, run
+from sss_model.config import dump_config
 from sss_model.errors import InputError
-from sss_model.manifest import build_manifest, write_manifest
-from tests.scans import edit, write_canonical
-
-RECIPE = Path(__file__).parents[2] / "configs/phantom.yaml"
+from sss_model.manifest import write_manifest
+from tests.scans import edit
 
 
 @pytest.fixture
-def paths(tmp_path):
-    folder = write_canonical(tmp_path / "heart", ("train", "train", "val", "test", "test"))
-    write_manifest(build_manifest(folder), tmp_path / "manifest.csv")
+def paths(tmp_path, phantom, manifest, recipe):
+    shutil.copytree(phantom, tmp_path / "heart")
+    write_manifest(manifest, tmp_path / "manifest.csv")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe())))
     return {
-        "data_dir": folder,
+        "data_dir": tmp_path / "heart",
         "manifest": tmp_path / "manifest.csv",
-        "params": RECIPE,
+        "params": tmp_path / "params.yaml",
         "report": tmp_path / "validation" / "report.html",
     }
+
+
+@pytest.fixture
+def leaky(paths, manifest):
+    """The manifest puts one of a patient's scans elsewhere than splits.csv."""
+    case = manifest.split("train")[0]
+    edit(paths["manifest"], f"{case.case},{case.patient},{case.group},train", f"{case.case},{case.patient},normal,test")
+    return {**paths, "patient": case.patient}
 
 
 class Page(HTMLParser):
@@ -32,6 +45,7 @@ class Page(HTMLParser):
         super().__init__()
         self.text, self.loads = "", []
         self.feed(html)
+        self.text = " ".join(self.text.split())
 
     def handle_starttag(self, tag, attrs):
         self.loads += [value for name, value in attrs if name in ("src", "href")]
@@ -40,19 +54,24 @@ class Page(HTMLParser):
         self.text += data
 
 
+def headings(page):
+    return re.findall("<h2>(.*?)</h2>", page.read_text())
+
+
 def test_a_sound_data_set_passes_with_a_report(paths):
     assert run(**paths) is True
     html = paths["report"].read_text()
-    assert "heart: all 10 checks passed" in Page(html).text
-    assert html.count(">passed</span>") == 10
+    assert "heart: all 38 checks passed" in Page(html).text
+    assert html.count(">passed</span>") == 38
 
 
-def test_a_failing_check_names_its_cases_and_the_way_out(paths):
-    edit(paths["manifest"], "p0_a,p0,g0,train", "p0_a,p0,g0,test")
-    assert run(**paths) is False
-    text = " ".join(Page(paths["report"].read_text()).text.split())
-    assert "heart: 2 of 10 checks failed" in text
-    assert "patient p0 is in test and train Way out: Give all scans of the patient the same split" in text
+def test_a_failing_check_names_its_cases_and_the_way_out_and_comes_first(leaky):
+    patient = leaky.pop("patient")
+    assert run(**leaky) is False
+    text = Page(leaky["report"].read_text()).text
+    assert "heart: 2 of 38 checks failed" in text
+    assert f"patient {patient} is in test and train Way out: Give all scans of the patient the same split" in text
+    assert headings(leaky["report"])[:3] == ["Patients and splits", "Files", "Duplicates"]
 
 
 def test_the_report_stands_alone_and_is_the_same_every_time(paths):
@@ -64,24 +83,57 @@ def test_the_report_stands_alone_and_is_the_same_every_time(paths):
     assert "http" not in first and "url(" not in first
 
 
-def test_names_in_the_report_are_text_and_never_markup(paths):
-    edit(paths["manifest"], "p0_a,p0,g0,train", "p0_a,<script>alert(1)</script>,g0,test")
-    edit(paths["manifest"], "p0_b,p0,", "p0_b,<script>alert(1)</script>,")
-    run(**paths)
+def test_names_in_the_report_are_text_and_never_markup(paths, manifest):
+    for case in manifest.cases[:2]:
+        edit(paths["manifest"], f"{case.case},{case.patient},", f"{case.case},<script>alert(1)</script>,")
+    edit(paths["manifest"], f"{manifest.cases[0].case},<script>", f"{manifest.cases[0].case},<script> ")
+    assert run(**paths) is False
     html = paths["report"].read_text()
-    assert "<script" not in html and "patient &lt;script&gt;alert(1)" in html
+    assert "<script" not in html and "&lt;script&gt;alert(1)" in html
 
 
-def test_the_command_line_refuses_after_the_report_is_written(paths):
-    edit(paths["manifest"], "p0_a,p0,g0,train", "p0_a,p0,g0,test")
-    with pytest.raises(InputError, match=r"heart: 2 problems \(patient p0 is in test and train; .*report\.html"):
-        command(**paths)
-    assert paths["report"].exists()
+def test_what_a_whole_cohort_breaks_is_cut_short(paths, monkeypatch):
+    monkeypatch.setattr("components.gate.page.MOST_SENTENCES", 5)
+    for label in paths["data_dir"].glob("labelsTr/*"):
+        label.unlink()
+    run(**paths)
+    assert "is missing and 5 more Way out" in Page(paths["report"].read_text()).text
 
 
-def test_the_command_line_is_silent_about_a_sound_data_set(paths, capsys):
-    command(**paths)
-    assert capsys.readouterr().out == ""
+def test_the_command_line_refuses_after_the_report_is_written(leaky):
+    patient = leaky.pop("patient")
+    sentence = rf"heart: 2 problems \(patient {patient} is in test and train; .*report\.html"
+    with pytest.raises(InputError, match=sentence):
+        command(**leaky)
+    assert leaky["report"].exists()
+
+
+def test_as_a_program_it_is_silent_about_a_sound_data_set_and_exits_with_2_otherwise(paths, manifest):
+    options = [word for name, path in paths.items() for word in (f"--{name.replace('_', '-')}", str(path))]
+    call = [sys.executable, "-m", "components.validate_splits", *options]
+    sound = subprocess.run(call, capture_output=True, text=True)
+    assert (sound.returncode, sound.stdout, sound.stderr) == (0, "", "")
+    (paths["data_dir"] / manifest.cases[0].label).unlink()
+    faulty = subprocess.run(call, capture_output=True, text=True)
+    assert faulty.returncode == 2
+    assert faulty.stderr.startswith(f"error: {paths['data_dir']}: 1 problem (case {manifest.cases[0].case}: labelsTr/")
+    assert len(faulty.stderr.splitlines()) == 1
+
+
+def test_great_expectations_reports_nothing_home_and_is_imported_only_inside_the_step(paths):
+    code = (
+        "import os, socket, sys\n"
+        "from pathlib import Path\n"
+        "called = []\n"
+        "socket.socket.connect = lambda self, address: called.append(address)\n"
+        "from components import validate_splits as step\n"
+        "early = 'great_expectations' in sys.modules\n"
+        f"passed = step.run({', '.join(f'{name}=Path({str(path)!r})' for name, path in paths.items())})\n"
+        "print(early, passed, called, os.environ['GX_ANALYTICS_ENABLED'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GX_")}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert said.stdout == "False True [] false\n"
 
 
 def test_a_missing_manifest_is_refused(paths):

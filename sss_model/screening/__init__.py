@@ -1,0 +1,1 @@
+"""What a data gate asks of every volume: figures about one case's image, label and anatomy, and about the cohort."""
