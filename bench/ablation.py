@@ -33,7 +33,7 @@ def command(
     seeds: Annotated[int, typer.Option(help="Seeds a row: 0 and on.")] = 3,
     split: Annotated[str, typer.Option(help="Whom to score: val, or test once all is decided.")] = "val",
     data: Annotated[Path, typer.Option(help="What `sss import acdc` wrote.")] = Path("data/acdc"),
-    recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/acdc.yaml"),
+    recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/cpu/acdc.yaml"),
 ) -> None:
     """Train SSS mechanism by mechanism, and print mean and spread over seeds.
 

@@ -44,7 +44,7 @@ def command(
     split: Annotated[Split, typer.Option(help="Whom to score: 10 or 20 patients.")] = Split.val,
     seed: Annotated[list[int], typer.Option(help="Seeds of weights, sampling and augmentation.")] = [0],  # noqa: B006
     data: Annotated[Path, typer.Option(help="What `sss import acdc` wrote.")] = Path("data/acdc"),
-    recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/acdc.yaml"),
+    recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/cpu/acdc.yaml"),
 ) -> None:
     """Train on ACDC within a wall clock and score without prompts, by the SSL4MIS protocol.
 

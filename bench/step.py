@@ -27,7 +27,7 @@ def command(
     encoder: Annotated[str, typer.Option(help="micro, tiny, small, base_plus or large.")] = "micro",
     size: Annotated[int, typer.Option(help="Side of a slice in pixels.")] = 128,
     rounds: Annotated[int, typer.Option(help="How many rounds of steps to take the mean of.")] = 2,
-    recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/acdc.yaml"),
+    recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/cpu/acdc.yaml"),
 ) -> None:
     """Print the seconds and the share of a step that each part takes.
 

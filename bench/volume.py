@@ -29,7 +29,7 @@ def command(
     encoder: Annotated[list[str], typer.Option(help="micro, tiny, small, base_plus or large.")] = ["micro", "tiny"],  # noqa: B006
     size: Annotated[list[int], typer.Option(help="Side of a slice in pixels.")] = [128, 256],  # noqa: B006
     depth: Annotated[int, typer.Option(help="Slices in the volume.")] = 10,
-    recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/acdc.yaml"),
+    recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/cpu/acdc.yaml"),
 ) -> None:
     """Print seconds a volume and peak memory.
 

@@ -93,7 +93,7 @@ def command(
 
     Finished trainings are kept; the same command goes on where it was.
 
-    Example: sss curve --data-dir data/acdc --params configs/acdc.yaml --labelled 1 --labelled 3 --labelled 7
+    Example: sss curve --data-dir data/acdc --params configs/cpu/acdc.yaml --labelled 1 --labelled 3 --labelled 7
     """
     from components.cells import print_table
     from sss_model.config import load_config

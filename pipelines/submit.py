@@ -104,7 +104,7 @@ def command(
 
     A token, where the server wants one, comes from KFP_TOKEN or the file that KFP_TOKEN_FILE names.
 
-    Example: KFP_HOST=http://localhost:8080 python -m pipelines submit recipe=acdc labelled_patients=7
+    Example: KFP_HOST=http://localhost:8080 python -m pipelines submit recipe=cpu/acdc labelled_patients=7
     """
     from pipelines.arguments import parse_arguments
 

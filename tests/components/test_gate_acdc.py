@@ -13,7 +13,7 @@ from sss_model.config import load_config
 from sss_model.datasets import import_dataset
 from sss_model.manifest import build_manifest
 
-RECIPE = Path(__file__).parents[2] / "configs/acdc.yaml"
+RECIPE = Path(__file__).parents[2] / "configs/cpu/acdc.yaml"
 
 
 @pytest.mark.acceptance
