@@ -58,7 +58,7 @@ def resolve(name: str, settings: dict[str, Any]) -> Config:
 def _path(name: str) -> Path:
     if name.endswith(".yaml"):
         return Path(name)
-    known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+    known = sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
     if name not in known:
         raise InputError(f"recipe: found {name!r}; expected one of {', '.join(known)}, or a .yaml file")
     return CONFIGS / f"{name}.yaml"
