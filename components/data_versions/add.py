@@ -12,7 +12,7 @@ from components.data_versions.cases import Contents, Read, read_contents
 from components.data_versions.difference import Difference, compare
 from components.data_versions.dvc_errors import one_sentence
 from components.data_versions.headers import Finding, look_through
-from components.data_versions.store import Store, open_store
+from components.data_versions.store import MissingObjectError, Store, open_store
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
 
@@ -133,6 +133,6 @@ def _difference(old: str | None, new: Contents, read: Read) -> Difference | None
         return compare(Contents(), new)
     try:
         return compare(read_contents(old, read), new)
-    except InputError:
+    except MissingObjectError:
         # The new version is safe; that the old one can't be had is told in place of the numbers.
         return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = new_app(help="Versions of the scans: add one, list them, compare two.")
 
-Folder = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Folder of data sets that DVC tracks.")]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of data sets that DVC tracks.")]
 Tracked = Annotated[Path, typer.Option("--folder", help="Folder of data sets that DVC tracks.")]
 Remote = Annotated[str | None, typer.Option(help="Name of DVC's remote; its default one if not given.")]
 _DATA = Path("data")
@@ -87,9 +87,7 @@ def versions(
 @app.command("diff")
 def diff(
     old: Annotated[str, typer.Argument(metavar="A", help="Revision of git, or a version's md5 or its beginning.")],
-    new: Annotated[
-        str | None, typer.Argument(metavar="[B]", help="The same; the present version if not given.")
-    ] = None,
+    new: Annotated[str | None, typer.Argument(metavar="B", help="The same; the present version if not given.")] = None,
     folder: Tracked = _DATA,
     remote: Remote = None,
 ) -> None:

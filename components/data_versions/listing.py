@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.data_versions import git_history
-from components.data_versions.cases import Contents, read_contents
-from components.data_versions.store import Store
+from components.data_versions.cases import read_contents
+from components.data_versions.store import MissingObjectError, Store
 from sss_model.errors import InputError
 
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -94,14 +94,8 @@ def _beginning_with(name: str, record: Path) -> Iterator[str]:
 
 
 def _counts(version: str, store: Store, ask_remote: bool) -> tuple[int | None, int | None]:
-    contents = _contents(version, store, ask_remote)
-    return (len(contents.cases), len(contents.patients) or None) if contents else (None, None)
-
-
-def _contents(version: str, store: Store, ask_remote: bool) -> Contents | None:
-    if ask_remote:
-        return read_contents(version, store.read)
     try:
-        return read_contents(version, store.read_cached)
-    except InputError:
-        return None
+        contents = read_contents(version, store.read if ask_remote else store.read_cached)
+    except MissingObjectError:
+        return None, None
+    return len(contents.cases), len(contents.patients) or None

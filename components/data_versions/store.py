@@ -12,6 +12,10 @@ from components.data_versions.dvc_errors import one_sentence
 from sss_model.errors import InputError
 
 
+class MissingObjectError(InputError):
+    """An object is not where it was looked for."""
+
+
 class Store:
     """The cache and the remote of one repository.
 
@@ -38,14 +42,19 @@ class Store:
         return data if data is not None and _is(data, md5) else None
 
     def read_cached(self, md5: str) -> bytes:
-        """An object's bytes from the cache alone; raises `InputError` where it lacks them."""
+        """An object's bytes from the cache alone; raises `MissingObjectError` where it lacks them."""
         data = self.cached(md5)
         if data is None:
-            raise InputError(f"{self.root}: DVC's cache lacks {md5}; expected it there, or to be asked for elsewhere")
+            raise MissingObjectError(f"{self.root}: DVC's cache lacks {md5}; expected it there")
         return data
 
     def read(self, md5: str) -> bytes:
-        """An object's bytes; raises `InputError` where neither the cache nor the remote has it."""
+        """An object's bytes.
+
+        Raises:
+            MissingObjectError: neither the cache nor the remote has it.
+            InputError: the remote can't be asked, or what it has is damaged.
+        """
         data = self.cached(md5)
         return self._fetched(md5) if data is None else data
 
@@ -68,7 +77,10 @@ class Store:
     def _fetched(self, md5: str) -> bytes:
         with one_sentence(self.address, f"expected {md5} in the cache or there"):
             odb = self.repo.cloud.get_remote_odb(self._remote)
-            data: bytes = odb.fs.fs.cat_file(odb.oid_to_path(md5))
+            try:
+                data: bytes = odb.fs.fs.cat_file(odb.oid_to_path(md5))
+            except FileNotFoundError:
+                raise MissingObjectError(f"{self.address}: it has no {md5}; expected what was pushed there") from None
         if not _is(data, md5):
             raise InputError(f"{self.address}: object {md5} is damaged; expected bytes of that md5")
         return data

@@ -51,7 +51,8 @@ def difference_text(old: str, new: str, difference: Difference) -> str:
 
 def _numbers(added: Added) -> list[str]:
     if added.difference is None:
-        return ["what changed is not known: the old version's listing is neither here nor in the remote"]
+        where = "in the cache or the remote" if added.pushed_to else "in the cache"
+        return [f"what changed is not known: the old version's listing is not {where}"]
     return [
         f"cases: {added.difference.cases.counts()}",
         f"patients: {added.difference.patients.counts()}",
