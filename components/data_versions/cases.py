@@ -102,7 +102,7 @@ def _place(path: PurePosixPath) -> tuple[str, str, str] | None:
 
 
 def _rows(datasets: set[str], listing: Mapping[str, str], read: Read) -> dict[tuple[str, str], Assignment]:
-    rows = {}
+    rows: dict[tuple[str, str], Assignment] = {}
     for dataset in datasets:
         path = f"{dataset}/{_SPLITS}" if dataset else _SPLITS
         if path in listing:

@@ -46,6 +46,9 @@ def one_sentence(where: str, otherwise: str) -> Iterator[None]:
             raise
         except (DvcException, BotoCoreError, ClientError, OSError) as error:
             raise _as_sentence([*causes, error], where, otherwise) from None
+        if causes:
+            # `dvc add` only logs that a file did not fit into its cache, and records a version that lacks it.
+            raise _as_sentence(causes, where, otherwise)
 
 
 def _as_sentence(causes: list[BaseException], where: str, otherwise: str) -> Exception:
@@ -73,7 +76,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 class _Causes(logging.Handler):
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.ERROR)
         self.found: list[BaseException] = []
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -81,6 +81,8 @@ def _nifti_texts(path: Path) -> Iterator[tuple[str, str, str]]:
     second = Nifti2Header.sizeof_hdr.to_bytes(4, "little")
     kind = Nifti2Header if data in (second, second[::-1]) else Nifti1Header
     head = kind.from_fileobj(io.BytesIO(_start_of(path, kind.sizeof_hdr)), check=False)
+    if int(head["sizeof_hdr"]) != kind.sizeof_hdr:
+        raise ValueError("not a header of NIfTI")
     there = set(head.keys())  # NIfTI-2 has dropped two of them
     for name in (name for name in _TEXT_FIELDS if name in there):
         text = bytes(head[name]).split(b"\0")[0].decode("latin-1")

@@ -74,13 +74,13 @@ def resolve(name: str | None, record: Path) -> str:
         InputError: it is none of these, or means several versions.
     """
     if name is None:
-        found = [present_version(record)]
+        found: list[str | None] = [present_version(record)]
     elif _MD5.fullmatch(name):
         found = [f"{name.removesuffix('.dir')}.dir"]
     elif git_history.is_revision(record, name):
         found = [git_history.version_at(record, name)]
     else:
-        found = sorted(set(_beginning_with(name, record)))
+        found = [*sorted(set(_beginning_with(name, record)))]
     versions = [version for version in found if version]
     if len(versions) == 1:
         return versions[0]
