@@ -22,6 +22,7 @@ _EXPECTED = {
     "PartialCredentialsError": _KEYS,
     "FileNotFoundError": "expected a bucket or folder that exists",
     "LockError": "expected no other DVC command at work in this repository",
+    "OutputAlreadyTrackedError": "expected git to leave it to DVC, run `git rm -r --cached` on it",
     "NotDvcRepoError": "expected a DVC repository, run `dvc init`",
     "NoRemoteError": "expected a default remote, run `dvc remote add -d NAME URL`",
 }
