@@ -10,11 +10,14 @@ import typer
 
 from components import audit, curve, doctor, evaluate, importing, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
+from components.data_versions import commands as data_versions
+from components.fetching import commands as fetching
 from components.pretrained import commands as checkpoints
 from components.registry import commands as registry
 
 app = new_app(help="Semi-supervised segmentation of medical images with SAM-2.")
 app.add_typer(importing.app, name="import", rich_help_panel="Scans")
+app.add_typer(data_versions.app, name="data", rich_help_panel="Scans")
 
 
 def main() -> None:
@@ -42,6 +45,7 @@ def _warn_of(scan: Path, sentence: str) -> None:
     typer.secho(f"warning: {scan}: {sentence}; expect a worse mask than the evaluation's", fg="yellow", err=True)
 
 
+app.command("fetch", rich_help_panel="Scans")(fetching.fetch)
 app.command("curve", rich_help_panel="Experiments")(curve.command)
 app.command("promote", rich_help_panel="Registered models")(registry.promote)
 app.command("rollback", rich_help_panel="Registered models")(registry.rollback)

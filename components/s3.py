@@ -31,12 +31,16 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
     return (parts.netloc, parts.path.strip("/")) if uri.startswith(SCHEME) else ("", "")
 
 
-def client() -> Any:
-    """A client that gives up on a store that is away within seconds, not after minutes of retries."""
+def client(*, connections: int = 10) -> Any:
+    """A client that gives up on a store that is away within seconds, not after minutes of retries.
+
+    It may be shared by as many threads as it has connections.
+    """
     import boto3
     from botocore.config import Config
 
-    config = Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 2, "mode": "standard"})
+    retries = {"max_attempts": 2, "mode": "standard"}
+    config = Config(connect_timeout=10, read_timeout=60, retries=retries, max_pool_connections=connections)
     # The default session is not for several threads.
     return boto3.Session().client("s3", config=config)
 

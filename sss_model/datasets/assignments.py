@@ -35,18 +35,23 @@ class Assignment:
 def read_splits(path: Path) -> list[Assignment]:
     """Read ``splits.csv``; raises `InputError` for missing columns, wrong values, or a patient in two splits."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or []
+        return parse_splits(path.read_bytes(), path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected {','.join(_COLUMNS)}, one row per case") from None
+
+
+def parse_splits(data: bytes, where: Path) -> list[Assignment]:
+    """The same for the bytes of a ``splits.csv``; `where` opens the sentence of an error."""
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        rows, columns = list(reader), reader.fieldnames or []
     except (UnicodeDecodeError, csv.Error):
-        raise InputError(f"{path}: not a CSV file; expected {','.join(_COLUMNS)}, one row per case") from None
+        raise InputError(f"{where}: not a CSV file; expected {','.join(_COLUMNS)}, one row per case") from None
     missing = [column for column in _COLUMNS if column not in columns]
     if missing:
-        raise InputError(f"{path}: no column {missing[0]}; expected {','.join(_COLUMNS)}")
-    splits = [_assignment(row, f"{path}, line {number}") for number, row in enumerate(rows, start=2)]
-    _check_one_split_per_patient(splits, path)
+        raise InputError(f"{where}: no column {missing[0]}; expected {','.join(_COLUMNS)}")
+    splits = [_assignment(row, f"{where}, line {number}") for number, row in enumerate(rows, start=2)]
+    _check_one_split_per_patient(splits, where)
     return splits
 
 

@@ -1,0 +1,1 @@
+"""Objects of a bucket brought to a folder."""
