@@ -64,8 +64,8 @@ FLAGS = (
     Flag("train_vis", truth, "False", "save pictures of the training", "`0` is taken, `1` refused",
          only=False, refusal="no pictures are drawn in training; -vis 1 has those of the test scans"),
     Flag("prompt", one_of(("bbox", "click")), "bbox", "prompt from the label at test time",
-         "no label prompts the Dice that counts; one line says that a prompted one is not there yet"),
-    Flag("prompt_freq", whole, "2", "a prompt on every so many slices", "as `-prompt`"),
+         "none prompts the Dice that counts; `bbox` with `-method sss` measures an oracle-prompted one beside it"),
+    Flag("prompt_freq", whole, "2", "a prompt on every so many slices", "the same, for the oracle-prompted Dice"),
     Flag("pretrain", str, "None", "weights of Medical-SAM2 to go on from", "refused, but for `None`",
          only="None", refusal="weights of Medical-SAM2's own training don't fit; SAM-2's are given by -sam_ckpt"),
     Flag("val_freq", whole, "5", "epochs between validations", "`train.val_every`, in steps: an epoch is as many as "

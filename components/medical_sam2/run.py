@@ -69,14 +69,15 @@ def _prepare(chosen: dict[str, Any], folder: Path, *, gpu: bool) -> Path:
 
     from components.medical_sam2.raw import canonical_copy, refuse_inside
     from components.medical_sam2.settings import fitted, settled
-    from components.pretrained.resolve import refuse_misfit
+    from components.pretrained.resolve import pretrained_file
     from components.records import write_record
     from sss_model.config import dump_config
     from sss_model.files import sha256, write_atomically
     from sss_model.manifest import build_manifest, write_manifest
 
     config = settled(chosen, gpu=gpu)
-    refuse_misfit(config.model)
+    # Wrong weights are told before scans are read, which may take minutes.
+    pretrained_file(config.model)
     if config.model.checkpoint is None:
         print("no -sam_ckpt: the network starts from random weights", flush=True)
     source = chosen["data_path"]
@@ -145,7 +146,7 @@ def _evaluate(chosen: dict[str, Any], folder: Path, data_dir: Path) -> dict[str,
     )
     print(_dice_line(summary))
     if {"prompt", "prompt_freq"} & chosen.keys():
-        print("oracle-prompted Dice, of prompts from the test labels, is not there yet")
+        print(_oracle_line(chosen, folder, data_dir))
     print(f"report: {output / 'report.html'}")
     if chosen.get("vis"):
         print(f"pictures: {output / 'overlays'}")
@@ -153,11 +154,35 @@ def _evaluate(chosen: dict[str, Any], folder: Path, data_dir: Path) -> dict[str,
 
 
 def _dice_line(summary: dict[str, Any]) -> str:
-    def text(dice: float | None) -> str:
-        return "not applicable" if dice is None else f"{dice:.3f}"
-
-    classes = ", ".join(f"{name} {text(measures['dice'])}" for name, measures in summary["per_class"].items())
+    classes = ", ".join(f"{name} {_text(measures['dice'])}" for name, measures in summary["per_class"].items())
     return (
-        f"promptless Dice {text(summary['dice'])} on {summary['cases']} test scans ({classes}), "
+        f"promptless Dice {_text(summary['dice'])} on {summary['cases']} test scans ({classes}), "
         f"prompt_source: {summary['prompt_source']}"
     )
+
+
+def _oracle_line(chosen: dict[str, Any], folder: Path, data_dir: Path) -> str:
+    """Measure what prompts from the test labels would give, beside what counts; the rows go to ``oracle.csv``."""
+    from sss_model.config import load_config
+    from sss_model.manifest import read_manifest
+    from sss_model.oracle import oracle_scores
+    from sss_model.summary import aggregate
+    from sss_model.tables import write_scores
+
+    config, every = load_config(folder / "recipe.yaml"), chosen.get("prompt_freq", 2)
+    if config.train.method != "sss" or not config.sss.memory:
+        return f"oracle-prompted Dice: none, since method {config.train.method} takes no prompt (-method sss does)"
+    if chosen.get("prompt") == "click":
+        return "oracle-prompted Dice: not there for clicks yet, since the network has learned from boxes (-prompt bbox)"
+    manifest = read_manifest(folder / "manifest.csv")
+    scores = oracle_scores(folder / "checkpoint", data_dir=data_dir, manifest=manifest, every=every)
+    write_scores(scores, folder / "oracle.csv")
+    summary = aggregate(scores)
+    return (
+        f"oracle-prompted Dice {_text(summary['dice'])}, boxes of the test labels on every {every}. slice, "
+        f"prompt_source: {summary['prompt_source']}; it gates nothing"
+    )
+
+
+def _text(dice: float | None) -> str:
+    return "not applicable" if dice is None else f"{dice:.3f}"
