@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,12 @@ def canonical_copy(layout: str, source: Path, cache: Path) -> Path:
     copy = cache / _state_of(source, layout) / layout
     if not copy.is_dir():
         print(f"reading {source}, once, into {copy}", flush=True)
-        print(import_dataset(layout, source, copy), flush=True)
+        try:
+            print(import_dataset(layout, source, copy), flush=True)
+        finally:
+            # Of a source that can't be used not even a folder stays.
+            if not copy.is_dir():
+                shutil.rmtree(copy.parent, ignore_errors=True)
     return copy
 
 

@@ -12,6 +12,8 @@ from sss_model.config import Config, load_config
 from sss_model.errors import InputError
 from sss_model.manifest import Manifest, cohort
 
+_AT_ONCE = 4  # as in the recipes for GPUs
+
 
 def settled(chosen: dict[str, Any], *, gpu: bool) -> Config:
     """The recipe, as far as it can be told without the data.
@@ -74,7 +76,11 @@ def _size(chosen: dict[str, Any], recipe: Config) -> dict[str, Any]:
             f"-out_size: the loss is at the size of the image, and masks are written on the scan's own grid; expected "
             f"{side}, as the image, or nothing"
         )
-    return {"data.size": side, "data.spacing_mm": recipe.data.size * recipe.data.spacing_mm / side}
+    made = {"data.size": side, "data.spacing_mm": recipe.data.size * recipe.data.spacing_mm / side}
+    # A recipe for small pictures lets all of a step's through at once: of larger ones that is too much memory.
+    if side > recipe.data.size and recipe.train.micro_batch is None:
+        made |= {"train.micro_batch": _AT_ONCE, "predict.batch": _AT_ONCE}
+    return made
 
 
 def _batch(chosen: dict[str, Any], recipe: Config) -> dict[str, Any]:

@@ -151,6 +151,11 @@ def test_the_small_encoder_has_recipes_for_cpus() -> None:
     assert [settled(chosen, gpu=gpu).train.minutes for gpu in (False, True)] == [15, None]
 
 
+def test_pictures_larger_than_the_recipes_pass_in_micro_batches() -> None:
+    small, large = (config_of("-sam_config", "sam2_hiera_micro", "-image_size", side) for side in ("128", "1024"))
+    assert (small.train.micro_batch, large.train.micro_batch, large.predict.batch) == (None, 4, 4)
+
+
 def test_a_gpu_is_the_one_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def seen(ours: str, **chosen: Any) -> str:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ours)
