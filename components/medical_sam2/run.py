@@ -179,7 +179,7 @@ def _oracle_line(chosen: dict[str, Any], folder: Path, data_dir: Path) -> str:
     write_scores(scores, folder / "oracle.csv")
     summary = aggregate(scores)
     return (
-        f"oracle-prompted Dice {_text(summary['dice'])}, boxes of the test labels on every {every}. slice, "
+        f"oracle-prompted Dice {_text(summary['dice'])}, boxes of the test labels on one slice in {every}, "
         f"prompt_source: {summary['prompt_source']}; it gates nothing"
     )
 
