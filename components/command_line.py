@@ -36,8 +36,8 @@ def new_app(help: str | None = None) -> typer.Typer:
     )
 
 
-def run_app(app: typer.Typer) -> None:
-    """Run an application; exit codes as in `run_command`."""
+def run_app(app: Callable[[], object]) -> None:
+    """Run an application, a typer one or any function; exit codes as in `run_command`."""
     try:
         app()
     except Exception as error:

@@ -16,6 +16,8 @@ from sss_model.checkpoint import Checkpoint, load_checkpoint
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
 from sss_model.fingerprint import unlike
+from sss_model.network.network import Spacing
+from sss_model.network.prompts import PromptBatch
 from sss_model.preprocess import image_slices, restore_with_confidence
 from sss_model.slices import SliceSet
 from sss_model.test_time import average
@@ -64,6 +66,20 @@ class Predictor:
         mask, confidence = restore_with_confidence(self.probabilities(volume), volume, self._config.data)
         return Segmentation(volume.like(mask), confidence, self.prompt_source)
 
+    def segment_prompted(self, volume: Volume, prompts: PromptBatch) -> Segmentation:
+        """The mask of a volume where a label prompts the memory decoder: one look, without flips and rotations.
+
+        Args:
+            prompts: of the volume's slices, on the grid of `sss_model.preprocess.image_slices`.
+
+        Raises:
+            InputError: the checkpoint's network has no memory decoder to be prompted.
+        """
+        if self.prompt_source == "none":
+            raise InputError(f"the checkpoint's method {self._config.train.method} takes no prompt; expected sss")
+        mask, confidence = restore_with_confidence(self._prompted(volume, prompts), volume, self._config.data)
+        return Segmentation(volume.like(mask), confidence, "oracle")
+
     @property
     def prompt_source(self) -> str:
         """``generated`` where the memory decoder is prompted with the network's own maps, else ``none``."""
@@ -71,20 +87,32 @@ class Predictor:
 
     def probabilities(self, volume: Volume) -> Tensor:
         """Class probabilities (D, classes, S, S) on the network's grid, on the CPU."""
+        return self._averaged(*self._slices(volume))
+
+    def _slices(self, volume: Volume) -> tuple[Tensor, Spacing]:
         data = self._config.data
         distance = volume.spacing[volume.slice_axis]
         slices = SliceSet([image_slices(volume, data, data.size)], None, data.neighbours, [distance])
-        return self._averaged(slices.image(slices.case(0)), (distance, data.spacing_mm, data.spacing_mm))
+        return slices.image(slices.case(0)), (distance, data.spacing_mm, data.spacing_mm)
 
     @torch.inference_mode()
-    def _averaged(self, images: Tensor, spacing: tuple[float, float, float]) -> Tensor:
+    def _prompted(self, volume: Volume, prompts: PromptBatch) -> Tensor:
+        images, spacing = self._slices(volume)
+        there = PromptBatch(*self._fabric.to_device(tuple(prompts)))
+        return self._softmax(self._fabric.to_device(images), spacing, prompts=there).cpu()
+
+    @torch.inference_mode()
+    def _averaged(self, images: Tensor, spacing: Spacing) -> Tensor:
         segment = partial(self._softmax, spacing=spacing)
         return average(segment, self._fabric.to_device(images), self._config.predict).cpu()
 
-    def _softmax(self, images: Tensor, spacing: tuple[float, float, float]) -> Tensor:
+    def _softmax(self, images: Tensor, spacing: Spacing, **prompted: PromptBatch) -> Tensor:
         with self._fabric.autocast():
             logits = self._network.segment(
-                images.contiguous(memory_format=torch.channels_last), spacing, batch=self._config.predict.batch
+                images.contiguous(memory_format=torch.channels_last),
+                spacing,
+                batch=self._config.predict.batch,
+                **prompted,
             )
         return logits.softmax(1)
 

@@ -25,12 +25,13 @@ def whole_model(size: str, version: str) -> Any:
         return instantiate(OmegaConf.load(config_file(size, version)).model)
 
 
-def weights_of(size: str, version: str) -> dict[str, torch.Tensor]:
-    """A tensor for every name; all of its numbers are one, so that a file of it holds one."""
+def weights_of(size: str, version: str, number: float = 0.5) -> dict[str, torch.Tensor]:
+    """A tensor for every name; all of its numbers are one, so that a file of it holds one. A network that is to learn
+    from there wants a small one."""
     names = whole_model(size, version).state_dict()
-    return {name: torch.full((1,), 0.5).expand(value.shape) for name, value in names.items()}
+    return {name: torch.full((1,), number).expand(value.shape) for name, value in names.items()}
 
 
-def write_checkpoint(path: Path, size: str, version: str) -> Path:
-    torch.save({"model": weights_of(size, version)}, path)
+def write_checkpoint(path: Path, size: str, version: str, number: float = 0.5) -> Path:
+    torch.save({"model": weights_of(size, version, number)}, path)
     return path

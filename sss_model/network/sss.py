@@ -87,7 +87,8 @@ class SssSegmenter(SamNetwork):
             enhanced = [feature.detach() for feature in enhanced]
         return outputs | self._remember(enhanced, coarse, prompts, draws, clip)
 
-    def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
+    def segment(self, images: Tensor, spacing: Spacing, *, batch: int, prompts: PromptBatch | None = None) -> Tensor:
+        """As every network's; with the memory decoder, `prompts` of the slices replace the network's own."""
         # A volume is one clip; each of its slices is encoded once.
         pieces = images.split(batch)
         features = [self._enhance(self.encoder(piece)) for piece in pieces]
@@ -95,7 +96,8 @@ class SssSegmenter(SamNetwork):
         if self.memory is None:
             return coarse
         whole = [torch.cat(scale) for scale in zip(*features, strict=True)]
-        prompts = self._prompter(coarse, coarse.new_tensor([spacing]).expand(len(images), 3), clip=len(images))
+        if prompts is None:
+            prompts = self._prompter(coarse, coarse.new_tensor([spacing]).expand(len(images), 3), clip=len(images))
         return self._remember(whole, coarse, prompts, None, len(images))["fused"]
 
     def _enhance(
