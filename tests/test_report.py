@@ -170,6 +170,7 @@ def test_volumes_lie_about_their_bias(scores):
     assert (first.title, len(first.dots), second.title, len(second.dots)) == ("Volume of RV", 2, "Volume of LV", 3)
     assert first.note == "bias +4.5 ml"
     assert first.dots[0].text == "p1_a: +9.0 ml"
+    assert first.dots[0].x / first.dots[1].x == pytest.approx(104.5 / 100)
     assert first.dots[0].y < first.lines[0].at < first.zero
 
 
