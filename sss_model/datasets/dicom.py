@@ -36,7 +36,7 @@ def inventory(source: Path, masks: Path | None = None, labels: str | None = None
         InputError: no series, series of several modalities, or a mask without its series.
     """
     series = _series(source)
-    modalities = sorted({str(headers[0].Modality) for headers, _ in series.values()})
+    modalities = sorted({str(headers[0].get("Modality", "") or "image") for headers, _ in series.values()})
     if len(modalities) > 1:
         raise InputError(f"{source}: series of {' and '.join(modalities)}; expected one modality in a data set")
     drawn = _masks(masks, set(series)) if masks else {}

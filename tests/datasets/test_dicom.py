@@ -187,3 +187,11 @@ def test_no_patient_two_modalities_or_no_series_are_refused(tmp_path, voxels):
     write_series(tmp_path / "all" / "b", voxels, oblique(), patient="", number=3)
     with pytest.raises(InputError, match="no patient id; expected one"):
         inventory(tmp_path / "all")
+
+
+def test_a_series_without_a_modality_is_an_image(series):
+    for path in series:
+        one = pydicom.dcmread(path)
+        del one.Modality
+        one.save_as(path)
+    assert inventory(series[0].parent).channel == "image"
