@@ -17,18 +17,7 @@ from typing import Annotated
 import typer
 
 from components.command_line import run_command
-
-
-class Split(StrEnum):
-    val = "val"
-    test = "test"
-
-
-class Method(StrEnum):
-    supervised = "supervised"
-    weak_to_strong = "weak_to_strong"
-    unimatch = "unimatch"
-    sss = "sss"
+from components.curve import Method, Split
 
 
 class Network(StrEnum):
