@@ -1,37 +1,61 @@
 """``sss audit``: what an evaluation's artifacts prove, and what contradicts them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from sss_model.audit import Audit
+
 
 def command(
-    folder: Annotated[
-        Path,
+    run: Annotated[
+        str,
         typer.Argument(
-            metavar="RUN", help="Folder with checkpoint, predictions, evaluation, metrics.json and manifest.csv."
+            metavar="RUN",
+            help="Folder with checkpoint, predictions, evaluation, metrics.json and manifest.csv; or, from MLflow, "
+            "models:/NAME/VERSION, models:/NAME@champion or the id of the run that a version was registered with.",
         ),
-    ] = Path(),
+    ] = ".",
 ) -> None:
     """Prove from the artifacts alone who was seen, what was scored and that nothing has changed since.
 
     Takes every hash again, and every mean of metrics.json from cases.csv. Ends with exit code 2 and one sentence for
     each contradiction.
 
-    Example: sss audit .
+    Example: sss audit models:/sss-phantom@champion
     """
-    from sss_model.audit import audit
-
-    found = audit(folder)
-    width = max(len(topic) for topic, _ in found.facts)
-    for topic, fact in found.facts:
-        typer.echo(f"{topic:{width}}  {fact}")
+    found = _audit(run)
+    typer.echo(as_text(found), nl=False)
     for finding in found.findings:
         typer.secho(f"error: {finding}", fg="red", err=True)
     if found.findings:
         raise typer.Exit(2)
     typer.echo("nothing contradicts the record: all hashes, and all means computed again, are as evaluated")
+
+
+def as_text(found: "Audit") -> str:
+    """What was found, a line a topic."""
+    width = max(len(topic) for topic, _ in found.facts)
+    return "".join(f"{topic:{width}}  {fact}\n" for topic, fact in found.facts)
+
+
+def _audit(run: str) -> "Audit":
+    from components.registry.address import FORMS, is_address
+    from sss_model.audit import audit
+    from sss_model.errors import InputError
+
+    if Path(run).is_dir():
+        return audit(Path(run))
+    if not is_address(run):
+        raise InputError(f"{run}: no such folder; expected a folder with an evaluation, or {FORMS}")
+    from components.registry.address import version_named
+    from components.registry.proof import audit_version
+    from components.tracking import connect
+
+    client = connect()
+    return audit_version(client, version_named(client, run))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: d
         checkpoint: the checkpoint's folder.
         name: the registered model; made when there is none.
         tags: put on the version.
-        card: the model card, which becomes the version's description.
+        card: the model card, which becomes the version's description, as far as there is room.
 
     Returns:
         The version.
@@ -35,6 +35,7 @@ def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: d
     import mlflow
 
     import sss_model
+    from components.description import shortened
 
     info = mlflow.pyfunc.log_model(
         name="model",
@@ -47,7 +48,8 @@ def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: d
         registered_model_name=name,
     )
     version = str(info.registered_model_version)
-    client.update_model_version(name, version, card.read_text(encoding="utf-8")[:DESCRIPTION])
+    rest = "The rest is in `model_card.md`, among the artifacts of this version's run."
+    client.update_model_version(name, version, shortened(card.read_text(encoding="utf-8"), most=DESCRIPTION, rest=rest))
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, value)
     client.set_registered_model_alias(name, "challenger", version)

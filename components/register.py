@@ -1,6 +1,8 @@
 """The step ``register``: a checkpoint and its evaluation become a model version in MLflow."""
 
+import shutil
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -25,11 +27,13 @@ def run(
     params: Path,
     output: Path,
     card: Path,
+    manifest: Path | None = None,
+    predictions: Path | None = None,
 ) -> dict[str, str]:
     """Register a trained model with all that is known of it, under the alias ``challenger``.
 
     Its parameters, metrics and reports go to the run that followed the training, or to a new one where the store lacks
-    it.
+    it; so does all that its audit and its release need, see `components.registry.evidence`.
 
     Args:
         checkpoint: the checkpoint's folder.
@@ -40,22 +44,29 @@ def run(
         params: the recipe; its section ``register`` names the experiment and the model.
         output: JSON file to write: model, version, run_id and uri.
         card: Markdown file to write, the model card; it is also the version's description.
+        manifest: what the evaluation was made by, ``manifest.csv``.
+        predictions: the evaluation's masks. Without these two the version can't be audited or released.
 
     Returns:
         The content of `output`.
 
     Raises:
-        InputError: the recipe, the checkpoint or another step's file is missing or can't be used, or the model is worse
-            than ``register.min_dice``.
+        InputError: the recipe, the checkpoint or another step's file is missing or can't be used, the evaluation is not
+            this checkpoint's or was changed since, or the model is worse than ``register.min_dice``.
     """
     import mlflow
 
     from components.model_card import write_card
-    from components.model_package import register_model
+    from components.model_package import REQUIREMENTS, register_model
     from components.records import read_record, write_record
+    from components.registry.evidence import TAG, keep, proven
+    from components.registry.tags import tags_of
+    from components.sbom import write_sbom
     from components.tracking import connect
     from sss_model.checkpoint import load_checkpoint
     from sss_model.config import load_config
+    from sss_model.files import sha256
+    from sss_model.tables import read_scores
 
     names = load_config(params).register_as
     trained = load_checkpoint(checkpoint)
@@ -69,18 +80,35 @@ def run(
         "checkpoint/history.csv": checkpoint / "history.csv",
     }
     _check_present(files.values())
-    write_card(card, model=names.model, trained=trained, scores=scores, data=data)
-    client = connect()
-    run_id = _training_run(client, checkpoint, trained, names.experiment)
-    tags = _tags(trained, scores)
-    with mlflow.start_run(run_id=run_id):
-        mlflow.log_params(_parameters(trained))
-        mlflow.log_metrics(_numbers(scores))
-        mlflow.set_tags(tags)
-        mlflow.log_input(_dataset(data), context="training")
-        for name, file in {**files, "model_card.md": card}.items():
-            mlflow.log_text(file.read_text(encoding="utf-8"), name)
-        version = register_model(client, checkpoint, name=names.model, tags=tags, card=card)
+    evaluated = nullcontext()
+    if manifest and predictions:
+        left = {"metrics.json": metrics, "evaluation": evaluation, "predictions": predictions, "manifest.csv": manifest}
+        evaluated = proven({**left, "data_version.json": data_version, "validation.html": validation}, checkpoint)
+    with evaluated as evidence:
+        rows = read_scores(evaluation / "cases.csv")
+        write_card(card, model=names.model, trained=trained, scores=scores, rows=rows, data=data)
+        client = connect()
+        run_id = _training_run(client, checkpoint, trained, names.experiment)
+        tags = tags_of(trained.meta, scores)
+        with mlflow.start_run(run_id=run_id):
+            mlflow.log_params(_parameters(trained))
+            mlflow.log_metrics(_numbers(scores))
+            mlflow.set_tags(tags)
+            mlflow.log_input(_dataset(data), context="training")
+            for name, file in {**files, "model_card.md": card}.items():
+                mlflow.log_text(file.read_text(encoding="utf-8"), name)
+            if evidence:
+                write_sbom(
+                    evidence / "sbom.cdx.json",
+                    model=names.model,
+                    weights_sha256=sha256(checkpoint / "weights.pt"),
+                    trained=trained,
+                    data=data,
+                    requirements=REQUIREMENTS,
+                )
+                shutil.copyfile(card, evidence / "model_card.md")
+                tags[TAG] = keep(client, run_id, evidence)
+            version = register_model(client, checkpoint, name=names.model, tags=tags, card=card)
     record = {"model": names.model, "version": version, "run_id": run_id, "uri": f"models:/{names.model}/{version}"}
     write_record(output, record)
     return record
@@ -95,6 +123,8 @@ def command(
     params: Annotated[Path, typer.Option(help="Recipe that names experiment and model.")] = Path("params.yaml"),
     output: Annotated[Path, typer.Option(help="Record of the registration to write.")] = Path("registration.json"),
     card: Annotated[Path, typer.Option(help="Model card to write.")] = Path("model_card.md"),
+    manifest: Annotated[Path, typer.Option(help="Manifest, from version-data.")] = Path("manifest.csv"),
+    predictions: Annotated[Path, typer.Option(help="Masks, from evaluate.")] = Path("predictions"),
 ) -> None:
     """Register a trained and evaluated model in MLflow.
 
@@ -111,6 +141,8 @@ def command(
         params=params,
         output=output,
         card=card,
+        manifest=manifest,
+        predictions=predictions,
     )
 
 
@@ -123,6 +155,8 @@ def kubeflow_component() -> Any:
         checkpoint: dsl.Input[dsl.Model],
         metrics: dsl.Input[dsl.Metrics],
         evaluation: dsl.Input[dsl.Artifact],
+        predictions: dsl.Input[dsl.Artifact],
+        manifest: dsl.Input[dsl.Dataset],
         validation: dsl.Input[dsl.HTML],
         record: dsl.Input[dsl.Artifact],
         recipe: str,
@@ -148,6 +182,8 @@ def kubeflow_component() -> Any:
                 params=params,
                 output=Path(registration.path),
                 card=Path(card.path),
+                manifest=Path(manifest.path),
+                predictions=Path(predictions.path),
             )
         return (made["model"], made["version"])
 
@@ -190,19 +226,6 @@ def _parameters(trained: "Checkpoint") -> dict[str, Any]:
 def _numbers(scores: dict[str, Any]) -> dict[str, float]:
     flat = _flat({key: value for key, value in scores.items() if key not in _TABLES}).items()
     return {f"test.{key}": float(value) for key, value in flat if isinstance(value, int | float)}
-
-
-def _tags(trained: "Checkpoint", scores: dict[str, Any]) -> dict[str, str]:
-    meta = trained.meta
-    tags = {
-        "data_version": meta.data_version,
-        "manifest_sha256": meta.manifest_sha256,
-        "git_revision": meta.git_revision,
-        "image_digest": meta.image_digest,
-        "dice": scores["dice"],
-        **{f"dice_{name}": of_class["dice"] for name, of_class in scores["per_class"].items()},
-    }
-    return {key: str(value) for key, value in tags.items() if value is not None}
 
 
 def _dataset(data: dict[str, Any]) -> "Dataset":

@@ -12,7 +12,8 @@ def run(*, data_dir: Path, manifest: Path, data_version: Path, version: str) -> 
     Args:
         data_dir: a data set in the canonical layout; its folder's name is the data set's.
         manifest: CSV file to write, one row per case.
-        data_version: JSON file to write: name, version, manifest_sha256 and labels.
+        data_version: JSON file to write: name, version, manifest_sha256, labels, and what ``dataset.json`` says of
+            kind, licence and citation.
         version: the md5 that DVC tracks the data under.
 
     Raises:
@@ -20,16 +21,21 @@ def run(*, data_dir: Path, manifest: Path, data_version: Path, version: str) -> 
     """
     import json
 
+    from sss_model.datasets.canonical import channels_of, read_description
     from sss_model.files import sha256, write_atomically
     from sss_model.manifest import build_manifest, write_manifest
 
     found = build_manifest(data_dir)
+    description = read_description(data_dir)
     write_manifest(found, manifest)
     facts = {
         "name": data_dir.resolve().name,
         "version": version,
         "manifest_sha256": sha256(manifest),
         "labels": found.labels,
+        "channel": channels_of(description, data_dir / "dataset.json")[0],
+        "licence": str(description.get("licence", "")),
+        "citation": str(description.get("citation", "")),
     }
     write_atomically(data_version, (json.dumps(facts, indent=2) + "\n").encode())
 

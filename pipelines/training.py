@@ -141,6 +141,8 @@ def training(
             **model,
             metrics=scored.outputs["metrics"],
             evaluation=scored.outputs["evaluation"],
+            predictions=scored.outputs["predictions"],
+            manifest=settled.outputs["manifest"],
             validation=gate.outputs["report"],
             record=settled.outputs["record"],
             recipe=settled_recipe,

@@ -19,6 +19,7 @@ from sss_model.errors import InputError
 from sss_model.files import write_atomically
 from sss_model.fingerprint import Fingerprint
 from sss_model.network import Network, build_network
+from sss_model.older_recipes import brought_up
 from sss_model.weights import read_weights, write_weights
 
 
@@ -57,11 +58,11 @@ class Meta(BaseModel):
     """What the scans looked like; None in checkpoints of before it was kept."""
     git_revision: str | None
     image_digest: str | None
-    device: str
-    """A GPU's product name, or ``cpu``."""
-    processes: int
+    device: str = "not recorded"
+    """A GPU's product name, or ``cpu``; the first checkpoints don't say."""
+    processes: int = 1
     """How many trained together, each with the recipe's batch."""
-    precision: str
+    precision: str = "not recorded"
     """What the recipe's precision came to on that device."""
     steps: int
     minutes: float
@@ -112,7 +113,7 @@ def save_checkpoint(folder: Path, *, meta: Meta, weights: dict[str, Tensor], his
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint that `save_checkpoint` wrote.
+    """Read a checkpoint that `save_checkpoint` wrote, this version's or an earlier one's.
 
     Raises:
         InputError: the folder or a file in it is missing, damaged, or not ours.
@@ -120,7 +121,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     if not (folder / "meta.json").is_file():
         raise InputError(f"{folder}: no checkpoint there; expected a folder with weights.pt and meta.json")
     meta = read_meta(folder / "meta.json")
-    config = parse_config(meta.config, where=str(folder / "meta.json"))
+    config = parse_config(brought_up(meta.config), where=str(folder / "meta.json"))
     try:
         history = pd.read_csv(folder / "history.csv")
     except FileNotFoundError:

@@ -208,8 +208,7 @@ class Config(Section):
     pcsw: Pcsw
     predict: Predict
     validation: Validate
-    # Checkpoints of before this section hold recipes without it; they are evaluated by its defaults.
-    evaluation: Evaluation = Evaluation()
+    evaluation: Evaluation
     register_as: Register = Field(alias="register")
     gate: Gate
 

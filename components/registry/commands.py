@@ -1,4 +1,4 @@
-"""``sss promote``, ``sss rollback`` and ``sss registry``."""
+"""``sss promote``, ``sss rollback``, ``sss release`` and ``sss registry``."""
 
 from __future__ import annotations
 
@@ -54,6 +54,31 @@ def rollback(name: Name, reason: Reason = "") -> None:
 
     intent = steps.rollback(connect(), name, reason=reason)
     typer.echo(f"{name}: version {intent.after['champion']} is the champion{_over(intent.record['from'])}")
+
+
+def release(
+    name: Annotated[str, typer.Argument(help="Registered model; NAME@ALIAS for another than the champion.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
+    version: Annotated[int | None, typer.Option(min=1, help="The version; the champion if not given.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Whether a folder that is there gives way.")] = False,
+) -> None:
+    """Write a version's release folder: card, scores, overlays, report, bill of materials, approval, hashes.
+
+    All of it comes from MLflow and is audited first. A version that nobody promoted can be released; its approval says
+    so.
+
+    Example: sss release sss-phantom release/sss-phantom
+    """
+    from components.registry.address import version_named
+    from components.registry.release import write_release
+    from components.tracking import connect
+
+    client = connect()
+    found = version_named(client, f"{name}/{version}" if version else name)
+    record = write_release(client, found, output, replace=replace)
+    if record["warning"]:
+        typer.secho(f"warning: {record['warning']}", fg="yellow", err=True)
+    typer.echo(f"{found.name} version {found.version}, {record['status']}: {output}")
 
 
 def show(

@@ -71,22 +71,11 @@ def data_for(name: str, version: str, checkpoint: Checkpoint, given: Path | None
 
 
 def _fetch(name: str, version: str, folder: Path) -> Checkpoint:
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import get_model_info
-
+    from components.registry.downloads import fetch_checkpoint
     from sss_model.checkpoint import load_checkpoint
 
-    folder.mkdir()
+    place = fetch_checkpoint(name, version, folder)
     try:
-        # Under the name that the folder had where it was registered.
-        packed = get_model_info(f"models:/{name}/{version}").flavors["python_function"]["artifacts"]["checkpoint"]
-        place = download_artifacts(f"models:/{name}/{version}/{packed['path']}", dst_path=str(folder))
-        return load_checkpoint(Path(place))
-    except KeyError:
-        raise InputError(f"{name} version {version}: holds no checkpoint; expected what `sss register` makes") from None
-    except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{name} version {version}: its checkpoint can't be fetched ({reason})") from None
+        return load_checkpoint(place)
     except InputError as error:
         raise InputError(f"{name} version {version}: {str(error).replace(str(folder), 'its checkpoint')}") from None

@@ -10,9 +10,13 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from scores_for_tests import score
 
+from components.evaluate import run as evaluate
 from sss_model.config import Config, dump_config
+from sss_model.files import sha256
 from sss_model.manifest import Manifest, write_manifest
+from sss_model.tables import write_scores
 
 _WORSE = {"jaccard": 0.5, "hd95_mm": 4.0, "asd_mm": 1.0}
 METRICS = {
@@ -57,7 +61,32 @@ def steps(
     (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe())))
     (folder / "data_version.json").write_text(json.dumps({"name": "phantom", "version": "0" * 32 + ".dir"}))
     (folder / "metrics.json").write_text(json.dumps(METRICS))
-    for name in ("evaluation/report.html", "evaluation/cases.csv", "validation/report.html"):
+    for name in ("evaluation/report.html", "validation/report.html"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(name)
+    missed = score("p1_b", "wall", 0.0, status="missed", truth_ml=12.34)
+    rows = [score("p1_a", "cavity", 0.75), score("p1_a", "wall", 0.6), score("p1_b", "cavity", 0.85), missed]
+    write_scores(rows, folder / "evaluation/cases.csv")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def evaluated(
+    tmp_path_factory: pytest.TempPathFactory, steps: Path, checkpoint: Path, phantom: Path, manifest: Manifest
+) -> Path:
+    """What the steps before `register` leave, the checkpoint's true evaluation among it; not to be changed."""
+    folder = Path(shutil.copytree(steps, tmp_path_factory.mktemp("evaluated") / "steps"))
+    shutil.rmtree(folder / "evaluation")
+    shutil.copytree(checkpoint, folder / "checkpoint")
+    record = {"name": "phantom", "version": "0" * 32, "manifest_sha256": sha256(folder / "manifest.csv")}
+    (folder / "data_version.json").write_text(json.dumps({**record, "channel": "MRI", "licence": "", "citation": ""}))
+    evaluate(
+        checkpoint=checkpoint,
+        data_dir=phantom,
+        manifest=folder / "manifest.csv",
+        split="test",
+        predictions=folder / "predictions",
+        output=folder / "evaluation",
+        metrics=folder / "metrics.json",
+    )
     return folder

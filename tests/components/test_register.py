@@ -87,8 +87,8 @@ def test_the_card_is_the_version_s_description_and_says_how_good_it_is(
     card = (tmp_path / "model_card.md").read_text()
     assert store.get_model_version("sss-phantom", registered["version"]).description == card
     assert "| cavity | 0.800 | 4.0 | 1.00 | 0.790 |" in card
-    assert "Structures missed: 1; invented: 0. A sentence." in card
-    assert "2 scans of 1 test patients" in card
+    assert "Of 4 structures, 1 missed and 0 invented." in card
+    assert "2 scans of 1 test patient," in card
 
 
 def test_a_model_below_the_least_dice_is_not_registered(
