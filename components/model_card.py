@@ -47,11 +47,18 @@ def write_card(
         intervals=scores.get("intervals", {}),
         failures=failure_cases(rows),
         structures_scored=sum(row.status != "not_applicable" for row in rows),
-        data={"channel": "", "licence": "", **data},
+        channel=_channel(data),
+        data={"licence": "", **data},
         few=scores["patients"] < FEW_PATIENTS,
         citations=citations(method=train.method, network=network, data=data.get("citation", "")),
     )
     write_atomically(path, page.encode())
+
+
+def _channel(data: dict[str, Any]) -> str:
+    """What kind of scans they are, such as ``MRI``; empty where the data set doesn't say."""
+    channel = str(data.get("channel", ""))
+    return "" if channel == "image" else channel
 
 
 def _template() -> Any:

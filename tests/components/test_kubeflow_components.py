@@ -15,6 +15,7 @@ from kfp import dsl
 
 from components import evaluate, register, report_end, train, train_processes, validate_splits, version_data
 from components.recipe import recipe_text
+from components.registry.evidence import TAG
 from sss_model.checkpoint import load_checkpoint
 from sss_model.manifest import write_manifest
 
@@ -175,20 +176,23 @@ def test_evaluate_shows_scores_and_a_confusion_matrix(given: dict[str, Any], che
 
 
 def test_register_makes_a_version_and_a_card(
-    store: mlflow.MlflowClient, given: dict[str, Any], steps: Path, checkpoint: Path, tmp_path: Path
+    store: mlflow.MlflowClient, given: dict[str, Any], evaluated: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     made = register.kubeflow_component().python_func(
-        **some(given, "record", "recipe", "data_version", "image"),
+        **some(given, "recipe", "data_version", "image", "manifest"),
+        record=dsl.Artifact("record", str(evaluated / "data_version.json")),
         checkpoint=dsl.Model("checkpoint", str(checkpoint)),
         checkpoint_sha256="2" * 64,
-        metrics=dsl.Metrics("metrics", str(steps / "metrics.json")),
-        evaluation=dsl.Artifact("evaluation", str(steps / "evaluation")),
-        validation=dsl.HTML("validation", str(steps / "validation/report.html")),
+        metrics=dsl.Metrics("metrics", str(evaluated / "metrics.json")),
+        evaluation=dsl.Artifact("evaluation", str(evaluated / "evaluation")),
+        predictions=dsl.Artifact("predictions", str(evaluated / "predictions")),
+        validation=dsl.HTML("validation", str(evaluated / "validation/report.html")),
         mlflow="",
         registration=dsl.Artifact("registration", str(tmp_path / "registration")),
         card=dsl.Markdown("card", str(tmp_path / "card")),
     )
     assert made == ("sss-phantom", "1")
+    assert TAG in store.get_model_version("sss-phantom", "1").tags
     assert (tmp_path / "card").read_text().startswith("# sss-phantom\n")
 
 

@@ -33,6 +33,7 @@ def test_the_manifest_and_the_version_are_written(paths):
         "version": "0123abcd.dir",
         "manifest_sha256": hashlib.sha256(paths["manifest"].read_bytes()).hexdigest(),
         "labels": LABELS,
+        **{"channel": "MRI", "licence": "", "citation": ""},
     }
 
 
