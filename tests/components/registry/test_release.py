@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import mlflow
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from registry_for_tests import trial
+from release_for_tests import FILES, MODEL, register_it
 
 from components.cli import main
-from components.register import run as register
 from components.registry.evidence import TAG, place_of
 from components.registry.promote import Trial, promote
 from components.registry.rollback import rollback
@@ -25,30 +27,7 @@ from sss_model.errors import InputError
 from sss_model.files import sha256
 from sss_model.tables import read_scores
 
-MODEL = "sss-phantom"
 Sss = Callable[..., tuple[int, str, str]]
-FILES = {
-    *("SHA256SUMS", "approval.json", "audit.txt", "cases.csv", "data_version.json", "manifest.csv", "metrics.json"),
-    *("model_card.md", "overlays", "provenance.json", "report.html", "sbom.cdx.json", "validation.html"),
-}
-
-
-def register_it(steps: Path, folder: Path, **other: Path) -> None:
-    register(
-        **{
-            "checkpoint": steps / "checkpoint",
-            "metrics": steps / "metrics.json",
-            "evaluation": steps / "evaluation",
-            "validation": steps / "validation/report.html",
-            "data_version": steps / "data_version.json",
-            "params": steps / "params.yaml",
-            "manifest": steps / "manifest.csv",
-            "predictions": steps / "predictions",
-            "output": folder / "registration.json",
-            "card": folder / "model_card.md",
-            **other,
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +79,6 @@ def evidence(client: mlflow.MlflowClient, registered: Path, tmp_path: Path) -> P
 
 
 def promoted(client: mlflow.MlflowClient, version: str, champion: str | None) -> None:
-    from registry_for_tests import trial
-
     bare = trial(version, champion)
     rows = {"challenger": read_scores(Path(client.download_artifacts(run_of(client), "evaluation/cases.csv")))}
     promote(client, Trial(MODEL, version, champion, bare.verdict, rows, bare.data), reason="good enough")
@@ -265,8 +242,6 @@ def test_a_tag_that_was_changed_is_found(sss: Sss, client: mlflow.MlflowClient) 
 def test_what_can_not_be_is_one_sentence(
     sss: Sss, client: mlflow.MlflowClient, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    import re
-
     client.create_model_version(MODEL, "s3://bucket/model")
     code, _, complaint = sss(*arguments)
     assert code == 2
