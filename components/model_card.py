@@ -45,6 +45,7 @@ def write_card(
         config=trained.config,
         scores=scores,
         intervals=scores.get("intervals", {}),
+        volumes=scores.get("volumes_ml", {}),
         failures=failure_cases(rows),
         structures_scored=sum(row.status != "not_applicable" for row in rows),
         channel=_channel(data),

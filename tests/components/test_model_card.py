@@ -73,13 +73,15 @@ def test_it_says_where_training_saw_nothing_and_leaves_no_gaps(card: str, checkp
 def test_the_worst_come_first_and_say_what_went_wrong() -> None:
     rows = [
         score("a", "wall", 0.9),
+        score("e", "cavity", 0.7, hd95_mm=3.0),
+        score("e", "crescent", 0.8),
         score("b", "wall", 0.4, group="DCM", hd95_mm=21.26, truth_ml=100.0, predicted_ml=61.5, volume_error_ml=-38.5),
         score("c", "wall", None),
         score("d", "wall", 0.0, status="invented", predicted_ml=0.256, volume_error_ml=0.256),
         score("e", "wall", 0.0, status="missed", truth_ml=12.34, volume_error_ml=-12.34),
     ]
     assert failure_cases(rows, most=3) == [
-        "e: wall missed, 12.3 ml in the label",
+        "e: wall missed, 12.3 ml in the label; cavity Dice 0.700, HD95 3.0 mm, 107.0 ml instead of 100.0 ml",
         "d: wall invented, 0.26 ml that the label does not show",
         "b (DCM): wall Dice 0.400, HD95 21.3 mm, 61.5 ml instead of 100.0 ml",
     ]
