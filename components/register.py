@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -80,7 +80,7 @@ def run(
         "checkpoint/history.csv": checkpoint / "history.csv",
     }
     _check_present(files.values())
-    evaluated = nullcontext()
+    evaluated: AbstractContextManager[Path | None] = nullcontext()
     if manifest and predictions:
         left = {"metrics.json": metrics, "evaluation": evaluation, "predictions": predictions, "manifest.csv": manifest}
         evaluated = proven({**left, "data_version.json": data_version, "validation.html": validation}, checkpoint)

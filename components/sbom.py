@@ -160,7 +160,8 @@ def _licences(found: Distribution) -> list[License]:
     from cyclonedx.contrib.license.factories import LicenseFactory
 
     make, declared = LicenseFactory(), found.metadata
-    text = str(declared.get("License-Expression") or declared.get("License") or "").strip()
+    texts = [*(declared.get_all("License-Expression") or []), *(declared.get_all("License") or [])]
+    text = texts[0].strip() if texts else ""
     if text and "\n" not in text and len(text) <= _LONGEST_NAME:
         return [make.make_from_string(text)]
     classifiers = [line.split(" :: ") for line in declared.get_all("Classifier") or []]

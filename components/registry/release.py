@@ -92,9 +92,10 @@ def _refuse_contradictions(version: ModelVersion, found: Audit) -> None:
 def _write_approval(client: MlflowClient, version: ModelVersion, record: dict[str, Any], folder: Path) -> None:
     """``approval.json``, and the rows that each promotion of the version rests on."""
     (folder / "approval.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    run_id = str(version.run_id)
     for decision in decisions_of(version):
         place = f"promotion/{decision['id']}"
         # Rows of a promotion that replaced this version are kept with the other one's run.
-        if client.list_artifacts(version.run_id, place):
+        if client.list_artifacts(run_id, place):
             with tempfile.TemporaryDirectory(prefix="sss-") as name:
-                shutil.copytree(client.download_artifacts(version.run_id, place, name), folder / place)
+                shutil.copytree(client.download_artifacts(run_id, place, name), folder / place)
