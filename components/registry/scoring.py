@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.tracking_errors import sentence_about, without_secrets
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +87,12 @@ def _fetch(name: str, version: str, folder: Path) -> Checkpoint:
     except KeyError:
         raise InputError(f"{name} version {version}: holds no checkpoint; expected what `sss register` makes") from None
     except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{name} version {version}: its checkpoint can't be fetched ({reason})") from None
+        raise InputError(f"{name} version {version}: its checkpoint can't be fetched ({_reason(error)})") from None
     except InputError as error:
         raise InputError(f"{name} version {version}: {str(error).replace(str(folder), 'its checkpoint')}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Why a download failed; MLflow puts the first file's reason below a headline of its own."""
+    text = without_secrets(str(error))
+    return sentence_about(error) or (text.partition(" #####\n")[2] or text).splitlines()[0]
