@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -60,11 +61,17 @@ def kill(folder: Path) -> None:
     os.killpg(int((folder / "server.pid").read_text()), signal.SIGKILL)
 
 
-def with_users(admin_password: str) -> dict[str, object]:
-    """What makes a server ask who is there: further arguments of `tracking_server`."""
+def with_users(folder: Path, admin_password: str) -> dict[str, Any]:
+    """What makes a server in `folder` ask who is there: further arguments of `tracking_server`."""
+    settings = folder / "users.ini"
+    # Without the cache every request pays for the hash of a password.
+    settings.write_text(
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nauth_cache_ttl_seconds = 600\n"
+        f"database_uri = sqlite:///{folder}/users.db\n"
+    )
     told = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
-        "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
         "MLFLOW_AUTH_ADMIN_PASSWORD": admin_password,
     }
     return {"arguments": ["--app-name", "basic-auth"], "environment": told}

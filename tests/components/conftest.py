@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from sss_model.config import Config, dump_config
+from sss_model.datasets.phantom import write_phantom
 from sss_model.manifest import Manifest, write_manifest
 
 _WORSE = {"jaccard": 0.5, "hd95_mm": 4.0, "asd_mm": 1.0}
@@ -60,4 +61,12 @@ def steps(
     for name in ("evaluation/report.html", "evaluation/cases.csv", "validation/report.html"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort whose two test patients the checkpoint never saw; it calls itself the phantom."""
+    folder = tmp_path_factory.mktemp("cohort") / "phantom"
+    write_phantom(folder, patients=12)
     return folder
