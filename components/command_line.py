@@ -17,8 +17,8 @@ from sss_model.errors import InputError
 def run_command(function: Callable[..., None]) -> None:
     """Run a function as the whole command line of this process.
 
-    Never returns: exits 0 when the function does, 2 with one sentence on stderr for input that can't be used or a full
-    disk. Any other exception keeps its traceback.
+    Never returns: exits 0 when the function does, 2 with one sentence on stderr for input that can't be used, a full
+    disk, or a server that refuses or does not answer. Any other exception keeps its traceback.
     """
     app = new_app()
     app.command()(function)
@@ -49,12 +49,14 @@ def run_app(app: Callable[[], object]) -> None:
 
 
 def sentence_of(error: Exception) -> str | None:
-    """What to tell a person about input that can't be used or a full disk; None for any other error."""
+    """What to tell a person about input that can't be used, a full disk, or a server; None for any other error."""
+    from components.tracking_errors import sentence_about
+
     if isinstance(error, InputError):
         return str(error)
     full = next((link for link in _chain(error) if getattr(link, "errno", None) == errno.ENOSPC), None)
     if full is None:
-        return None
+        return sentence_about(error)
     where = getattr(full, "filename", None)
     return f"the disk is full{f', {where} could not be written' if where else ''}; free some space and run again"
 

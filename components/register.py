@@ -197,16 +197,14 @@ def _good_enough(dice: float | None, least: float) -> None:
 
 
 def _training_run(client: "MlflowClient", checkpoint: Path, trained: "Checkpoint", experiment: str) -> str:
-    """The run that followed the training; where the store lacks it, a new one that is given the curves."""
-    from components.tracking import create_run, find_run, log_metrics, scalars_to_metrics
+    """The run that followed the training, or a new one; it is given what it lacks of the curves."""
+    from components.tracking import create_run, find_run, log_missing, scalars_to_metrics
 
-    run_id = find_run(client, checkpoint / "tracking.json")
-    if run_id is None:
-        run_id = create_run(client, experiment, trained.meta.method)
-        rows = [row.dropna().to_dict() for _, row in trained.history.iterrows()]
-        log_metrics(
-            client, run_id, [metric for row in rows for metric in scalars_to_metrics(int(row.pop("step")), row)]
-        )
+    run_id = find_run(client, checkpoint / "tracking.json") or create_run(client, experiment, trained.meta.method)
+    rows = [row.dropna().to_dict() for _, row in trained.history.iterrows()]
+    metrics = [metric for row in rows for metric in scalars_to_metrics(int(row.pop("step")), row)]
+    # The store may have been away at the end, or all the time.
+    log_missing(client, run_id, metrics)
     return run_id
 
 

@@ -1,4 +1,4 @@
-"""MLflow: the store this project writes to, and a training's curves while it learns."""
+"""MLflow's runs: a training's curves while it learns, and what is sent later."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import logging
 import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from components.patience import short_calls
 from components.records import read_record, write_record
+from components.tracking_errors import RefusedError, one_sentence, sentence_about, without_secrets
+from components.tracking_store import connect, is_server, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,21 +22,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_STORE = "sqlite:///mlflow.db"
 _SEND_SECONDS = 5.0
 _RETRY_SECONDS = 60.0
 _BATCH = 1000  # metrics that MLflow takes in one call
-
-
-def connect() -> MlflowClient:
-    """The store that MLFLOW_TRACKING_URI names; without it, SQLite and ``mlruns`` in the working directory."""
-    import mlflow
-
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_STORE))
-    return mlflow.MlflowClient()
 
 
 def create_run(client: MlflowClient, experiment: str, name: str) -> str:
@@ -73,18 +65,20 @@ def log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> Non
         client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
 
 
-def _missing(client: MlflowClient, run_id: str, metrics: list[Metric]) -> list[Metric]:
+def log_missing(client: MlflowClient, run_id: str, metrics: list[Metric]) -> None:
+    """Send what the run lacks of any number of metrics."""
     names = {metric.key for metric in metrics}
     there = {(name, point.step) for name in names for point in client.get_metric_history(run_id, name)}
-    return [metric for metric in metrics if (metric.key, metric.step) not in there]
+    log_metrics(client, run_id, [metric for metric in metrics if (metric.key, metric.step) not in there])
 
 
 class LiveRun:
     """One MLflow run that follows a training and never holds it up.
 
     Scalars gather here and a thread sends them every few seconds. A store that does not answer costs one warning; what
-    has gathered is sent when it answers again. The run's id is kept in `record`, so that a resumed training goes on in
-    the same run; it may log again what it logged before, and what the store has of that is not sent twice.
+    has gathered is sent when it answers again. Where it does not at the end, a second warning says so. The run's id is
+    kept in `record`, so that a resumed training goes on in the same run; it may log again what it logged before, and
+    what the store has of that is not sent twice.
 
     >>> with LiveRun("sss", name="weak_to_strong", record=Path("tracking.json")) as live:  # doctest: +SKIP
     ...     live.log(10, {"loss": 0.7})
@@ -100,6 +94,7 @@ class LiveRun:
         self._warned = False
         self._sender = ThreadPoolExecutor(max_workers=1)
         self._sending: Future[None] | None = None
+        self._patience = ExitStack()
 
     def log(self, step: int, scalars: dict[str, float]) -> None:
         """Take one step's scalars; returns at once."""
@@ -108,36 +103,49 @@ class LiveRun:
             self._sending = self._sender.submit(self._send, None)
 
     def __enter__(self) -> LiveRun:
-        # A store that is away must cost seconds, not MLflow's minutes of retries.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        """Begin; raises `InputError` where a server answers that it does not let this user in.
+
+        One that does not answer may yet do so during the training.
+        """
+        with ExitStack() as entered:
+            entered.enter_context(short_calls())
+            if is_server():
+                self._begin()
+            self._patience = entered.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         status = "FINISHED" if error is None else "KILLED" if isinstance(error, SystemExit) else "FAILED"
         self._sender.submit(self._send, status)
         self._sender.shutdown(wait=True)
+        self._patience.close()
 
     def as_record(self) -> dict[str, Any]:
         """What `find_run` reads; the id is None where the store never answered."""
         return {"experiment": self.experiment, "run_id": self.run_id}
 
+    def _begin(self) -> None:
+        try:
+            with one_sentence():
+                self._open(connect())
+        except RefusedError:
+            raise
+        except Exception as error:
+            self._wait_after(error)
+
     def _send(self, status: str | None) -> None:
         """Send what has gathered, and the run's end where `status` is given; runs in the thread."""
         count = len(self._gathered)
         try:
-            client = connect()
+            # After a failure, a database gets a quick look before MLflow tries for minutes.
+            client = connect() if self._store_may_have_some else open_store()
             run_id = self._open(client)
             metrics = [metric for row in self._gathered[:count] for metric in scalars_to_metrics(*row)]
-            if self._store_may_have_some:
-                metrics = _missing(client, run_id, metrics)
-            log_metrics(client, run_id, metrics)
+            (log_missing if self._store_may_have_some else log_metrics)(client, run_id, metrics)
             if status:
                 client.set_terminated(run_id, status)
         except Exception as error:  # whatever a store can raise, the training goes on
-            self._next_send = time.monotonic() + _RETRY_SECONDS
-            self._store_may_have_some = True
-            self._warn(error)
+            self._wait_after(error, status)
         else:
             self._next_send = time.monotonic() + _SEND_SECONDS
             self._store_may_have_some = False
@@ -152,8 +160,16 @@ class LiveRun:
             write_record(self._record, self.as_record())
         return self.run_id
 
-    def _warn(self, error: Exception) -> None:
-        if not self._warned:
-            self._warned = True
-            reason = str(error).splitlines()[0]
+    def _wait_after(self, error: Exception, status: str | None = None) -> None:
+        """Try again later; tell the first failure, and that of the end."""
+        self._next_send = time.monotonic() + _RETRY_SECONDS
+        self._store_may_have_some = True
+        found = (sentence_about(error) or str(error)).partition("; expected")[0]
+        reason = without_secrets(found.splitlines()[0])
+        if status == "FINISHED":
+            _log.warning(
+                "MLflow lacks the end of this training; the checkpoint has all, `sss register` sends it (%s)", reason
+            )
+        elif not self._warned:
             _log.warning("MLflow does not take the training's curves; the training goes on (%s)", reason)
+        self._warned = True

@@ -6,6 +6,10 @@ import json
 import multiprocessing
 import os
 import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -13,7 +17,7 @@ import mlflow
 from components.registry.audit import records_of
 from components.registry.gate import Line, Verdict
 from components.registry.intent import AUDIT, Intent
-from components.registry.lock import PREFIX
+from components.registry.lock import PREFIX, hold
 from components.registry.promote import Trial, promote
 from components.registry.state import read_state
 
@@ -99,29 +103,66 @@ def die(uri: str, version: str, champion: str, after: int) -> None:
     promote(Dying(mlflow.MlflowClient(uri), after=after, really=True), trial(version, champion))  # type: ignore[arg-type]
 
 
+def take_over(uri: str, barrier: Any, orders: Any, flag: Path) -> None:
+    """The other process: take a lock that ran out, together with its rival, until it is told None."""
+    client = mlflow.MlflowClient(uri)
+    while orders.recv() is not None:
+        barrier.wait()
+        try:
+            with hold(client, MODEL, who="racer", wait=60, tell=lambda sentence: None):
+                flag.touch(exist_ok=False)
+                time.sleep(0.05)
+                flag.unlink()
+        except Exception as error:
+            orders.send(f"{type(error).__name__}: {error}")
+        else:
+            orders.send("held")
+
+
+def run_takeovers(client: mlflow.MlflowClient, uri: str, folder: Path, *, rounds: int) -> None:
+    """Two processes find at the same moment that a lock ran out: both come to hold it, one after the other."""
+    with _racers(take_over, uri, folder / "held") as racers:
+        for number in range(rounds):
+            client.create_registered_model(PREFIX + MODEL, {"token": f"dead{number}", "expires": "1", "who": "dead"})
+            answers = _ask(racers, [True, True])
+            assert answers == ["held", "held"], answers
+            assert not [lock for lock in locks(client) if "expired" not in lock]
+
+
 def run_races(client: mlflow.MlflowClient, uri: str, *, rounds: int) -> None:
     """Two processes promote two versions over the same champion at the same moment, again and again."""
+    won = [0, 0]
+    with _racers(race, uri) as racers:
+        for _ in range(rounds):
+            champion = str(read_state(client, MODEL).champion)
+            rivals = [version for version in "123" if version != champion]
+            answers = _ask(racers, [(version, champion) for version in rivals])
+            assert sorted(answers)[1] == "promoted", answers
+            assert "when it was measured; run the command again" in sorted(answers)[0]
+            winner = answers.index("promoted")
+            won[winner] += 1
+            assert refuse_inconsistent(client).after == {"champion": rivals[winner], "previous": champion}
+            assert not [lock for lock in locks(client) if "expired" not in lock]
+    assert sum(won) == rounds
+
+
+@contextmanager
+def _racers(work: Callable[..., None], uri: str, *more: Any) -> Iterator[list[Any]]:
+    """Two processes at a barrier, each behind a pipe that gives it orders and brings its answers."""
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(2)
     pipes = [spawn.Pipe() for _ in range(2)]
-    racers = [spawn.Process(target=race, args=(uri, barrier, theirs), daemon=True) for _, theirs in pipes]
-    for racer in racers:
-        racer.start()
-    won = [0, 0]
-    for _ in range(rounds):
-        champion = str(read_state(client, MODEL).champion)
-        rivals = [version for version in "123" if version != champion]
-        for (ours, _), version in zip(pipes, rivals, strict=True):
-            ours.send((version, champion))
-        answers = [ours.recv() if ours.poll(120) else "no answer" for ours, _ in pipes]
-        assert sorted(answers)[1] == "promoted", answers
-        assert "when it was measured; run the command again" in sorted(answers)[0]
-        winner = answers.index("promoted")
-        won[winner] += 1
-        assert refuse_inconsistent(client).after == {"champion": rivals[winner], "previous": champion}
-        assert not [lock for lock in locks(client) if "expired" not in lock]
-    for (ours, _), racer in zip(pipes, racers, strict=True):
+    processes = [spawn.Process(target=work, args=(uri, barrier, theirs, *more), daemon=True) for _, theirs in pipes]
+    for process in processes:
+        process.start()
+    yield [ours for ours, _ in pipes]
+    for (ours, _), process in zip(pipes, processes, strict=True):
         ours.send(None)
-        racer.join(30)
-        assert racer.exitcode == 0
-    assert sum(won) == rounds
+        process.join(30)
+        assert process.exitcode == 0
+
+
+def _ask(racers: list[Any], orders: list[Any]) -> list[str]:
+    for ours, order in zip(racers, orders, strict=True):
+        ours.send(order)
+    return [ours.recv() if ours.poll(120) else "no answer" for ours in racers]

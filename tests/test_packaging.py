@@ -114,8 +114,9 @@ def test_continuous_integration_runs_check_and_test_and_tells_where_acdc_is(tmp_
     (tmp_path / "bin").mkdir()
     stand_in = tmp_path / "bin/make"
     stand_in.write_text('#!/bin/sh\necho "$@ ${ACDC_DIR-none}"\n')
-    # An engine that answers whatever it is asked.
-    (tmp_path / "bin/docker").write_text("#!/bin/sh\n")
+    # An engine that answers whatever it is asked, and an installer that installs nothing.
+    for name in ("docker", "apt-get"):
+        (tmp_path / "bin" / name).write_text("#!/bin/sh\n")
     for program in (tmp_path / "bin").iterdir():
         program.chmod(0o755)
     environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}

@@ -30,10 +30,14 @@ STAGES = {
 BESIDE_THE_POINT = {
     "__init__.py",
     "command_line.py",
+    "patience.py",
+    "probe.py",
     "records.py",
     "progress.py",
     "s3.py",
     "state_store.py",
+    "tracking_errors.py",
+    "tracking_store.py",
     "work_place.py",
 }
 QUICK = {"train.steps": 10, "train.val_every": 5}

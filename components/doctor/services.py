@@ -6,12 +6,15 @@ import os
 
 from components.doctor.checks import Line, not_configured
 from components.probe import probe
+from components.tracking_errors import without_secrets
+from components.tracking_store import connect, is_server, open_store, take_out_credentials
 
 _START = "start the server, forward its port (kubectl port-forward svc/sss-mlflow 5000), or correct MLFLOW_TRACKING_URI"
 
 
 def mlflow() -> list[Line]:
     """Whether the tracking server answers, has a version that fits, and shows its experiments to us."""
+    take_out_credentials()
     address = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not address:
         return [not_configured("MLflow", "MLFLOW_TRACKING_URI; without it, mlflow.db in the working directory")]
@@ -33,14 +36,20 @@ def _experiments(address: str, server: str) -> Line:
     import mlflow as client
     from mlflow.exceptions import MlflowException
 
-    from components.tracking import connect
+    from sss_model.errors import InputError
 
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
     try:
-        connect().search_experiments(max_results=1)
+        store = open_store() if is_server() else connect()
+        store.search_experiments(max_results=1)
     except MlflowException as error:
-        return _refusal(address, str(error))
+        return _refusal(address, without_secrets(str(error)))
+    except InputError as error:
+        return Line(
+            "MLflow", "red", str(error).rpartition(";")[0], "start the database, or correct MLFLOW_TRACKING_URI"
+        )
+    address = without_secrets(address)
     found = f"{address}: {f'version {server}, ' if server else ''}experiments can be listed"
     if server and server.split(".")[0] != client.__version__.split(".")[0]:
         fix = f"run a server of MLflow {client.__version__.split('.')[0]}, as this client's {client.__version__}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from components.registry.evidence import CHECKPOINT, TAG, place_of
 from components.sums import FILE, changed_since
+from components.tracking_errors import sentence_about, without_secrets
 from sss_model.errors import InputError
 from sss_model.files import sha256
 
@@ -43,8 +44,7 @@ def fetch_checkpoint(name: str, version: str, folder: Path) -> Path:
     except KeyError:
         raise InputError(f"{name} version {version}: holds no checkpoint; expected what `sss register` makes") from None
     except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{name} version {version}: its checkpoint can't be fetched ({reason})") from None
+        raise InputError(f"{name} version {version}: its checkpoint can't be fetched ({_reason(error)})") from None
 
 
 @contextmanager
@@ -78,8 +78,7 @@ def _download(client: MlflowClient, run_id: str, digest: str, into: Path, *, wha
             raise InputError(f"{what}: its run {run_id} holds no {place}; expected what `sss register` kept there")
         return Path(client.download_artifacts(run_id, place, str(into)))
     except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{what}: its evaluation can't be fetched from MLflow ({reason})") from None
+        raise InputError(f"{what}: its evaluation can't be fetched from MLflow ({_reason(error)})") from None
 
 
 def _changed(folder: Path, digest: str) -> list[str]:
@@ -91,3 +90,9 @@ def _changed(folder: Path, digest: str) -> list[str]:
     if found != digest:
         changed.append(f"{FILE}: changed, SHA-256 {found}; expected {digest}, as the version's tag {TAG} says")
     return changed
+
+
+def _reason(error: Exception) -> str:
+    """Why a download failed; MLflow puts the first file's reason below a headline of its own."""
+    text = without_secrets(str(error))
+    return sentence_about(error) or (text.partition(" #####\n")[2] or text).splitlines()[0]

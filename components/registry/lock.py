@@ -8,7 +8,6 @@ two processes that both find it expired one succeeds, and the other can't take a
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from components.patience import short_calls
+from components.tracking_errors import is_refusal
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,15 +77,14 @@ def hold(
         InputError: another holds it all that time.
     """
     # A call that hangs must not outlive the lock.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    lease = _take(client, name, who, WAIT_SECONDS if wait is None else wait, tell)
-    try:
-        yield lease
-    finally:
-        # A lock that ran out may be another's by now.
-        if lease.surely_held():
-            _unless("RESOURCE_DOES_NOT_EXIST", client.delete_registered_model, PREFIX + name)
+    with short_calls():
+        lease = _take(client, name, who, WAIT_SECONDS if wait is None else wait, tell)
+        try:
+            yield lease
+        finally:
+            # A lock that ran out may be another's by now.
+            if lease.surely_held():
+                _unless("RESOURCE_DOES_NOT_EXIST", client.delete_registered_model, PREFIX + name)
 
 
 def _take(client: MlflowClient, name: str, who: str, wait: float, tell: Callable[[str], Any]) -> Lease:
@@ -95,16 +95,15 @@ def _take(client: MlflowClient, name: str, who: str, wait: float, tell: Callable
         until = time.monotonic() + LEASE_SECONDS
         expires = str(time.time() + LEASE_SECONDS)
         tags = {"token": token, "expires": expires, "who": who}
-        made = _unless("RESOURCE_ALREADY_EXISTS", client.create_registered_model, PREFIX + name, tags)
+        # MLflow looks at what is in the way, and by then that may be gone.
+        refusals = "RESOURCE_ALREADY_EXISTS RESOURCE_DOES_NOT_EXIST"
+        made = _unless(refusals, client.create_registered_model, PREFIX + name, tags)
         holder = None if made else _find(client, PREFIX + name)
         # The answer to the call that made it may have been lost, and the call repeated.
         if made or (holder and holder.tags.get("token") == token):
             _sweep(client, name)
             return Lease(name, until)
-        if holder and _expired(holder):
-            # Failing means that another was faster.
-            new = PREFIX + name + _EXPIRED + holder.tags.get("token", "")
-            _unless("RESOURCE_ALREADY_EXISTS RESOURCE_DOES_NOT_EXIST", client.rename_registered_model, holder.name, new)
+        if holder and _expired(holder) and _take_away(client, name, holder):
             continue
         if time.monotonic() > deadline:
             raise InputError(f"{name}: {_held_by(holder)}; expected nobody else, try again in a minute")
@@ -112,6 +111,28 @@ def _take(client: MlflowClient, name: str, who: str, wait: float, tell: Callable
             tell(f"{name}: {_held_by(holder)}; waiting")
             told = True
         time.sleep(_POLL_SECONDS)
+
+
+def _take_away(client: MlflowClient, name: str, holder: RegisteredModel) -> bool:
+    """Rename a lock that ran out; false where another was faster, or is just now.
+
+    On Postgres the slower one of two waits for the faster one's transaction, and then finds nothing to rename: MLflow
+    calls that a bad request.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.rename_registered_model(holder.name, PREFIX + name + _EXPIRED + holder.tags.get("token", ""))
+    except MlflowException as error:
+        if is_refusal(error):
+            raise InputError(
+                f"{name}: the lock {holder.name} of {holder.tags.get('who', 'someone')} ran out, but this user may not "
+                "take it away; expected the permission EDIT on it, or somebody who deletes it in MLflow"
+            ) from None
+        if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"):
+            raise
+        return False
+    return True
 
 
 def _find(client: MlflowClient, lock: str) -> RegisteredModel | None:
@@ -133,7 +154,8 @@ def _sweep(client: MlflowClient, name: str) -> None:
     prefix = PREFIX + name + _EXPIRED
     for model in client.search_registered_models(f"name LIKE '{PREFIX}%'"):
         if model.name.startswith(prefix) and time.time() > float(model.tags.get("expires", 0)) + 10 * LEASE_SECONDS:
-            _unless("RESOURCE_DOES_NOT_EXIST", client.delete_registered_model, model.name)
+            # Those of other users may be theirs alone to delete.
+            _unless("RESOURCE_DOES_NOT_EXIST PERMISSION_DENIED", client.delete_registered_model, model.name)
 
 
 def _unless(codes: str, call: Callable[..., Any], *arguments: Any) -> Any:

@@ -14,6 +14,7 @@ from scores_for_tests import score
 
 from components.evaluate import run as evaluate
 from sss_model.config import Config, dump_config
+from sss_model.datasets.phantom import write_phantom
 from sss_model.files import sha256
 from sss_model.manifest import Manifest, write_manifest
 from sss_model.tables import write_scores
@@ -89,4 +90,12 @@ def evaluated(
         output=folder / "evaluation",
         metrics=folder / "metrics.json",
     )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort whose two test patients the checkpoint never saw; it calls itself the phantom."""
+    folder = tmp_path_factory.mktemp("cohort") / "phantom"
+    write_phantom(folder, patients=12)
     return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import sys
@@ -14,24 +13,14 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from registered_models import as_if_trained_beside
 
 from components.cli import main
 from components.register import run as register
 from components.registry.audit import records_of
-from sss_model.datasets.phantom import write_phantom
-from sss_model.files import sha256
-from sss_model.manifest import build_manifest, write_manifest
 
 MODEL = "sss-phantom"
 Sss = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cohort whose two test patients the checkpoint never saw; it calls itself the phantom."""
-    folder = tmp_path_factory.mktemp("cohort") / "phantom"
-    write_phantom(folder, patients=12)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +34,7 @@ def registered(
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         for number, change in enumerate([None, None, torch.zeros_like]):
-            trained = _copy(checkpoint, folder / f"checkpoint{number}", cohort, change)
+            trained = as_if_trained_beside(checkpoint, folder / f"checkpoint{number}", cohort, change)
             register(
                 checkpoint=trained,
                 metrics=steps / "metrics.json",
@@ -216,16 +205,3 @@ def _warnings_of_loading(caplog: pytest.LogCaptureFixture) -> list[str]:
             if thread.name == "champion":
                 thread.join()
     return [record.getMessage() for record in caplog.records if record.name == "sss.served_model"]
-
-
-def _copy(checkpoint: Path, folder: Path, cohort: Path, change: Callable[[torch.Tensor], torch.Tensor] | None) -> Path:
-    """The checkpoint as if the cohort were the data that it was trained on, with other weights if asked for."""
-    shutil.copytree(checkpoint, folder)
-    write_manifest(build_manifest(cohort), folder.with_name("manifest.csv"))
-    meta = json.loads((folder / "meta.json").read_text())
-    meta["manifest_sha256"] = sha256(folder.with_name("manifest.csv"))
-    (folder / "meta.json").write_text(json.dumps(meta))
-    if change:
-        weights = torch.load(folder / "weights.pt", weights_only=True)
-        torch.save({name: change(tensor) for name, tensor in weights.items()}, folder / "weights.pt")
-    return folder

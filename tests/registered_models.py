@@ -1,0 +1,61 @@
+"""A folder in which `sss register` and `sss promote` work as they do in a checkout whose pipeline has run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from components.cli import main
+from sss_model.files import sha256
+from sss_model.manifest import build_manifest, write_manifest
+
+Sss = Callable[..., tuple[int, str, str]]
+
+
+def fill_folder(folder: Path, *, steps: Path, checkpoint: Path, cohort: Path) -> None:
+    """Lay down recipe, data, checkpoint and what the other steps leave, all with their usual names."""
+    for name in ("evaluation", "validation"):
+        shutil.copytree(steps / name, folder / name)
+    for name in ("metrics.json", "data_version.json", "manifest.csv"):
+        shutil.copyfile(steps / name, folder / name)
+    recipe = yaml.safe_load((steps / "params.yaml").read_text())
+    recipe["gate"] = {**recipe["gate"], "min_patients": 2, "resamples": 1000}
+    (folder / "params.yaml").write_text(yaml.safe_dump(recipe))
+    (folder / "data").mkdir()
+    (folder / "data/phantom").symlink_to(cohort)
+    as_if_trained_beside(checkpoint, folder / "checkpoint", cohort)
+
+
+def as_if_trained_beside(
+    checkpoint: Path, folder: Path, cohort: Path, change: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> Path:
+    """The checkpoint as if the cohort were the data that it was trained on, with other weights if asked for."""
+    shutil.copytree(checkpoint, folder)
+    manifest = folder.with_name(f"{folder.name}-manifest.csv")
+    write_manifest(build_manifest(cohort), manifest)
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["manifest_sha256"] = sha256(manifest)
+    (folder / "meta.json").write_text(json.dumps(meta))
+    if change:
+        weights = torch.load(folder / "weights.pt", weights_only=True)
+        torch.save({name: change(tensor) for name, tensor in weights.items()}, folder / "weights.pt")
+    return folder
+
+
+def command_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sss:
+    """Runs `sss` with arguments in this process; returns its exit code, its answer and its complaint."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sss", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (int(ended.value.code or 0), *capfd.readouterr())
+
+    return call
