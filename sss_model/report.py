@@ -17,10 +17,10 @@ from PIL import Image
 
 from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Scatter, Tick, bland_altman, curve
 from sss_model.checkpoint import Checkpoint
+from sss_model.colours import class_colour
 from sss_model.config import dump_config
 from sss_model.files import write_atomically
 from sss_model.metrics import Score
-from sss_model.overlays import class_colour
 from sss_model.summary import MEASURES, SSL4MIS_MEASURES, by
 from sss_model.volumetry import ejection_fractions
 
