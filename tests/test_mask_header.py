@@ -18,9 +18,7 @@ SIDES = (0.8, 1.7, 6.0)
 
 def oblique(*, shear: float = 0.0) -> np.ndarray:
     affine = np.eye(4)
-    tilted = (
-        Rotation.from_euler("xyz", [12, -9, 25], degrees=True).as_matrix() @ np.diag([-1.0, -1, 1]) @ np.diag(SIDES)
-    )
+    turned = Rotation.from_euler("xyz", [12, -9, 25], degrees=True).as_matrix()
     affine[:3, :3] = turned @ np.diag([-1.0, -1, 1]) @ np.diag(SIDES) + shear * np.eye(3, k=1)
     affine[:3, 3] = -90, 120, -40
     return affine
