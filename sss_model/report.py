@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Scatter, Tick, bland_altman, curve
+from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Scatter, Tick, bland_altman, curve, reliability
 from sss_model.checkpoint import Checkpoint
 from sss_model.colours import class_colour
 from sss_model.config import dump_config
@@ -72,6 +72,7 @@ def write_report(
     summary: Mapping[str, Any],
     overlays: Mapping[str, Path],
     output: Path,
+    calibration: np.ndarray | None = None,
 ) -> None:
     """Write the report of one evaluation.
 
@@ -81,6 +82,7 @@ def write_report(
         summary: the content of ``metrics.json``.
         overlays: case name to its picture, which is embedded.
         output: the HTML file; it needs no other file and loads nothing.
+        calibration: (3, bins) of `sss_model.calibration.count_reliability`; None draws no reliability diagram.
     """
     axis, spreads = dice_spreads(scores)
     page = _template().render(
@@ -98,6 +100,7 @@ def write_report(
         axis=axis,
         spreads=spreads,
         curves=training_curves(checkpoint.history),
+        calibration=None if calibration is None else reliability(calibration),
         width=WIDTH,
         height=HEIGHT,
     )
