@@ -76,7 +76,7 @@ def _text(imported: Imported, lenders: int | None) -> str:
     added = imported.added
     corrected = sum(one.status == "corrected" for one in added)
     lines = [
-        f"{imported.dataset}: {len(added)} labels added ({corrected} corrected, {len(added) - corrected} confirmed), "
+        f"{imported.dataset}: {len(added)} label{'s' * (len(added) != 1)} added ({corrected} corrected, {len(added) - corrected} confirmed), "
         f"{len(imported.as_before)} there before, {len(imported.left)} left out"
     ]
     lines += [
