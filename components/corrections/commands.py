@@ -75,8 +75,9 @@ def import_command(
 def _text(imported: Imported, lenders: int | None) -> str:
     added = imported.added
     corrected = sum(one.status == "corrected" for one in added)
+    counted = f"{len(added)} label{'' if len(added) == 1 else 's'} added"
     lines = [
-        f"{imported.dataset}: {len(added)} label{'s' * (len(added) != 1)} added ({corrected} corrected, {len(added) - corrected} confirmed), "
+        f"{imported.dataset}: {counted} ({corrected} corrected, {len(added) - corrected} confirmed), "
         f"{len(imported.as_before)} there before, {len(imported.left)} left out"
     ]
     lines += [
