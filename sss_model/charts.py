@@ -84,12 +84,17 @@ class Axis:
         from matplotlib.ticker import MaxNLocator
 
         high = high if high > low else low + 1
-        ticks = np.asarray(MaxNLocator(nbins=4).tick_values(low, high))
-        # The locator may go a step beyond what is asked for, to a Dice of 1.04 for instance.
-        slack = 1e-9 * (high - low)
-        first = int(np.flatnonzero(ticks <= low + slack)[-1])
-        last = int(np.flatnonzero(ticks >= high - slack)[0])
-        return cls(ticks[first : last + 1])
+        return cls(_trimmed(np.asarray(MaxNLocator(nbins=4).tick_values(low, high)), low, high))
+
+    @classmethod
+    def up_to_one(cls, low: float) -> Axis:
+        """The same for shares of 0 to 1, of which the last tick is 1 and none is above."""
+        from matplotlib.ticker import MaxNLocator
+
+        # Counted down from 1, since steps such as 0.08 that are counted up from 0 would pass it.
+        below = max(1 - low, 0.01)
+        ticks = np.asarray(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, below))
+        return cls(1 - _trimmed(ticks, 0, below)[::-1])
 
     def share(self, values: Sequence[float] | np.ndarray) -> np.ndarray:
         """Where values lie between the first tick (0) and the last (1)."""
@@ -99,6 +104,14 @@ class Axis:
         """The ticks, laid out from `start` to `end`."""
         places = start + (end - start) * self.share(self.ticks)
         return tuple(Tick(float(at), f"{value:,.10g}") for at, value in zip(places, self.ticks, strict=True))
+
+
+def _trimmed(ticks: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Ticks without those of a locator that went a step farther than the range needs."""
+    slack = 1e-9 * (high - low)
+    first = int(np.flatnonzero(ticks <= low + slack)[-1])
+    last = int(np.flatnonzero(ticks >= high - slack)[0])
+    return ticks[first : last + 1]
 
 
 def curve(title: str, steps: Sequence[float], values: Sequence[float], *, top: float = 0.0) -> Curve:

@@ -142,7 +142,7 @@ def volume_charts(scores: Sequence[Score], summary: Mapping[str, Any]) -> list[S
 def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread]]:
     """An axis that holds every Dice and ends at 1, in per cent of the width, and each class's dots along it."""
     known = [score.dice for score in scores if score.dice is not None]
-    axis = Axis.holding(min(known, default=0.0), 1.0)
+    axis = Axis.up_to_one(min(known, default=0.0))
     spreads = []
     for name, rows in by(scores, "class_name").items():
         dots = [(score.dice, f"{score.case}: {score.dice:.3f}") for score in rows if score.dice is not None]
