@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,7 +62,7 @@ def import_command(
     config = load_config(params)
     others: list[str] = []
 
-    def check(staged: Path, names: list[str]) -> None:
+    def check(staged: Path, names: Sequence[str]) -> None:
         from components.corrections.gate_check import check_labels
 
         others.extend(check_labels(staged, names, config))
