@@ -10,6 +10,7 @@ import typer
 
 from components import audit, curve, doctor, evaluate, importing, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
+from components.corrections import commands as corrections
 from components.data_versions import commands as data_versions
 from components.fetching import commands as fetching
 from components.pretrained import commands as checkpoints
@@ -17,6 +18,8 @@ from components.registry import commands as registry
 
 app = new_app(help="Semi-supervised segmentation of medical images with SAM-2.")
 app.add_typer(importing.app, name="import", rich_help_panel="Scans")
+importing.app.command("corrections")(corrections.import_command)
+app.add_typer(corrections.export_app, name="export", rich_help_panel="Scans")
 app.add_typer(data_versions.app, name="data", rich_help_panel="Scans")
 
 

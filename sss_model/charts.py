@@ -53,6 +53,27 @@ class Scatter:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A column of a diagram, from its upper left corner; `share` is how much of everything is in it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    share: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often a model is right over how sure it is; on the diagonal both are the same."""
+
+    bars: tuple[Bar, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+
+
+@dataclass(frozen=True)
 class Axis:
     """Evenly spaced round values that hold a range."""
 
@@ -62,7 +83,18 @@ class Axis:
     def holding(cls, low: float, high: float) -> Axis:
         from matplotlib.ticker import MaxNLocator
 
-        return cls(np.asarray(MaxNLocator(nbins=4).tick_values(low, high if high > low else low + 1)))
+        high = high if high > low else low + 1
+        return cls(_trimmed(np.asarray(MaxNLocator(nbins=4).tick_values(low, high)), low, high))
+
+    @classmethod
+    def up_to_one(cls, low: float) -> Axis:
+        """The same for shares of 0 to 1, of which the last tick is 1 and none is above."""
+        from matplotlib.ticker import MaxNLocator
+
+        # Counted down from 1, since steps such as 0.08 that are counted up from 0 would pass it.
+        below = max(1 - low, 0.01)
+        ticks = np.asarray(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, below))
+        return cls(1 - _trimmed(ticks, 0, below)[::-1])
 
     def share(self, values: Sequence[float] | np.ndarray) -> np.ndarray:
         """Where values lie between the first tick (0) and the last (1)."""
@@ -72,6 +104,14 @@ class Axis:
         """The ticks, laid out from `start` to `end`."""
         places = start + (end - start) * self.share(self.ticks)
         return tuple(Tick(float(at), f"{value:,.10g}") for at, value in zip(places, self.ticks, strict=True))
+
+
+def _trimmed(ticks: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Ticks without those of a locator that went a step farther than the range needs."""
+    slack = 1e-9 * (high - low)
+    first = int(np.flatnonzero(ticks <= low + slack)[-1])
+    last = int(np.flatnonzero(ticks >= high - slack)[0])
+    return ticks[first : last + 1]
 
 
 def curve(title: str, steps: Sequence[float], values: Sequence[float], *, top: float = 0.0) -> Curve:
@@ -85,6 +125,29 @@ def curve(title: str, steps: Sequence[float], values: Sequence[float], *, top: f
         y_ticks=up.grid(HEIGHT, 0),
         last=f"{values[-1]:.3f}",
     )
+
+
+def reliability(table: np.ndarray) -> Reliability | None:
+    """Lay out a reliability diagram (Guo et al., ICML 2017).
+
+    Args:
+        table: (3, bins), what `sss_model.calibration.count_reliability` gives.
+
+    Returns:
+        A bar for each bin that has voxels; None where none has.
+    """
+    voxels, sure, right = table
+    if not voxels.sum():
+        return None
+    axis, bins = Axis.holding(0.0, 1.0), len(voxels)
+    bars = []
+    for place in np.flatnonzero(voxels):
+        accuracy, share = right[place] / voxels[place], voxels[place] / voxels.sum()
+        said = f"{sure[place] / voxels[place]:.0%} sure, {accuracy:.0%} right: {share:.1%} of the voxels"
+        left = WIDTH * place / bins
+        height = HEIGHT * accuracy
+        bars.append(Bar(float(left), float(HEIGHT - height), WIDTH / bins, float(height), float(share), said))
+    return Reliability(tuple(bars), axis.grid(0, WIDTH), axis.grid(HEIGHT, 0))
 
 
 def bland_altman(

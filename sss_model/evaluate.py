@@ -88,7 +88,12 @@ def evaluate(
     summary["provenance"] = short_form(hash_files(places))
     pictures = {case.case: output / "overlays" / f"{case.case}.png" for case in cases}
     write_report(
-        checkpoint=loaded, scores=found.scores, summary=summary, overlays=pictures, output=output / "report.html"
+        checkpoint=loaded,
+        scores=found.scores,
+        summary=summary,
+        overlays=pictures,
+        output=output / "report.html",
+        calibration=found.reliability,
     )
     content = summary_bytes(summary)
     record = Provenance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -78,6 +79,11 @@ class Learner:
         with self._fabric.autocast():
             teacher = self._student.module if self._method.self_taught else self._ema
             return joined([teacher(**part) for part in pieces(_channels_last(inputs), self._config.micro_batch)])
+
+    @property
+    def weights(self) -> Iterator[Tensor]:
+        """The student's parameters, where they are."""
+        return self._student.module.parameters()
 
     def teacher_weights(self) -> dict[str, Tensor]:
         """A copy of the teacher's weights on the CPU."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sss_model.colours import class_colour
 from sss_model.files import write_atomically
 from sss_model.metrics import Score
 from sss_model.slice_choice import Plane, choose_slices
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 # Agreement is cool and faint, errors are warm and strong. Under deuteranopia, protanopia and tritanopia the three error
 # colours still differ in lightness.
-CLASS_COLOURS = ("#6CB4EE", "#3CC8A0", "#B79CF0", "#9FD356", "#5E81F4", "#C7D3DD", "#2F9E8F", "#D6B3F5")
 ERROR_COLOURS = {"missed": "#E5177B", "invented": "#FFD21F", "wrong class": "#FF7A00"}
 _PANEL = 3.0
 _BACKGROUND, _TEXT, _MUTED = "#101418", "#F2F5F7", "#9AA7B2"
@@ -75,11 +75,6 @@ def error_masks(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarr
         "invented": claimed & ~inside,
         "wrong class": inside & claimed & (truth != prediction),
     }
-
-
-def class_colour(value: int) -> str:
-    """The colour of a class; they repeat after the eighth."""
-    return CLASS_COLOURS[(value - 1) % len(CLASS_COLOURS)]
 
 
 def _draw_plane(axes: Axes, plane: Plane, labels: Mapping[str, int]) -> None:

@@ -16,6 +16,8 @@ from sss_model.checkpoint import Checkpoint, load_checkpoint
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
 from sss_model.fingerprint import unlike
+from sss_model.formats import ending_of
+from sss_model.label_names import write_label_names
 from sss_model.network.network import Spacing
 from sss_model.network.prompts import PromptBatch
 from sss_model.preprocess import image_slices, restore_with_confidence
@@ -120,7 +122,7 @@ class Predictor:
 def predict_files(
     checkpoint: Path, source: Path, destination: Path, *, on_strange: Callable[[Path, str], None] = lambda *_: None
 ) -> Iterator[tuple[Path, Path]]:
-    """Predict a scan, or every scan of a folder.
+    """Predict a scan, or every scan of a folder; a folder of masks also says what their numbers mean.
 
     Args:
         checkpoint: a checkpoint's folder.
@@ -132,10 +134,14 @@ def predict_files(
         (scan, mask) as each mask has been written.
 
     Raises:
-        InputError: nothing to predict there, or the checkpoint or a scan can't be read.
+        InputError: nothing to predict there, the checkpoint or a scan can't be read, or the folder of masks has a
+            ``dataset.json`` with other labels.
     """
     predictor = Predictor.load(checkpoint)
-    for scan, mask in _pairs(source, destination):
+    pairs = _pairs(source, destination)
+    if not destination.name.endswith(_ENDINGS):
+        write_label_names(destination, predictor.checkpoint.meta.labels, file_ending=ending_of(pairs[0][1]))
+    for scan, mask in pairs:
         volume = read_volume(scan)
         seen = predictor.checkpoint.meta.fingerprint
         for sentence in unlike(seen, volume) if seen else ():

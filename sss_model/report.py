@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Scatter, Tick, bland_altman, curve
+from sss_model.charts import HEIGHT, WIDTH, Axis, Curve, Scatter, Tick, bland_altman, curve, reliability
 from sss_model.checkpoint import Checkpoint
+from sss_model.colours import class_colour
 from sss_model.config import dump_config
 from sss_model.files import write_atomically
 from sss_model.metrics import Score
-from sss_model.overlays import class_colour
 from sss_model.summary import MEASURES, SSL4MIS_MEASURES, by
 from sss_model.volumetry import ejection_fractions
 
@@ -72,6 +72,7 @@ def write_report(
     summary: Mapping[str, Any],
     overlays: Mapping[str, Path],
     output: Path,
+    calibration: np.ndarray | None = None,
 ) -> None:
     """Write the report of one evaluation.
 
@@ -81,6 +82,7 @@ def write_report(
         summary: the content of ``metrics.json``.
         overlays: case name to its picture, which is embedded.
         output: the HTML file; it needs no other file and loads nothing.
+        calibration: (3, bins) of `sss_model.calibration.count_reliability`; None draws no reliability diagram.
     """
     axis, spreads = dice_spreads(scores)
     page = _template().render(
@@ -98,6 +100,7 @@ def write_report(
         axis=axis,
         spreads=spreads,
         curves=training_curves(checkpoint.history),
+        calibration=None if calibration is None else reliability(calibration),
         width=WIDTH,
         height=HEIGHT,
     )
@@ -139,7 +142,7 @@ def volume_charts(scores: Sequence[Score], summary: Mapping[str, Any]) -> list[S
 def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread]]:
     """An axis that holds every Dice and ends at 1, in per cent of the width, and each class's dots along it."""
     known = [score.dice for score in scores if score.dice is not None]
-    axis = Axis.holding(min(known, default=0.0), 1.0)
+    axis = Axis.up_to_one(min(known, default=0.0))
     spreads = []
     for name, rows in by(scores, "class_name").items():
         dots = [(score.dice, f"{score.case}: {score.dice:.3f}") for score in rows if score.dice is not None]

@@ -58,11 +58,6 @@ def summary_bytes(summary: dict[str, Any]) -> bytes:
     return (json.dumps(summary, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def write_summary(summary: dict[str, Any], path: Path) -> None:
-    """Write ``metrics.json``."""
-    write_atomically(path, summary_bytes(summary))
-
-
 def _write_rows(rows: Sequence[dict[str, Any]], path: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")

@@ -23,6 +23,7 @@ from sss_model.cache import SliceCache
 from sss_model.checkpoint import Images, Meta, Patients, git_revision, image_digest, save_checkpoint
 from sss_model.config import Config, dump_config
 from sss_model.device import device_name, make_fabric, resolve_precision
+from sss_model.divergence import check_weights, finite_scalars
 from sss_model.files import sha256
 from sss_model.fingerprint import fingerprint
 from sss_model.learner import Learner
@@ -69,7 +70,8 @@ def train(
         on_save: called with `work_dir` each time the state has been saved there.
 
     Raises:
-        InputError: the data are too few for the recipe, or a pretrained checkpoint does not fit.
+        InputError: the data are too few for the recipe, a pretrained checkpoint does not fit, or the loss is no number
+            any more; the state that was saved before stays.
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
     started = time.monotonic()
@@ -94,10 +96,11 @@ def train(
         while True:
             seconds, stop = _agree(fabric, state.seconds, terminated())
             if stop:
-                _save(fabric, state, learner, on_save)
+                _save(fabric, state, learner, config, on_save)
                 raise SystemExit(143)
             spent = budget.spent(step=state.step, seconds=seconds)
             if fabric.is_global_zero and state.step and (spent >= 1 or state.step % config.train.val_every == 0):
+                check_weights(learner.weights, step=state.step, settings=config.train)
                 scores = validate(segment, validation, config=config, labels=manifest.labels, device=fabric.device)
                 state.keep_if_best(scores, learner.teacher_weights())
                 _log(state, _validation_row(scores), on_metrics)
@@ -106,12 +109,12 @@ def train(
             scalars = learner.step(batches, step=state.step, spent=spent)
             state.step += 1
             if (state.step - 1) % _LOG_EVERY == 0:
-                row = {name: number for name, value in scalars.items() if not math.isnan(number := float(value))}
+                row = finite_scalars(scalars, step=state.step, settings=config.train)
                 watch = _warn(watch, row, progress)
                 _log(state, {**row, "lr": config.train.lr * learning_rate(config.train, spent)}, on_metrics)
                 progress.show(step=state.step, spent=spent, loss=row["loss"], best_dice=state.best_dice)
             if state.save_due(60 * config.train.save_minutes):
-                _save(fabric, state, learner, on_save)
+                _save(fabric, state, learner, config, on_save)
 
     if fabric.is_global_zero:
         meta = _meta(config, fabric, patients, manifest.labels, state, data_version, manifest_sha256, pretrained_sha256)
@@ -165,8 +168,10 @@ def _warn(watch: AcceptanceWatch, row: dict[str, float], progress: TrainingProgr
     return watch
 
 
-def _save(fabric: Fabric, state: WorkState, learner: Learner, on_save: OnSave) -> None:
+def _save(fabric: Fabric, state: WorkState, learner: Learner, config: Config, on_save: OnSave) -> None:
     if fabric.is_global_zero:
+        # What was saved before is better than what can't be gone on with.
+        check_weights(learner.weights, step=state.step, settings=config.train)
         state.save(learner)
         on_save(state.folder)
 

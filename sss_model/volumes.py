@@ -19,6 +19,7 @@ from nibabel.orientations import (
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
 from sss_model.formats import decode_colour, decode_nifti, decode_png, encode_nifti, encode_png, ending_of
+from sss_model.mask_header import mask_header
 
 # Keys are NIfTI's codes of metres and micrometres, the low three bits of xyzt_units; else millimetres are meant.
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
@@ -146,7 +147,8 @@ def volume_from_bytes(data: bytes, case_id: str) -> Volume:
 def write_volume(volume: Volume, path: Path) -> None:
     """Write a volume on its source's grid, with that file's affine, voxel size and units.
 
-    Whole numbers (masks) take the smallest integer type that holds them (uint8 for up to 256 classes), others float32.
+    Whole numbers (masks) take the smallest integer type that holds them (uint8 for up to 256 classes) and a header that
+    other programs read alike (see `sss_model.mask_header`), others float32 and the scan's header.
     The same volume gives the same bytes. `path` ends in .nii, .nii.gz or, for a single slice, .png.
 
     Raises:
@@ -154,12 +156,20 @@ def write_volume(volume: Volume, path: Path) -> None:
         OSError: full disk and the like; nothing is left half-written.
     """
     ending = ending_of(path)
-    array = _on_source_grid(volume)
+    array = stored_array(volume)
     if ending == ".png":
         write_atomically(path, encode_png(_whole_numbers(array, str(path)), str(path)))
         return
-    stored = _smallest(array) if array.dtype.kind in "iub" else array.astype(np.float32)
-    write_atomically(path, encode_nifti(stored, volume.source.header, compress=ending == ".nii.gz"))
+    is_mask = array.dtype.kind in "iub"
+    stored = _smallest(array) if is_mask else array.astype(np.float32)
+    header = mask_header(volume.source.header) if is_mask else volume.source.header
+    write_atomically(path, encode_nifti(stored, header, compress=ending == ".nii.gz"))
+
+
+def stored_array(volume: Volume) -> np.ndarray:
+    """The voxels in the order of the volume's file, on its source's grid."""
+    back = ornt_transform(axcodes2ornt("RAS"), io_orientation(volume.source.affine))
+    return apply_orientation(volume.array, back)
 
 
 def case_name(path: Path) -> str:
@@ -194,11 +204,6 @@ def _canonical(array: np.ndarray, header: nib.Nifti1Header, where: str, case_id:
         case_id=case_id,
         source=source,
     )
-
-
-def _on_source_grid(volume: Volume) -> np.ndarray:
-    back = ornt_transform(axcodes2ornt("RAS"), io_orientation(volume.source.affine))
-    return apply_orientation(volume.array, back)
 
 
 def _intensities(array: np.ndarray, where: str) -> np.ndarray:

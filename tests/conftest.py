@@ -60,23 +60,33 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(
+def train_phantom(
     tmp_path_factory: pytest.TempPathFactory,
     phantom: Path,
     manifest: Manifest,
     recipe: Callable[..., Config],
     cache_dir: Path,
-) -> Path:
+) -> Callable[..., Path]:
+    """Trains the quick recipe on the phantom, with other values where a test wants them; returns the checkpoint."""
+
+    def run(overrides: dict[str, Any] | None = None) -> Path:
+        folder = tmp_path_factory.mktemp("trained")
+        train(
+            recipe(overrides),
+            data_dir=phantom,
+            manifest=manifest,
+            output=folder / "checkpoint",
+            work_dir=folder / "work",
+            cache_dir=cache_dir,
+            data_version="0" * 32,
+            manifest_sha256="1" * 64,
+        )
+        return folder / "checkpoint"
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def checkpoint(train_phantom: Callable[..., Path]) -> Path:
     """A trained checkpoint's folder; not to be changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    train(
-        recipe(),
-        data_dir=phantom,
-        manifest=manifest,
-        output=folder / "checkpoint",
-        work_dir=folder / "work",
-        cache_dir=cache_dir,
-        data_version="0" * 32,
-        manifest_sha256="1" * 64,
-    )
-    return folder / "checkpoint"
+    return train_phantom()

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from sss_model.charts import HEIGHT, WIDTH, Axis, curve
+from sss_model.charts import HEIGHT, WIDTH, Axis, curve, reliability
 
 
 def points(drawn) -> list[tuple[float, float]]:
@@ -36,3 +37,22 @@ def test_an_axis_holds_its_range_in_round_steps(low, high):
     axis = Axis.holding(low, high)
     assert axis.ticks[0] <= low <= high <= axis.ticks[-1]
     assert all(len(tick.text.replace(",", "")) <= 5 for tick in axis.grid(0, 100))
+
+
+@pytest.mark.parametrize("low", [*np.linspace(0, 0.98, 15), 0.9999, 1.0])
+def test_an_axis_of_shares_ends_at_one(low):
+    axis = Axis.up_to_one(low)
+    assert axis.ticks[-1] == 1
+    assert 0 <= axis.ticks[0] <= low + 1e-12
+    assert all(len(tick.text) <= 5 for tick in axis.grid(0, 100))
+
+
+def test_a_reliability_diagram_has_a_bar_for_every_bin_with_voxels():
+    table = np.zeros((3, 4))
+    table[:, 1], table[:, 3] = (10, 4, 5), (30, 27, 15)
+    drawn = reliability(table)
+    assert [(bar.x, bar.share) for bar in drawn.bars] == [(WIDTH / 4, 0.25), (3 * WIDTH / 4, 0.75)]
+    assert [bar.height for bar in drawn.bars] == [0.5 * HEIGHT, 0.5 * HEIGHT]
+    assert [bar.y + bar.height for bar in drawn.bars] == [HEIGHT, HEIGHT]
+    assert drawn.bars[1].text == "90% sure, 50% right: 75.0% of the voxels"
+    assert reliability(np.zeros((3, 4))) is None

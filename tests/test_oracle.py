@@ -10,13 +10,11 @@ import pytest
 import torch
 
 from sss_model.checkpoint import load_checkpoint
-from sss_model.config import Config
 from sss_model.errors import InputError
 from sss_model.manifest import Manifest
 from sss_model.network.prompts import BOX_CORNER, BOX_OPPOSITE, POINT_INSIDE
 from sss_model.oracle import box_prompts, oracle_scores
 from sss_model.predict import Predictor
-from sss_model.train import train
 from sss_model.volumes import read_volume
 
 
@@ -45,26 +43,9 @@ def test_every_so_many_slices_are_prompted(every: int, slices: list[int]) -> Non
 
 
 @pytest.fixture(scope="module")
-def prompted(
-    tmp_path_factory: pytest.TempPathFactory,
-    phantom: Path,
-    manifest: Manifest,
-    recipe: Callable[..., Config],
-    cache_dir: Path,
-) -> Path:
+def prompted(train_phantom: Callable[..., Path]) -> Path:
     """A checkpoint of method sss; not to be changed."""
-    folder = tmp_path_factory.mktemp("sss")
-    train(
-        recipe({"train.method": "sss", "train.steps": 2}),
-        data_dir=phantom,
-        manifest=manifest,
-        output=folder / "checkpoint",
-        work_dir=folder / "work",
-        cache_dir=cache_dir,
-        data_version="0" * 32,
-        manifest_sha256="1" * 64,
-    )
-    return folder / "checkpoint"
+    return train_phantom({"train.method": "sss", "train.steps": 2})
 
 
 def test_every_row_says_oracle(prompted: Path, phantom: Path, manifest: Manifest) -> None:

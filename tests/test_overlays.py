@@ -7,7 +7,8 @@ from PIL import Image
 from scans import LABELS, intensities, structures, write_nifti
 from scores_for_tests import score
 
-from sss_model.overlays import CLASS_COLOURS, ERROR_COLOURS, class_colour, draw_overlay, error_masks
+from sss_model.colours import CLASS_COLOURS, class_colour
+from sss_model.overlays import ERROR_COLOURS, draw_overlay, error_masks
 from sss_model.volumes import read_label, read_volume
 
 SHAPE = (30, 24, 5)

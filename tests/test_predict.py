@@ -24,7 +24,8 @@ def test_a_mask_lies_on_its_scans_grid(tmp_path: Path, checkpoint: Path, phantom
 
 def test_a_folder_is_predicted_scan_by_scan(tmp_path: Path, checkpoint: Path, phantom: Path) -> None:
     done = list(predict_files(checkpoint, phantom / "imagesTs", tmp_path / "masks"))
-    assert sorted(p.name for p in (tmp_path / "masks").iterdir()) == [scan.name for scan, _ in done]
+    names = {"dataset.json", "labels.txt", "labels.ctbl"}
+    assert sorted(p.name for p in (tmp_path / "masks").iterdir()) == sorted({scan.name for scan, _ in done} | names)
     assert len(done) == len(list((phantom / "imagesTs").iterdir()))
 
 

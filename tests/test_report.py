@@ -190,6 +190,13 @@ def test_every_dice_has_its_dot_along_the_axis(scores):
     assert spreads[0].middle == (pytest.approx(22.5), pytest.approx(67.5))
 
 
+def test_no_axis_of_dice_goes_beyond_one(scores):
+    high = [score(f"p{number}_a", "RV", dice) for number, dice in enumerate((0.85, 0.91, 0.99))]
+    axis, spreads = dice_spreads(high)
+    assert (axis[-1].at, axis[-1].text) == (100, "1")
+    assert all(0 <= at <= 100 for at, _ in spreads[0].dots)
+
+
 def test_curves_are_drawn_for_what_was_logged():
     assert [curve.title for curve in training_curves(checkpoint().history)] == [
         "Training loss",

@@ -1,0 +1,1 @@
+"""Correcting pseudo-labels: their command lines, and the gate before new labels."""

@@ -1,0 +1,213 @@
+"""Corrected masks become labels of the data set, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from sss_model.corrections.grids import on_grid_of
+from sss_model.corrections.queue import joined
+from sss_model.corrections.record import PREDICTED, TABLE, Export, Exported, read_export, read_rows, write_rows
+from sss_model.datasets.assignments import write_splits
+from sss_model.datasets.canonical import Dataset, load_description, open_dataset
+from sss_model.datasets.replacement import put_right, replaced
+from sss_model.errors import InputError
+from sss_model.facts import count_voxels
+from sss_model.files import sha256, write_atomically
+from sss_model.volumes import Volume, read_label, read_volume, write_volume
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A label that came from a model's mask: a row of the data set's own ``corrections.csv``.
+
+    Attributes:
+        status: ``corrected``, or ``confirmed`` where no voxel differs from the model's mask.
+        changed_voxels: how many differ.
+        label_sha256, predicted_sha256, image_sha256: of the label, of the model's mask as it was exported, of the scan.
+        exported, imported: when, UTC.
+    """
+
+    case: str
+    patient: str
+    status: str
+    changed_voxels: int
+    label_sha256: str
+    predicted_sha256: str
+    image_sha256: str
+    model_weights_sha256: str
+    model_method: str
+    model_data_version: str
+    model_git_revision: str
+    exported: str
+    imported: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        added: labels that are new or were corrected once more.
+        as_before: cases whose label is the data set's already.
+        left: cases that are neither changed nor marked as done, or marked as not finished.
+        labelled_before, labelled_now: training patients with a label.
+    """
+
+    dataset: Path
+    added: tuple[Correction, ...]
+    as_before: tuple[str, ...]
+    left: tuple[str, ...]
+    labelled_before: int
+    labelled_now: int
+
+
+def import_corrections(
+    folder: Path, data_dir: Path, *, check: Callable[[Path, Sequence[str]], None] = lambda *_: None
+) -> Imported:
+    """Bring the masks of an export that were saved since, or are marked as done, into the data set that it came from.
+
+    Importing the same folder again changes nothing; a mask that was corrected once more replaces its label.
+
+    Args:
+        folder: what `sss_model.corrections.export` wrote, with corrected masks.
+        data_dir: the data set, whose new labels, ``splits.csv``, ``dataset.json`` and ``corrections.csv`` appear
+            together.
+        check: called with a folder that holds the data set as it is going to be, and the cases with new labels; what it
+            raises ends the import.
+
+    Raises:
+        InputError: nothing was corrected, other classes, a case of a validation or test patient, one that has a label
+            from elsewhere, another scan than was exported, or a mask that can't be read, lies on another grid or holds
+            unknown values.
+    """
+    put_right(data_dir)
+    dataset, export = open_dataset(data_dir), read_export(folder)
+    if export.origin.labels != dataset.labels:
+        raise InputError(f"{folder}: its classes are {export.origin.labels}; expected the data's, {dataset.labels}")
+    taken = [row for row in export.rows if _is_taken(row, folder)]
+    if not taken:
+        raise InputError(
+            f"{folder}: no mask was saved since the export, and no row of {TABLE} says yes under done; "
+            "expected at least one corrected mask"
+        )
+    past = {one.case: one for one in read_corrections(data_dir)}
+    _check_cases(taken, dataset, past)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    with replaced(data_dir) as staged:
+        made = [_write_label(row, export, dataset, staged, when) for row in taken]
+        added = tuple(one for one in made if one.case not in past or past[one.case].label_sha256 != one.label_sha256)
+        if added:
+            _write_tables(dataset, staged, past, added)
+            check(staged, [one.case for one in added])
+    now = open_dataset(data_dir)
+    return Imported(
+        dataset=data_dir,
+        added=added,
+        as_before=tuple(one.case for one in made if one not in added),
+        left=tuple(row.case for row in export.rows if row not in taken),
+        labelled_before=len(_labelled_patients(dataset)),
+        labelled_now=len(_labelled_patients(now)),
+    )
+
+
+def read_corrections(data_dir: Path) -> list[Correction]:
+    """The labels of a data set that came from a model's masks; none where nothing was ever imported."""
+    path = data_dir / TABLE
+    if not path.exists():
+        return []
+    try:
+        rows = [{name: row[name] for name in _COLUMNS} for row in read_rows(path, _COLUMNS)]
+        return [Correction(**{**row, "changed_voxels": int(row["changed_voxels"])}) for row in rows]  # type: ignore[arg-type]
+    except ValueError:
+        raise InputError(
+            f"{path}: changed_voxels is no number; expected it as sss import corrections wrote it"
+        ) from None
+
+
+_COLUMNS = [field.name for field in fields(Correction)]
+
+
+def _is_taken(row: Exported, folder: Path) -> bool:
+    if row.verdict is not None:
+        return row.verdict
+    mask = folder / row.mask
+    if not mask.is_file():
+        raise InputError(f"{mask}: no such file; expected the mask of case {row.case}, or no under done in {TABLE}")
+    return sha256(mask) != row.mask_sha256
+
+
+def _check_cases(taken: Sequence[Exported], dataset: Dataset, past: dict[str, Correction]) -> None:
+    places = {row.case: row for row in dataset.splits}
+    files = {one.case: one for one in dataset.cases}
+    gone = [row.case for row in taken if row.case not in places]
+    if gone:
+        raise InputError(f"{dataset.folder}: has no cases {', '.join(gone)}; expected the data set of the export")
+    held_out = [f"{row.case} ({places[row.case].split})" for row in taken if places[row.case].split != "train"]
+    if held_out:
+        raise InputError(
+            f"{dataset.folder}: cases {', '.join(held_out)} are of validation or test patients; "
+            "expected training patients: a model must not be judged by labels that it drew"
+        )
+    for row in taken:
+        image, label = files[row.case].image, files[row.case].label
+        if sha256(image) != row.image_sha256:
+            raise InputError(f"case {row.case}: {image} is another scan than was exported; expected the same file")
+        if label and (row.case not in past or sha256(label) != past[row.case].label_sha256):
+            raise InputError(f"case {row.case}: has the label {label} from elsewhere; expected a case without one")
+
+
+def _write_label(row: Exported, export: Export, dataset: Dataset, staged: Path, when: str) -> Correction:
+    image = next(files.image for files in dataset.cases if files.case == row.case)
+    scan = read_volume(image, row.case)
+    mask = _mask(export.folder / row.mask, scan, dataset)
+    predicted = export.folder / PREDICTED / row.mask
+    if not predicted.is_file() or sha256(predicted) != row.mask_sha256:
+        raise InputError(f"{predicted}: not the mask that was exported; expected it unchanged, to compare with")
+    changed = int(np.count_nonzero(mask.array != _mask(predicted, scan, dataset).array))
+    label = staged / "labelsTr" / f"{row.case}{dataset.file_ending}"
+    write_volume(mask, label)
+    origin = export.origin
+    return Correction(
+        case=row.case,
+        patient=next(place.patient for place in dataset.splits if place.case == row.case),
+        status="corrected" if changed else "confirmed",
+        changed_voxels=changed,
+        label_sha256=sha256(label),
+        predicted_sha256=row.mask_sha256,
+        image_sha256=row.image_sha256,
+        model_weights_sha256=origin.model_weights_sha256,
+        model_method=origin.model_method,
+        model_data_version=origin.model_data_version,
+        model_git_revision=origin.model_git_revision or "",
+        exported=origin.exported,
+        imported=when,
+    )
+
+
+def _mask(path: Path, scan: Volume, dataset: Dataset) -> Volume:
+    mask = on_grid_of(scan, read_label(path, scan.case_id), str(path))
+    count_voxels(mask, dataset.labels, where=str(path))
+    return mask
+
+
+def _write_tables(dataset: Dataset, staged: Path, past: dict[str, Correction], added: Sequence[Correction]) -> None:
+    places = {row.case: row for row in dataset.splits}
+    labelled = [one.case for one in dataset.cases if one.label and places[one.case].split == "train"]
+    rows = joined(dataset.splits, labelled=labelled, corrected=[one.case for one in added])
+    write_splits(rows, staged / "splits.csv")
+    history = past | {one.case: one for one in added}
+    write_rows([asdict(one) for one in history.values()], _COLUMNS, staged / TABLE)
+    # nnU-Net passes over keys that it doesn't know.
+    description = load_description(staged) | {"corrections": TABLE}
+    write_atomically(staged / "dataset.json", (json.dumps(description, indent=2) + "\n").encode())
+
+
+def _labelled_patients(dataset: Dataset) -> set[str]:
+    labelled = {one.case for one in dataset.cases if one.label}
+    return {row.patient for row in dataset.splits if row.split == "train" and row.case in labelled}
