@@ -23,6 +23,7 @@ class Trial(NamedTuple):
     dice: np.ndarray
     present: np.ndarray
     """(classes,) bool: whether the label has the class."""
+    warnings: tuple[str, ...]
 
 
 def calibrate(
@@ -47,7 +48,8 @@ def tried(
     for case in cases:
         image, truth = read_pair(data_dir / case.image, data_dir / str(case.label), case.case)
         judged = predictor.judge(image)
-        yield Trial(case, judged.signs, *_compare(truth.array, judged.segmentation.mask.array, len(labels)))
+        dice, present = _compare(truth.array, judged.segmentation.mask.array, len(labels))
+        yield Trial(case, judged.signs, dice, present, judged.warnings)
 
 
 def fit_trials(trials: Sequence[Trial], labels: Mapping[str, int]) -> QualityFit | None:
