@@ -23,6 +23,7 @@ def main() -> None:
 
 
 app.command("predict", rich_help_panel="Scans")(predicting.predict)
+app.command("suggest", rich_help_panel="Scans")(predicting.suggest)
 app.command("fetch", rich_help_panel="Scans")(fetching.fetch)
 app.command("curve", rich_help_panel="Experiments")(curve.command)
 app.command("promote", rich_help_panel="Registered models")(registry.promote)

@@ -14,8 +14,8 @@ def predict(
     places: Annotated[
         list[str],
         typer.Argument(
-            metavar="[CHECKPOINT] IN OUT",
-            help=f"CHECKPOINT: {_MODEL}; left out with --model. IN: a .nii, .nii.gz or .png file, a folder (with all "
+            metavar="PLACES",
+            help=f"[CHECKPOINT] IN OUT. CHECKPOINT: {_MODEL}; left out with --model. IN: a .nii, .nii.gz or .png file, a folder (with all "
             "below it), or s3://BUCKET/PREFIX. OUT: a folder or s3://BUCKET/PREFIX for the masks; for one scan also "
             "the mask's file.",
         ),
@@ -53,6 +53,38 @@ def predict(
     typer.echo(table(done.rows))
     typer.echo(done.told())
     done.refuse_failures()
+
+
+def suggest(
+    model: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=f"A {_MODEL}.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Imported data set, such as data/acdc.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scans to suggest.")] = 10,
+    output: Annotated[Path, typer.Option(help="CSV file to write them to.")] = Path("suggestions.csv"),
+) -> None:
+    """Rank training scans without a label by what a label of them would be worth.
+
+    First come those of which the model makes the worst masks, as far as it knows, and that are unlike the labelled ones
+    and one another; of a patient one. Validation and test patients are never suggested.
+
+    Example: sss suggest checkpoint data/acdc --count 5
+    """
+    from components.predicting.model import opened
+    from components.predicting.progress import ScanProgress
+    from components.predicting.suggest import suggest as rank
+    from components.predicting.suggest import table_of
+    from components.predicting.text import aligned, csv_bytes
+    from sss_model.errors import InputError
+    from sss_model.files import write_atomically
+
+    with opened(model) as checkpoint, ScanProgress("suggest") as progress:
+        found = rank(checkpoint, data, count=count, on_scan=progress.show)
+    columns, rows = table_of(found.rows)
+    write_atomically(output, csv_bytes(columns, rows))
+    typer.echo("\n".join(aligned(columns[:-1], ([str(row[name]) for name in columns[:-1]] for row in rows))))
+    what = "scans whose labels training did not see" if found.candidates.hidden else "scans without a label"
+    typer.echo(f"{len(rows)} of {len(found.candidates.open)} {what}: {output}")
+    if found.failed:
+        raise InputError(f"{len(found.failed)} scans can't be read: {'; '.join(found.failed[:10])}")
 
 
 def _three(places: list[str], model: str | None) -> tuple[str, str, str]:

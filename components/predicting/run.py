@@ -99,7 +99,7 @@ def _made(
         if outcome.judged:
             masks.put(outcome.scan.name, outcome.judged.segmentation.mask)
 
-    for scan, judged, error in judge_scans(Predictor(checkpoint), scans, put):
+    for scan, _, judged, error in judge_scans(Predictor(checkpoint), scans, put):
         if judged is None:
             yield failed_row(scan, str(error))
         else:
@@ -114,7 +114,9 @@ def _kept(masks: Masks, scans: tuple[Scan, ...], model: str) -> dict[str, Row]:
     content = masks.read_summary()
     where = masks.where(SUMMARY)
     rows = read_rows(content, where) if content else {}
-    foreign = sorted(name for name in there if content is None or (name in rows and rows[name].model not in (model, "")))
+    foreign = sorted(
+        name for name in there if content is None or (name in rows and rows[name].model not in (model, ""))
+    )
     if foreign:
         whose = "which no summary.csv beside it tells of" if content is None else "which another model made"
         raise InputError(

@@ -94,9 +94,7 @@ def _in_bucket(uri: str) -> Scans:
 
     with tempfile.TemporaryDirectory(prefix="sss-") as nowhere:
         folder = Path(nowhere)
-        objects = {
-            each.target.relative_to(folder).as_posix(): each for each in list_objects(s3.client(), uri, folder)
-        }
+        objects = {each.target.relative_to(folder).as_posix(): each for each in list_objects(s3.client(), uri, folder)}
     single = len(objects) == 1 and next(iter(objects.values())).key == s3.bucket_and_key(uri)[1]
     found = [(name, objects[name]) for name in _images(objects, uri)]
     return Scans(tuple(Scan(name, each.uri, each.etag, partial(_fetch, each.uri)) for name, each in found), single)

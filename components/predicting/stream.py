@@ -20,11 +20,14 @@ class Outcome(NamedTuple):
     """What became of a scan: `error` says why there is no prediction, if there is none."""
 
     scan: Scan
+    volume: Volume | None
     judged: Judged | None
     error: str | None
 
 
-def judge_scans(predictor: Predictor, scans: Sequence[Scan], put: Callable[[Outcome], None]) -> Iterator[Outcome]:
+def judge_scans(
+    predictor: Predictor, scans: Sequence[Scan], put: Callable[[Outcome], None] = lambda outcome: None
+) -> Iterator[Outcome]:
     """Segment scans in order.
 
     Args:
@@ -43,12 +46,12 @@ def judge_scans(predictor: Predictor, scans: Sequence[Scan], put: Callable[[Outc
 
 def _judged(predictor: Predictor, scan: Scan, read: Volume | str, put: Callable[[Outcome], None]) -> Outcome:
     if isinstance(read, str):
-        return Outcome(scan, None, read)
+        return Outcome(scan, None, None, read)
     try:
-        outcome = Outcome(scan, predictor.judge(read), None)
+        outcome = Outcome(scan, read, predictor.judge(read), None)
         put(outcome)
     except InputError as error:
-        return Outcome(scan, None, str(error))
+        return Outcome(scan, read, None, str(error))
     return outcome
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
+from components.predicting.text import aligned, csv_bytes
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,14 +88,9 @@ def sizes_of(mask: Volume, labels: Mapping[str, int], *, picture: bool) -> dict[
 
 def summary_bytes(rows: Sequence[Row]) -> bytes:
     """The content of ``summary.csv``."""
-    sizes = list(dict.fromkeys(name for row in rows for name in row.sizes))
-    text = io.StringIO()
     shown = [name for name in _COLUMNS if name not in ("warnings", "model", "stamp")]
-    columns = [*shown, *sizes, "warnings", "model", "stamp"]
-    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows({**asdict(row), **row.sizes} for row in rows)
-    return text.getvalue().encode()
+    columns = [*shown, *_sizes(rows), "warnings", "model", "stamp"]
+    return csv_bytes(columns, ({**asdict(row), **row.sizes} for row in rows))
 
 
 def read_rows(content: bytes, where: str) -> dict[str, Row]:
@@ -108,20 +104,15 @@ def read_rows(content: bytes, where: str) -> dict[str, Row]:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as aligned text, those to look at first, the lowest quality first; many are cut short."""
-    from rich.console import Console
-    from rich.table import Table
-
     ordered = sorted(rows, key=lambda row: (row.status != "failed", row.look != "yes", float(row.quality or 0)))
-    sizes = list(dict.fromkeys(name for row in rows for name in row.sizes))
-    drawn = Table("scan", *(name.replace("_", " ") for name in sizes), "quality", "look", "why", box=None)
-    for row in ordered[:_MOST_ROWS]:
-        cells = [row.scan, *(_short(row.sizes.get(name, "")) for name in sizes), _quality(row), row.look, row.warnings]
-        # Text and not markup: a name in brackets is to be read.
-        drawn.add_row(*(cell.replace("[", r"\[") for cell in cells))
-    console = Console(width=1000, color_system=None)
-    with console.capture() as captured:
-        console.print(drawn)
-    lines = [line.rstrip().removeprefix(" ") for line in captured.get().splitlines()]
+    sizes = _sizes(rows)
+    lines = aligned(
+        ["scan", *(name.replace("_", " ") for name in sizes), "quality", "look", "why"],
+        (
+            [row.scan, *(_short(row.sizes.get(name, "")) for name in sizes), _quality(row), row.look, row.warnings]
+            for row in ordered[:_MOST_ROWS]
+        ),
+    )
     more = len(rows) - _MOST_ROWS
     return "\n".join([*lines, f"… and {more} more"] if more > 0 else lines)
 
@@ -129,6 +120,10 @@ def table(rows: Sequence[Row]) -> str:
 def _row(line: Mapping[str, str]) -> Row:
     sizes = {name: value for name, value in line.items() if name.endswith((_ML, _PIXELS)) and value}
     return Row(**{name: line[name] for name in _COLUMNS}, sizes=sizes)
+
+
+def _sizes(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row.sizes))
 
 
 def _quality(row: Row) -> str:

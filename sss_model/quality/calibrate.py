@@ -41,9 +41,7 @@ def calibrate(
     return fit_trials(list(tried(predictor, cases, labels=labels, data_dir=data_dir)), labels)
 
 
-def tried(
-    predictor: Predictor, cases: Sequence[Case], *, labels: Mapping[str, int], data_dir: Path
-) -> Iterator[Trial]:
+def tried(predictor: Predictor, cases: Sequence[Case], *, labels: Mapping[str, int], data_dir: Path) -> Iterator[Trial]:
     """Predict labelled scans and compare, one at a time."""
     for case in cases:
         image, truth = read_pair(data_dir / case.image, data_dir / str(case.label), case.case)
