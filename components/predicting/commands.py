@@ -15,9 +15,9 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PLACES",
-            help=f"[CHECKPOINT] IN OUT. CHECKPOINT: {_MODEL}; left out with --model. IN: a .nii, .nii.gz or .png file, a folder (with all "
-            "below it), or s3://BUCKET/PREFIX. OUT: a folder or s3://BUCKET/PREFIX for the masks; for one scan also "
-            "the mask's file.",
+            help=f"[CHECKPOINT] IN OUT. CHECKPOINT: {_MODEL}; left out with --model. IN: a .nii, .nii.gz or .png file, "
+            "a folder (with all below it), or s3://BUCKET/PREFIX. OUT: a folder or s3://BUCKET/PREFIX for the masks; "
+            "for one scan also the mask's file.",
         ),
     ],
     model: Annotated[str | None, typer.Option(help=f"In place of CHECKPOINT: {_MODEL}.")] = None,

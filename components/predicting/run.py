@@ -114,9 +114,7 @@ def _kept(masks: Masks, scans: tuple[Scan, ...], model: str) -> dict[str, Row]:
     content = masks.read_summary()
     where = masks.where(SUMMARY)
     rows = read_rows(content, where) if content else {}
-    foreign = sorted(
-        name for name in there if content is None or (name in rows and rows[name].model not in (model, ""))
-    )
+    foreign = sorted(name for name in there if content is None or _of_another(rows.get(name), model))
     if foreign:
         whose = "which no summary.csv beside it tells of" if content is None else "which another model made"
         raise InputError(
@@ -128,6 +126,11 @@ def _kept(masks: Masks, scans: tuple[Scan, ...], model: str) -> dict[str, Row]:
         for scan in scans
         if scan.name in there and scan.name in rows and _same(rows[scan.name], scan, model)
     }
+
+
+def _of_another(row: Row | None, model: str) -> bool:
+    # A failed scan's row names no model.
+    return row is not None and row.model not in (model, "")
 
 
 def _same(row: Row, scan: Scan, model: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ def _seen(checkpoint: Checkpoint, candidate: Candidate, outcome: Outcome) -> _Se
     score = score_of(outcome.judged.signs, foreground(checkpoint.meta.labels), fit.always if fit else [])
     dice = found.estimate.dice if found.estimate else score
     # Where nothing was found, all is in doubt.
-    return _Seen(candidate, found, 1 - dice if dice == dice else 1.0, thumbnail(outcome.volume).ravel())
+    return _Seen(candidate, found, 1.0 if math.isnan(dice) else 1 - dice, thumbnail(outcome.volume).ravel())
 
 
 def _picture(candidate: Candidate) -> np.ndarray:

@@ -17,7 +17,7 @@ _OUTSIDE = 0.1
 _LOOK_SHARE = 0.1
 """Share of the validation scans that would have been worth a look."""
 # The line's slope is drawn towards 1, the signs being Dice already, by as much as so many scans of such a spread would.
-_PRIOR_CASES, _PRIOR_SPREAD = 4, 0.05
+_PRIOR_CASES, _PRIOR_SPREAD = 4, 0.02
 
 
 class QualityFit(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ def triage(meta: Meta, judged: Judged, *, look_below: float | None = None) -> Tr
     if missing:
         reasons.append(f"no {' and no '.join(missing)} found, which every validation scan has")
     score = score_of(judged.signs, names, fit.always if fit else [])
-    if fit is None or not score == score:
+    if fit is None or math.isnan(score):
         if not judged.signs.found.any() and not missing:
             reasons.append("nothing found")
         return Triage(None, tuple(reasons))
