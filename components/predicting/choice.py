@@ -14,7 +14,7 @@ class Chosen(NamedTuple):
     `nearest` counts the labelled scans first, then all others; None where there is nothing to compare with.
     """
 
-    index: int
+    scan: int
     nearest: int | None
     similarity: float
 

@@ -86,7 +86,7 @@ def suggest(
         look_alike=checkpoint.config.validation.max_similarity,
     )
     known = [*candidates.labelled, *(each.candidate for each in seen)]
-    rows = [_suggestion(rank, one, seen[one.index], known) for rank, one in enumerate(chosen, start=1)]
+    rows = [_suggestion(rank, one, seen[one.scan], known) for rank, one in enumerate(chosen, start=1)]
     return Suggestions(rows, candidates, failed)
 
 
