@@ -73,5 +73,5 @@ def identity_of(checkpoint: Checkpoint) -> str:
     digest.update(checkpoint.config.data.model_dump_json().encode())
     for name, tensor in sorted(checkpoint.weights.items()):
         digest.update(name.encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -56,16 +56,18 @@ _COLUMNS = tuple(item.name for item in fields(Row) if item.name != "sizes")
 
 def row_of(scan: Scan, judged: Judged, found: Triage, *, labels: Mapping[str, int], model: str) -> Row:
     """The row of a mask that was made."""
-    estimate = [f"{value:.4f}" for value in found.estimate] if found.estimate else ["", "", ""]
+    quality, low, high = (f"{value:.4f}" for value in found.estimate) if found.estimate else ("", "", "")
     return Row(
-        scan.name,
-        "made",
-        "yes" if found.reasons else "no",
-        *estimate,
-        "; ".join(found.reasons),
-        model,
-        scan.stamp,
-        sizes_of(judged.segmentation.mask, labels, picture=scan.name.endswith(".png")),
+        scan=scan.name,
+        status="made",
+        look="yes" if found.reasons else "no",
+        quality=quality,
+        quality_low=low,
+        quality_high=high,
+        warnings="; ".join(found.reasons),
+        model=model,
+        stamp=scan.stamp,
+        sizes=sizes_of(judged.segmentation.mask, labels, picture=scan.name.endswith(".png")),
     )
 
 
