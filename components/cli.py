@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from components import audit, curve, doctor, evaluate, importing, register, train, validate_splits, version_data
 from components.command_line import new_app, run_app
 from components.corrections import commands as corrections
 from components.data_versions import commands as data_versions
 from components.fetching import commands as fetching
+from components.predicting import commands as predicting
 from components.pretrained import commands as checkpoints
 from components.registry import commands as registry
 
@@ -28,26 +25,8 @@ def main() -> None:
     run_app(app)
 
 
-@app.command(rich_help_panel="Scans")
-def predict(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, from train.")],
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A .nii, .nii.gz or .png file, or a folder of them.")],
-    destination: Annotated[Path, typer.Argument(metavar="OUT", help="The mask's file, or the masks' folder.")],
-) -> None:
-    """Segment scans; each mask lies on its scan's own grid. A scan unlike those of the training gets a warning.
-
-    Example: sss predict checkpoint scan.nii.gz mask.nii.gz
-    """
-    from sss_model.predict import predict_files
-
-    for _, mask in predict_files(checkpoint, source, destination, on_strange=_warn_of):
-        typer.echo(mask)
-
-
-def _warn_of(scan: Path, sentence: str) -> None:
-    typer.secho(f"warning: {scan}: {sentence}; expect a worse mask than the evaluation's", fg="yellow", err=True)
-
-
+app.command("predict", rich_help_panel="Scans")(predicting.predict)
+app.command("suggest", rich_help_panel="Scans")(predicting.suggest)
 app.command("fetch", rich_help_panel="Scans")(fetching.fetch)
 app.command("curve", rich_help_panel="Experiments")(curve.command)
 app.command("promote", rich_help_panel="Registered models")(registry.promote)

@@ -20,6 +20,7 @@ from sss_model.files import write_atomically
 from sss_model.fingerprint import Fingerprint
 from sss_model.network import Network, build_network
 from sss_model.older_recipes import brought_up
+from sss_model.quality.fit import QualityFit
 from sss_model.weights import read_weights, write_weights
 
 
@@ -56,6 +57,8 @@ class Meta(BaseModel):
     """None in checkpoints of before hashes were kept."""
     fingerprint: Fingerprint | None = None
     """What the scans looked like; None in checkpoints of before it was kept."""
+    quality: QualityFit | None = None
+    """What to expect of a mask by its signs, learned on the validation scans; None where these are too few."""
     git_revision: str | None
     image_digest: str | None
     device: str = "not recorded"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,20 +12,18 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from sss_model.appearance import measure_appearance
 from sss_model.checkpoint import Checkpoint, load_checkpoint
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
 from sss_model.fingerprint import unlike
-from sss_model.formats import ending_of
-from sss_model.label_names import write_label_names
 from sss_model.network.network import Spacing
 from sss_model.network.prompts import PromptBatch
 from sss_model.preprocess import image_slices, restore_with_confidence
+from sss_model.quality.signs import Signs, measure_signs
 from sss_model.slices import SliceSet
 from sss_model.test_time import average
-from sss_model.volumes import Volume, read_volume, write_volume
-
-_ENDINGS = (".nii.gz", ".nii", ".png")
+from sss_model.volumes import Volume
 
 
 class Segmentation(NamedTuple):
@@ -36,6 +34,15 @@ class Segmentation(NamedTuple):
     prompt_source: str = "none"
 
 
+class Judged(NamedTuple):
+    """A segmentation, what it says of its own quality, and a sentence for each way in which its scan is unlike those of
+    the training."""
+
+    segmentation: Segmentation
+    signs: Signs
+    warnings: tuple[str, ...]
+
+
 class Predictor:
     """A checkpoint that answers.
 
@@ -43,10 +50,12 @@ class Predictor:
     >>> write_volume(predictor(read_volume(Path("scan.nii.gz"))), Path("mask.nii.gz"))  # doctest: +SKIP
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, fabric: Fabric | None = None) -> None:
         self.checkpoint = checkpoint
         self._config = checkpoint.config
-        self._fabric = Fabric(accelerator="auto", devices=1, precision=resolve_precision(self._config.train.precision))
+        self._fabric = fabric or Fabric(
+            accelerator="auto", devices=1, precision=resolve_precision(self._config.train.precision)
+        )
         network = checkpoint.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network = self._fabric.to_device(network)
 
@@ -67,6 +76,20 @@ class Predictor:
         """The mask of a volume, on the same grid, and how sure the network is of it."""
         mask, confidence = restore_with_confidence(self.probabilities(volume), volume, self._config.data)
         return Segmentation(volume.like(mask), confidence, self.prompt_source)
+
+    def judge(self, volume: Volume) -> Judged:
+        """`segment`, and what it and the scan tell of the mask's quality, from the same passes through the network."""
+        planes, votes = self._planes(volume), list[Tensor]()
+        images, spacing = self._stacked(planes, volume)
+        probabilities = self._averaged(images, spacing, lambda look: votes.append(look.argmax(1).to(torch.uint8).cpu()))
+        mask, confidence = restore_with_confidence(probabilities, volume, self._config.data)
+        seen = self.checkpoint.meta.fingerprint
+        appearance = measure_appearance(planes, windowed=self._config.data.window is not None)
+        return Judged(
+            Segmentation(volume.like(mask), confidence, self.prompt_source),
+            measure_signs(probabilities, votes),
+            tuple(unlike(seen, volume, appearance)) if seen else (),
+        )
 
     def segment_prompted(self, volume: Volume, prompts: PromptBatch) -> Segmentation:
         """The mask of a volume where a label prompts the memory decoder: one look, without flips and rotations.
@@ -92,9 +115,15 @@ class Predictor:
         return self._averaged(*self._slices(volume))
 
     def _slices(self, volume: Volume) -> tuple[Tensor, Spacing]:
+        return self._stacked(self._planes(volume), volume)
+
+    def _planes(self, volume: Volume) -> np.ndarray:
+        return image_slices(volume, self._config.data, self._config.data.size)
+
+    def _stacked(self, planes: np.ndarray, volume: Volume) -> tuple[Tensor, Spacing]:
         data = self._config.data
         distance = volume.spacing[volume.slice_axis]
-        slices = SliceSet([image_slices(volume, data, data.size)], None, data.neighbours, [distance])
+        slices = SliceSet([planes], None, data.neighbours, [distance])
         return slices.image(slices.case(0)), (distance, data.spacing_mm, data.spacing_mm)
 
     @torch.inference_mode()
@@ -104,9 +133,11 @@ class Predictor:
         return self._softmax(self._fabric.to_device(images), spacing, prompts=there).cpu()
 
     @torch.inference_mode()
-    def _averaged(self, images: Tensor, spacing: Spacing) -> Tensor:
+    def _averaged(
+        self, images: Tensor, spacing: Spacing, on_look: Callable[[Tensor], None] = lambda look: None
+    ) -> Tensor:
         segment = partial(self._softmax, spacing=spacing)
-        return average(segment, self._fabric.to_device(images), self._config.predict).cpu()
+        return average(segment, self._fabric.to_device(images), self._config.predict, on_look).cpu()
 
     def _softmax(self, images: Tensor, spacing: Spacing, **prompted: PromptBatch) -> Tensor:
         with self._fabric.autocast():
@@ -117,48 +148,3 @@ class Predictor:
                 **prompted,
             )
         return logits.softmax(1)
-
-
-def predict_files(
-    checkpoint: Path, source: Path, destination: Path, *, on_strange: Callable[[Path, str], None] = lambda *_: None
-) -> Iterator[tuple[Path, Path]]:
-    """Predict a scan, or every scan of a folder; a folder of masks also says what their numbers mean.
-
-    Args:
-        checkpoint: a checkpoint's folder.
-        source: a .nii, .nii.gz or .png file, or a folder of them.
-        destination: the mask's file name, or, for a folder, the folder the masks go to under their scans' names.
-        on_strange: called with a scan and each way in which it is unlike those of the training.
-
-    Yields:
-        (scan, mask) as each mask has been written.
-
-    Raises:
-        InputError: nothing to predict there, the checkpoint or a scan can't be read, or the folder of masks has a
-            ``dataset.json`` with other labels.
-    """
-    predictor = Predictor.load(checkpoint)
-    pairs = _pairs(source, destination)
-    if not destination.name.endswith(_ENDINGS):
-        write_label_names(destination, predictor.checkpoint.meta.labels, file_ending=ending_of(pairs[0][1]))
-    for scan, mask in pairs:
-        volume = read_volume(scan)
-        seen = predictor.checkpoint.meta.fingerprint
-        for sentence in unlike(seen, volume) if seen else ():
-            on_strange(scan, sentence)
-        write_volume(predictor(volume), mask)
-        yield scan, mask
-
-
-def _pairs(source: Path, destination: Path) -> list[tuple[Path, Path]]:
-    if source.is_file():
-        target = destination if destination.name.endswith(_ENDINGS) else destination / source.name
-        return [(source, target)]
-    if not source.is_dir():
-        raise InputError(
-            f"{source}: no such file or folder; expected a scan ({', '.join(_ENDINGS)}) or a folder of scans"
-        )
-    scans = sorted(path for path in source.iterdir() if path.name.endswith(_ENDINGS))
-    if not scans:
-        raise InputError(f"{source}: no scans in this folder; expected files that end in {', '.join(_ENDINGS)}")
-    return [(scan, destination / scan.name) for scan in scans]

@@ -14,13 +14,22 @@ from sss_model.config import Predict
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 
 
-def average(segment: Callable[[Tensor], Tensor], images: Tensor, config: Predict) -> Tensor:
+def average(
+    segment: Callable[[Tensor], Tensor],
+    images: Tensor,
+    config: Predict,
+    on_look: Callable[[Tensor], None] = lambda look: None,
+) -> Tensor:
     """Mean probabilities (B, classes, S, S) over flipped and rotated copies of slices (B, 3, S, S), each turned back.
 
     Args:
         segment: slices to class probabilities of the same size.
+        on_look: called with the probabilities from each copy.
     """
-    looks = list(_looks(segment, images, config))
+    looks = []
+    for look in _looks(segment, images, config):
+        on_look(look)
+        looks.append(look)
     return torch.stack(looks).mean(0)
 
 

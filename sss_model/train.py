@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 from lightning_fabric import Fabric
 
+from sss_model.appearance import measure_cached
 from sss_model.batches import Batches
 from sss_model.budget import Budget, learning_rate
 from sss_model.cache import SliceCache
-from sss_model.checkpoint import Images, Meta, Patients, git_revision, image_digest, save_checkpoint
+from sss_model.checkpoint import Checkpoint, Images, Meta, Patients, git_revision, image_digest, save_checkpoint
 from sss_model.config import Config, dump_config
 from sss_model.device import device_name, make_fabric, resolve_precision
 from sss_model.divergence import check_weights, finite_scalars
@@ -31,7 +33,9 @@ from sss_model.manifest import Case, Cohort, Manifest, cohort
 from sss_model.network import Network, build_network
 from sss_model.network.segmenter import SamNetwork
 from sss_model.pcsw import AcceptanceWatch, watch_acceptance
+from sss_model.predict import Predictor
 from sss_model.progress import TrainingProgress
+from sss_model.quality.calibrate import calibrate
 from sss_model.slices import SliceSet
 from sss_model.validation import Validation, validate
 from sss_model.workstate import WorkState
@@ -117,8 +121,15 @@ def train(
                 _save(fabric, state, learner, config, on_save)
 
     if fabric.is_global_zero:
-        meta = _meta(config, fabric, patients, manifest.labels, state, data_version, manifest_sha256, pretrained_sha256)
-        save_checkpoint(output, meta=meta, weights=state.best["weights"], history=state.history)
+        # Labelled-only training opens no other scan.
+        seen = labelled if config.train.method == "supervised" else unlabelled
+        meta = _meta(
+            config, fabric, patients, manifest.labels, seen, state, data_version, manifest_sha256, pretrained_sha256
+        )
+        trained = Checkpoint(config, meta, state.best["weights"], pd.DataFrame(state.history))
+        quality = calibrate(Predictor(trained, fabric), patients.val, labels=manifest.labels, data_dir=data_dir)
+        meta = meta.model_copy(update={"quality": quality})
+        save_checkpoint(output, meta=meta, weights=trained.weights, history=state.history)
         state.discard()
     fabric.barrier()
 
@@ -199,13 +210,15 @@ def _meta(
     fabric: Fabric,
     patients: Cohort,
     labels: dict[str, int],
+    seen: SliceSet,
     state: WorkState,
     data_version: str,
     manifest_sha256: str,
     pretrained_sha256: str | None,
 ) -> Meta:
-    # Labelled-only training opens no other scan.
     unlabelled = patients.unlabelled if config.train.method != "supervised" else ()
+    # Those who lend labels are among the unlabelled, too.
+    scans = unlabelled or patients.labelled
     return Meta(
         method=config.train.method,
         labels=labels,
@@ -222,7 +235,9 @@ def _meta(
             unlabelled=_hashes(unlabelled),
             validation=_hashes(patients.val),
         ),
-        fingerprint=fingerprint([(case.shape, case.spacing_mm) for case in (*patients.labelled, *unlabelled)]),
+        fingerprint=fingerprint(
+            [(case.shape, case.spacing_mm) for case in scans], measure_cached(seen.images, config.data)
+        ),
         git_revision=git_revision(),
         image_digest=image_digest(),
         device=device_name(fabric.device),

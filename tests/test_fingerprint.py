@@ -8,7 +8,7 @@ import pytest
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.fingerprint import Fingerprint, fingerprint, unlike
-from sss_model.predict import predict_files
+from sss_model.predict import Predictor
 from sss_model.volumes import Volume, read_volume
 
 SEEN = Fingerprint(pixel_mm=(1.0, 2.0), slice_distance_mm=(8.0, 10.0), field_of_view_mm=(150.0, 200.0))
@@ -57,12 +57,6 @@ def test_a_strange_scan_is_named_and_still_segmented(tmp_path: Path, checkpoint,
     header = image.header.copy()
     header.set_zooms((*header.get_zooms()[:2], 1.9))
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, header), tmp_path / "thin.nii.gz")
-    told: list[tuple[Path, str]] = []
-    done = list(
-        predict_files(
-            checkpoint, tmp_path / "thin.nii.gz", tmp_path / "mask.nii.gz", on_strange=lambda *each: told.append(each)
-        )
-    )
-    assert [path.name for path, _ in told] == ["thin.nii.gz"]
-    assert told[0][1].startswith("slice distance of 1.9 mm, training saw ")
-    assert done[0][1].is_file()
+    judged = Predictor.load(checkpoint).judge(read_volume(tmp_path / "thin.nii.gz"))
+    assert judged.warnings[0].startswith("slice distance of 1.9 mm, training saw ")
+    assert judged.segmentation.mask.array.shape == image.shape

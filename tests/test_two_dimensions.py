@@ -12,11 +12,12 @@ from PIL import Image
 
 from bench.faults import failed_rules
 from bench.planted_cohort import Cohort
+from components.predicting.run import predict
+from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config
 from sss_model.datasets import import_dataset
 from sss_model.evaluate import evaluate
 from sss_model.manifest import build_manifest
-from sss_model.predict import predict_files
 from sss_model.train import train
 from tests.datasets.samples import write_refuge
 
@@ -66,7 +67,9 @@ def test_photographs_are_trained_on_predicted_and_scored(
     assert (tmp_path / "evaluation" / "overlays" / "T0001.png").is_file()
 
     photograph = data / "imagesTs" / "T0001_0000.png"
-    [(_, mask)] = predict_files(tmp_path / "checkpoint", photograph, tmp_path / "mask.png")
+    done = predict(load_checkpoint(tmp_path / "checkpoint"), str(photograph.parent), str(tmp_path / "masks"))
+    assert set(done.rows[0].sizes) == {f"{name}_pixels" for name, index in manifest.labels.items() if index}
+    mask = tmp_path / "masks" / photograph.name
     with Image.open(mask) as written, Image.open(tmp_path / "predictions" / "T0001.png") as evaluated:
         assert written.size == Image.open(photograph).size
         assert np.array_equal(np.asarray(written), np.asarray(evaluated))

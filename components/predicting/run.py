@@ -1,0 +1,143 @@
+"""Every scan of a place segmented, judged and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from components import s3
+from components.predicting.masks import SUMMARY, Masks, masks_at
+from components.predicting.model import identity_of
+from components.predicting.scans import Scan, find_scans
+from components.predicting.stream import Outcome, judge_scans
+from components.predicting.summary import Row, failed_row, read_rows, row_of, summary_bytes
+from sss_model.errors import InputError
+from sss_model.formats import ending_of
+
+if TYPE_CHECKING:
+    from sss_model.checkpoint import Checkpoint
+
+
+_MOST_REASONS = 10
+
+
+class Done(NamedTuple):
+    """A row for every scan, in order, and where the masks are."""
+
+    rows: list[Row]
+    masks: Masks
+
+    def told(self) -> str:
+        """A sentence for the end."""
+        count = {status: sum(row.status == status for row in self.rows) for status in ("made", "kept", "failed")}
+        look = sum(row.look == "yes" and row.status != "failed" for row in self.rows)
+        counts = f"{count['made']} made, {count['kept']} kept from before, {count['failed']} failed"
+        first = self.rows[0].scan
+        where = self.masks.where(first if len(self.rows) == 1 else SUMMARY)
+        return f"{counts}; {look} worth a look: {where}"
+
+    def refuse_failures(self) -> None:
+        """Raise an `InputError` that names the scans without a mask, if there are any."""
+        failed = [row for row in self.rows if row.status == "failed"]
+        if failed:
+            reasons = "; ".join(row.warnings for row in failed[:_MOST_REASONS])
+            more = f"; and {len(failed) - _MOST_REASONS} more" if len(failed) > _MOST_REASONS else ""
+            raise InputError(f"{len(failed)} of {len(self.rows)} scans have no mask: {reasons}{more}")
+
+
+def predict(
+    checkpoint: Checkpoint,
+    source: str,
+    destination: str,
+    *,
+    replace: bool = False,
+    look_below: float | None = None,
+    on_row: Callable[[Row, int, int], None] = lambda row, number, total: None,
+) -> Done:
+    """Segment every scan of a place.
+
+    Masks that an earlier run of the same model made of the same files are kept. The summary is written anew after every
+    scan, so that a run that is killed goes on where it was.
+
+    Args:
+        source: a file, a folder with all below it, or ``s3://BUCKET/PREFIX``.
+        destination: the folder or the prefix for the masks; for a single scan, the mask's file or object, too.
+        replace: make masks anew that are there.
+        look_below: expected Dice below which a mask is worth a look; None is what the checkpoint found.
+        on_row: called with each row, its number from 1, and how many there will be.
+
+    Raises:
+        InputError: nothing to segment, nowhere to write, or masks of another model are there. A scan that can't be
+            segmented raises nothing: it has a row that says so.
+    """
+    found = find_scans(source, beside=None if destination.startswith(s3.SCHEME) else Path(destination))
+    masks = masks_at(destination, single=found.single)
+    model = identity_of(checkpoint)
+    kept = {} if replace else _kept(masks, found.scans, model)
+    masks.name_labels(checkpoint.meta.labels, file_ending=ending_of(Path(found.scans[0].name)))
+    rows = dict(kept)
+    for number, row in enumerate(kept.values(), start=1):
+        on_row(row, number, len(found.scans))
+    masks.write_summary(summary_bytes(list(rows.values())))
+    for row in _made(checkpoint, [scan for scan in found.scans if scan.name not in kept], masks, model, look_below):
+        rows[row.scan] = row
+        masks.write_summary(summary_bytes(_in_order(rows, found.scans)))
+        on_row(row, len(rows), len(found.scans))
+    return Done(_in_order(rows, found.scans), masks)
+
+
+def _made(
+    checkpoint: Checkpoint, scans: list[Scan], masks: Masks, model: str, look_below: float | None
+) -> Iterator[Row]:
+    if not scans:
+        return
+    from sss_model.predict import Predictor
+    from sss_model.quality.triage import triage
+
+    meta = checkpoint.meta
+
+    def put(outcome: Outcome) -> None:
+        if outcome.judged:
+            masks.put(outcome.scan.name, outcome.judged.segmentation.mask)
+
+    for scan, _, judged, error in judge_scans(Predictor(checkpoint), scans, put):
+        if judged is None:
+            yield failed_row(scan, str(error))
+        else:
+            yield row_of(scan, judged, triage(meta, judged, look_below=look_below), labels=meta.labels, model=model)
+
+
+def _kept(masks: Masks, scans: tuple[Scan, ...], model: str) -> dict[str, Row]:
+    """The rows of masks that need not be made again."""
+    there = masks.names() & {scan.name for scan in scans}
+    if not there:
+        return {}
+    content = masks.read_summary()
+    where = masks.where(SUMMARY)
+    rows = read_rows(content, where) if content else {}
+    foreign = sorted(name for name in there if content is None or _of_another(rows.get(name), model))
+    if foreign:
+        whose = "which no summary.csv beside it tells of" if content is None else "which another model made"
+        raise InputError(
+            f"{masks.where(foreign[0])}: a mask is there, {whose} ({len(foreign)} such); expected another folder, or "
+            "--replace to make them anew"
+        )
+    return {
+        scan.name: rows[scan.name].kept()
+        for scan in scans
+        if scan.name in there and scan.name in rows and _same(rows[scan.name], scan, model)
+    }
+
+
+def _of_another(row: Row | None, model: str) -> bool:
+    # A failed scan's row names no model.
+    return row is not None and row.model not in (model, "")
+
+
+def _same(row: Row, scan: Scan, model: str) -> bool:
+    return row.model == model and row.stamp == scan.stamp
+
+
+def _in_order(rows: dict[str, Row], scans: tuple[Scan, ...]) -> list[Row]:
+    return [rows[scan.name] for scan in scans if scan.name in rows]

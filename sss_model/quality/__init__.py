@@ -1,0 +1,1 @@
+"""How good a mask probably is, told without ground truth."""

@@ -1,0 +1,52 @@
+"""Whether a person should look at a mask, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sss_model.checkpoint import Meta
+from sss_model.predict import Judged
+from sss_model.quality.calibrate import foreground
+from sss_model.quality.fit import Estimate, score_of
+
+
+class Triage(NamedTuple):
+    """What to tell about one mask.
+
+    Attributes:
+        estimate: the Dice to expect; None where the checkpoint was not calibrated or the mask is empty.
+        reasons: why to look at it; none if there is no need.
+    """
+
+    estimate: Estimate | None
+    reasons: tuple[str, ...]
+
+
+def triage(meta: Meta, judged: Judged, *, look_below: float | None = None) -> Triage:
+    """Judge a mask by its signs and its scan.
+
+    Args:
+        look_below: expected Dice below which to look; None is the lowest tenth of the validation scans.
+    """
+    names, fit = foreground(meta.labels), meta.quality
+    reasons = list(judged.warnings)
+    missing = _missing(judged, names, fit.always if fit else [])
+    if missing:
+        reasons.append(f"no {' and no '.join(missing)} found, which every validation scan has")
+    score = score_of(judged.signs, names, fit.always if fit else [])
+    if fit is None or math.isnan(score):
+        if not judged.signs.found.any() and not missing:
+            reasons.append("nothing found")
+        return Triage(None, tuple(reasons))
+    estimate = fit.expect(score)
+    limit = fit.look_below if look_below is None else look_below
+    if estimate.dice < limit:
+        whose = "the validation scans' lowest tenth" if look_below is None else "the limit"
+        reasons.append(f"expected Dice {estimate.dice:.2f}, below {whose} {limit:.2f}")
+    return Triage(estimate, tuple(reasons))
+
+
+def _missing(judged: Judged, names: Sequence[str], always: Sequence[str]) -> list[str]:
+    return [name for name, there in zip(names, judged.signs.found, strict=True) if name in always and not there]
