@@ -163,8 +163,8 @@ def _parts(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], parent: Pare
 def _classes(labels: Mapping[str, int], theirs: Mapping[str, int], parent: Parent) -> list[str]:
     if dict(labels) == dict(theirs):
         return []
-    kept, new, gone = labels.keys() & theirs.keys(), labels.keys() - theirs.keys(), theirs.keys() - labels.keys()
-    facts = ((kept, "taken over"), (new, "new and start anew"), (gone, "left out"))
+    here, there = ({name for name, index in names.items() if index} for names in (labels, theirs))
+    facts = ((here & there, "taken over"), (here - there, "learned from scratch"), (there - here, "left out"))
     said = [f"{', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} {what}" for names, what in facts if names]
     return [f"train.init_from: {parent.model} has other classes: {'; '.join(said)}"]
 

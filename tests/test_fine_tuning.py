@@ -150,7 +150,7 @@ def test_classes_are_known_by_their_names(checkpoint: Path, recipe: Callable[...
     network = build_network(config, classes=3)
     said = inherit_weights(network, parent, config, {"background": 0, "c": 1, "d": 2})
     assert said == [
-        "train.init_from: models:/heart/1 has other classes: background, c are taken over; d is new and starts anew; "
+        "train.init_from: models:/heart/1 has other classes: c is taken over; d is learned from scratch; "
         "a, b are left out"
     ]
     first = network.state_dict()[head].flatten(1)[:, 0].view(3, rows)
