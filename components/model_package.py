@@ -62,12 +62,12 @@ def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: d
 def _signature() -> ModelSignature:
     """The columns of `ServedModel`. It checks them: MLflow's checks would answer with the data they refuse."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, Schema, TensorSpec
     from mlflow.types.schema import AnyType
 
     from sss_model.request import FIELDS
 
-    inputs = [ColSpec(AnyType(), name, required=False) for name in FIELDS]
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(AnyType(), name, required=False) for name in FIELDS]
     return ModelSignature(Schema(inputs), Schema([ColSpec(AnyType(), "mask")]))
 
 
