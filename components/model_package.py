@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ REQUIREMENTS = (
     *("connected-components-3d", "hydra-core", "iopath", "lightning-fabric", "mlflow", "nibabel", "numpy", "omegaconf"),
     *("pandas", "pillow", "pydantic", "pyyaml", "sam2", "torch", "tqdm"),
 )
+
+# What who loads a model may change; see `ServedModel`. The largest CT scans of a whole body have as many voxels.
+CONFIG = {"paths": False, "max_voxels": 2**28}
 
 # Characters that MLflow's table of versions has room for.
 DESCRIPTION = 5000
@@ -42,6 +46,7 @@ def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: d
         python_model=str(Path(__file__).with_name("served_model.py")),
         artifacts={"checkpoint": str(checkpoint)},
         code_paths=[sss_model.__path__[0]],
+        model_config=CONFIG,
         pip_requirements=_pinned_requirements(),
         signature=_signature(),
         input_example=_example(),
@@ -57,20 +62,28 @@ def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: d
 
 
 def _signature() -> ModelSignature:
+    """The columns of `ServedModel`. It checks them: MLflow's checks would answer with the data they refuse."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
 
-    return ModelSignature(Schema([ColSpec("binary", "nifti")]), Schema([ColSpec("binary", "mask")]))
+    from sss_model.request import FIELDS
+
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(AnyType(), name, required=False) for name in FIELDS]
+    return ModelSignature(Schema(inputs), Schema([ColSpec(AnyType(), "mask")]))
 
 
 def _example() -> pd.DataFrame:
-    """A scan of three slices, as small as a file can be."""
+    """A scan of three slices, as small as a file can be, and the same as an array."""
     import nibabel as nib
     import numpy as np
     import pandas as pd
 
     ramp = np.arange(16 * 16 * 3, dtype=np.int16).reshape(16, 16, 3)
-    return pd.DataFrame({"nifti": [nib.Nifti1Image(ramp, np.diag([4.0, 4.0, 10.0, 1.0])).to_bytes()]})
+    spacing = [4.0, 4.0, 10.0]
+    file = nib.Nifti1Image(ramp, np.diag([*spacing, 1.0])).to_bytes()
+    array = {"array": ramp.tolist(), "spacing_mm": spacing}
+    return pd.DataFrame([{"nifti": base64.b64encode(file).decode()}, array], dtype=object)
 
 
 def _pinned_requirements() -> list[str]:

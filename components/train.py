@@ -6,9 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+
+if TYPE_CHECKING:
+    from sss_model.fine_tuning import Parent
 
 
 def run(
@@ -37,6 +40,23 @@ def run(
         InputError: something in the inputs can't be used, or another process is at the same training.
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
+    from components.pretrained.parent import pinned
+
+    with pinned(params) as exact:
+        _train(exact, data_dir, manifest, data_version, output, work, cache_dir, checkpoints)
+
+
+def _train(
+    params: Path,
+    data_dir: Path,
+    manifest: Path,
+    data_version: Path,
+    output: Path,
+    work: str,
+    cache_dir: Path,
+    checkpoints: Path,
+) -> None:
+    from components.pretrained.parent import parent_of
     from components.pretrained.resolve import pretrained_file
     from components.records import read_record, write_record
     from components.tracking import LiveRun
@@ -49,7 +69,10 @@ def run(
     cases = read_manifest(manifest)
     version = read_record(data_version, "version")["version"]
     pretrained = pretrained_file(config.model, checkpoints)
-    identity = identity_of(params=params, manifest=manifest, data_version=data_version, pretrained=pretrained)
+    parent = parent_of(config)
+    identity = identity_of(
+        params=params, manifest=manifest, data_version=data_version, pretrained=pretrained, parent=parent
+    )
     # Seconds of imports, after what can be refused at once.
     from sss_model.train import train
 
@@ -68,6 +91,7 @@ def run(
                 data_version=version,
                 manifest_sha256=sha256(manifest),
                 pretrained=pretrained,
+                parent=parent,
                 on_metrics=live.log if first else lambda step, scalars: None,
                 on_save=place.on_save,
             )
@@ -77,7 +101,9 @@ def run(
             place.forget()
 
 
-def identity_of(*, params: Path, manifest: Path, data_version: Path, pretrained: Path | None) -> str:
+def identity_of(
+    *, params: Path, manifest: Path, data_version: Path, pretrained: Path | None, parent: "Parent | None" = None
+) -> str:
     """The name that a training's unfinished state is kept under; see `sss_model.identity`."""
     from components.records import read_record
     from sss_model.config import load_config
@@ -90,6 +116,7 @@ def identity_of(*, params: Path, manifest: Path, data_version: Path, pretrained:
         data_version=version,
         manifest_sha256=sha256(manifest),
         pretrained_sha256=sha256(pretrained) if pretrained else None,
+        parent_sha256=parent.weights_sha256 if parent else None,
     )
 
 

@@ -33,6 +33,23 @@ def run(
         InputError: the job can't be launched; its reason is in the sentence.
         SystemExit: 1, after one sentence on stderr, where the training failed or its pods did not start.
     """
+    from components.pretrained.parent import pinned
+
+    with pinned(params) as exact:
+        _launch(
+            {"params": exact, "data_dir": data_dir, "manifest": manifest, "data_version": data_version},
+            output=output,
+            work=work,
+            nodes=nodes,
+            trainer=trainer,
+            image=image,
+        )
+
+
+def _launch(
+    inputs: dict[str, Path], *, output: Path, work: str, nodes: int, trainer: dict[str, Any], image: str
+) -> None:
+    from components.pretrained.parent import parent_of
     from components.pretrained.resolve import pretrained_file
     from components.train import beside, identity_of
     from components.train_processes import options_of
@@ -41,10 +58,12 @@ def run(
 
     checkpoints = beside(work, "checkpoints")
     # Here, so that weights which can't be had are said before nodes are asked for; the nodes find them on the volume.
-    pretrained = pretrained_file(load_config(params).model, checkpoints)
-    identity = identity_of(params=params, manifest=manifest, data_version=data_version, pretrained=pretrained)
+    config = load_config(inputs["params"])
+    pretrained, parent = pretrained_file(config.model, checkpoints), parent_of(config)
+    identity = identity_of(
+        **{name: path for name, path in inputs.items() if name != "data_dir"}, pretrained=pretrained, parent=parent
+    )
     shared = Path(work, f"{identity}-shared")
-    inputs = {"params": params, "data_dir": data_dir, "manifest": manifest, "data_version": data_version}
     places = {name: _share(path, shared / name / path.name) for name, path in inputs.items()}
     options = options_of(
         **places, output=shared / "checkpoint", work=work, cache=beside(work, "cache"), checkpoints=checkpoints

@@ -19,20 +19,22 @@ def run(
     Raises:
         SystemExit: with torchrun's exit status where it is not 0; the reason is in the log above.
     """
+    from components.pretrained.parent import pinned
     from components.train import beside
 
-    options = options_of(
-        params=params,
-        data_dir=data_dir,
-        manifest=manifest,
-        data_version=data_version,
-        output=output,
-        work=work,
-        cache=beside(work, "cache"),
-        checkpoints=beside(work, "checkpoints"),
-    )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    status = subprocess.run([*command, "-m", "components.train", *options]).returncode
+    with pinned(params) as exact:
+        options = options_of(
+            params=exact,
+            data_dir=data_dir,
+            manifest=manifest,
+            data_version=data_version,
+            output=output,
+            work=work,
+            cache=beside(work, "cache"),
+            checkpoints=beside(work, "checkpoints"),
+        )
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        status = subprocess.run([*command, "-m", "components.train", *options]).returncode
     if status:
         raise SystemExit(status)
 

@@ -233,6 +233,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("code", meta.git_revision or "not known"),
         ("data version", meta.data_version),
         ("trained by", f"manifest {meta.manifest_sha256}, {same}"),
+        *([("started from", f"{meta.origin.model}, weights {meta.origin.weights_sha256}")] if meta.origin else []),
         *((f"saw as {role}", f"{len(names)} patients: {', '.join(names) or 'nobody'}") for role, names in seen),
         ("selection", f"step {meta.best_step}, the best of {tried} validations, Dice {meta.val_dice:.4f}"),
         ("scored", f"{len(record.patients)} {record.split} patients: {', '.join(record.patients)}"),

@@ -25,7 +25,7 @@ from sss_model.weights import read_weights, write_weights
 
 
 class Patients(BaseModel):
-    """Who the weights have seen, and why."""
+    """Who the weights have seen, and why: in this training, and in those that it goes back to."""
 
     model_config = ConfigDict(frozen=True)
     labelled: list[str]
@@ -42,6 +42,20 @@ class Images(BaseModel):
     validation: list[str]
 
 
+class Origin(BaseModel):
+    """The trained model that a training went on from."""
+
+    model_config = ConfigDict(frozen=True)
+    model: str
+    """``models:/NAME/VERSION``, or the checkpoint's folder."""
+    weights_sha256: str
+    data_version: str
+    patients: Patients
+    """Whom it saw: they are among those of the training, too."""
+    images_known: bool
+    """Whether the hashes of all images that it saw were kept."""
+
+
 class Meta(BaseModel):
     """What a checkpoint says of itself."""
 
@@ -52,6 +66,8 @@ class Meta(BaseModel):
     manifest_sha256: str
     pretrained_sha256: str | None = None
     """Of the file that the encoder's first weights came from; None where they were random."""
+    origin: Origin | None = None
+    """None where the training began anew."""
     patients: Patients
     images: Images | None = None
     """None in checkpoints of before hashes were kept."""

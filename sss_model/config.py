@@ -14,6 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from sss_model.errors import InputError
+from sss_model.frozen import refuse_frozen
 from sss_model.method_settings import Pcsw, Sss, UniMatch
 from sss_model.section import Fraction, Section
 from sss_model.validation_settings import Validate
@@ -77,6 +78,9 @@ class Model(Section):
     ``sam2.1_hiera_small``), ``s3://bucket/key`` or a file; sss_model alone takes a file. A file called as one of Meta's
     must be that one, byte for byte. Change the name with the content: no cache looks into the file."""
     freeze_encoder: bool
+    freeze_decoder: bool = False
+    """Whether the feature decoder keeps the weights of ``train.init_from``, which then must name some: SAM-2's
+    checkpoints have none for it."""
     decoder_channels: int = Field(ge=8, multiple_of=8)
 
 
@@ -105,6 +109,10 @@ class Train(Section):
     """How it learns. Exactly one of ``steps`` and ``minutes`` is the budget."""
 
     method: Method
+    init_from: str | None = None
+    """A trained model to go on from, or null: ``models:/NAME@champion`` or ``models:/NAME/VERSION`` in MLflow, or a
+    checkpoint's folder; sss_model alone takes a folder. Its weights go over those of ``model.checkpoint``, and whom it
+    saw counts as seen. No cache looks behind an alias: name a version, and change it with what you mean."""
     steps: int | None = Field(ge=1)
     minutes: float | None = Field(gt=0)
     batch: int = Field(ge=2, multiple_of=2)
@@ -226,6 +234,11 @@ class Config(Section):
                 raise ValueError("model.checkpoint holds SAM-2's weights and needs model.network sam2")
             if self.train.gradient_checkpointing:
                 raise ValueError("train.gradient_checkpointing is SAM-2's encoder's and needs model.network sam2")
+        return self
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> Config:
+        refuse_frozen(self)
         return self
 
 

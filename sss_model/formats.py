@@ -21,6 +21,7 @@ from PIL import Image
 from sss_model.errors import InputError
 
 ENDINGS = (".nii.gz", ".nii", ".png")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY = {"1", "L", "I", "I;16"}
 
 

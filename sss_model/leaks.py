@@ -47,7 +47,11 @@ def leaks(meta: Meta, cases: Sequence[Case], *, split: str) -> list[str]:
 
 def leak_check(meta: Meta) -> str:
     """What a checkpoint can be matched by, for the record."""
-    return "patients and images" if meta.images else "patients alone: the checkpoint holds no hashes of images"
+    if meta.images is None:
+        return "patients alone: the checkpoint holds no hashes of images"
+    if meta.origin and not meta.origin.images_known:
+        return "patients and images, those that the model it started from saw by patients alone"
+    return "patients and images"
 
 
 def check_content(cases: Sequence[Case], data_dir: Path) -> None:

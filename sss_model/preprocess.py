@@ -68,6 +68,12 @@ def restore_with_confidence(probabilities: Tensor, volume: Volume, config: Data)
     return _slices_back(mask, volume), _slices_back(confidence, volume)
 
 
+def seen_voxels(volume: Volume, config: Data) -> int:
+    """How many pixels all of a volume's slices have on their way to the network, where they are most."""
+    height, width = _target(volume, config)
+    return volume.array.shape[volume.slice_axis] * max(height * width, config.size**2)
+
+
 def slices_first(volume: Volume) -> np.ndarray:
     """The volume's voxels as (D, H, W), its slice axis first."""
     return np.ascontiguousarray(np.moveaxis(volume.array, volume.slice_axis, 0))

@@ -27,6 +27,7 @@ from sss_model.config import Config, dump_config
 from sss_model.device import device_name, make_fabric, resolve_precision
 from sss_model.divergence import check_weights, finite_scalars
 from sss_model.files import sha256
+from sss_model.fine_tuning import Parent, inherit_weights, refuse_seen
 from sss_model.fingerprint import fingerprint
 from sss_model.learner import Learner
 from sss_model.manifest import Case, Cohort, Manifest, cohort
@@ -57,6 +58,7 @@ def train(
     data_version: str,
     manifest_sha256: str,
     pretrained: Path | None = None,
+    parent: Parent | None = None,
     on_metrics: OnMetrics = lambda step, metrics: None,
     on_save: OnSave = lambda folder: None,
 ) -> None:
@@ -69,21 +71,23 @@ def train(
         cache_dir: where preprocessed slices are kept, for every run.
         data_version, manifest_sha256: written into the checkpoint.
         pretrained: the file with the weights that the recipe names; None where the recipe's name is the file's path.
+        parent: the trained model that the recipe names; None where the recipe's name is a checkpoint's folder.
         on_metrics: called with (step, scalars) as they are logged; when a killed training goes on, first with all that
             it had logged, since the process that was killed may not have passed it on.
         on_save: called with `work_dir` each time the state has been saved there.
 
     Raises:
-        InputError: the data are too few for the recipe, a pretrained checkpoint does not fit, or the loss is no number
-            any more; the state that was saved before stays.
+        InputError: the data are too few for the recipe, a pretrained checkpoint or the parent does not fit, the parent
+            learned from validation patients, or the loss is no number any more; the state that was saved before stays.
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
     started = time.monotonic()
     fabric = make_fabric(config.train.precision, some_rest=config.train.method == "sss")
     patients = cohort(manifest, config.data.labelled)
     pretrained = pretrained or (Path(config.model.checkpoint) if config.model.checkpoint else None)
+    parent = parent or _parent(config.train.init_from)
     # Before the scans are read, which takes longer, because pretrained weights may be unfit.
-    network = _network(config, classes=len(manifest.labels), pretrained=pretrained)
+    network, notes = _network(config, manifest, pretrained=pretrained, parent=parent)
     pretrained_sha256 = sha256(pretrained) if pretrained else None
     labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
@@ -97,6 +101,7 @@ def train(
     watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)
 
     with _sigterm() as terminated, TrainingProgress(config.train.method, enabled=fabric.is_global_zero) as progress:
+        _tell(progress, notes if fabric.is_global_zero else [])
         while True:
             seconds, stop = _agree(fabric, state.seconds, terminated())
             if stop:
@@ -126,6 +131,7 @@ def train(
         meta = _meta(
             config, fabric, patients, manifest.labels, seen, state, data_version, manifest_sha256, pretrained_sha256
         )
+        meta = _with_parent(meta, parent)
         trained = Checkpoint(config, meta, state.best["weights"], pd.DataFrame(state.history))
         quality = calibrate(Predictor(trained, fabric), patients.val, labels=manifest.labels, data_dir=data_dir)
         meta = meta.model_copy(update={"quality": quality})
@@ -147,11 +153,33 @@ def _slice_sets(
     return seen(patients.labelled), seen(patients.unlabelled, with_labels=False), seen(patients.val)
 
 
-def _network(config: Config, *, classes: int, pretrained: Path | None) -> Network:
-    network = build_network(config, classes=classes, pretrained=pretrained)
+def _parent(folder: str | None) -> Parent | None:
+    return Parent.read(Path(folder), folder) if folder else None
+
+
+def _network(
+    config: Config, manifest: Manifest, *, pretrained: Path | None, parent: Parent | None
+) -> tuple[Network, list[str]]:
+    """The network to train, and what somebody should know of how it starts."""
+    network = build_network(config, classes=len(manifest.labels), pretrained=pretrained)
+    notes = []
+    if parent is not None:
+        notes = [*refuse_seen(parent, manifest), *inherit_weights(network, parent, config, manifest.labels)]
     if config.train.gradient_checkpointing and isinstance(network, SamNetwork):
         network.encoder.recompute_activations()
-    return network
+    return network, notes
+
+
+def _tell(progress: TrainingProgress, notes: list[str]) -> None:
+    for note in notes:
+        progress.warn(note)
+
+
+def _with_parent(meta: Meta, parent: Parent | None) -> Meta:
+    if parent is None or meta.images is None:
+        return meta
+    seen = {"patients": parent.seen_patients(meta.patients), "images": parent.seen_images(meta.images)}
+    return meta.model_copy(update={**seen, "origin": parent.origin()})
 
 
 def _pass_on(history: list[dict[str, float]], on_metrics: OnMetrics) -> None:

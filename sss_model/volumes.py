@@ -18,7 +18,15 @@ from nibabel.orientations import (
 
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
-from sss_model.formats import decode_colour, decode_nifti, decode_png, encode_nifti, encode_png, ending_of
+from sss_model.formats import (
+    PNG_SIGNATURE,
+    decode_colour,
+    decode_nifti,
+    decode_png,
+    encode_nifti,
+    encode_png,
+    ending_of,
+)
 from sss_model.mask_header import mask_header
 
 # Keys are NIfTI's codes of metres and micrometres, the low three bits of xyzt_units; else millimetres are meant.
@@ -106,11 +114,7 @@ def read_volume(path: Path, case_id: str | None = None) -> Volume:
     """
     array, header = _decode(path, label=False)
     volume = _canonical(_intensities(array, str(path)), header, str(path), case_id or case_name(path))
-    colour = decode_colour(path.read_bytes(), str(path)) if ending_of(path) == ".png" else None
-    if colour is None:
-        return volume
-    turned = apply_orientation(colour.astype(np.float32), io_orientation(volume.source.affine))
-    return replace(volume, colour=np.ascontiguousarray(turned))
+    return _with_colour(volume, path.read_bytes(), str(path)) if ending_of(path) == ".png" else volume
 
 
 def read_label(path: Path, case_id: str | None = None) -> Volume:
@@ -139,9 +143,29 @@ def read_pair(image: Path, label: Path, case_id: str | None = None) -> tuple[Vol
 
 
 def volume_from_bytes(data: bytes, case_id: str) -> Volume:
-    """Read an image from the bytes of a .nii or .nii.gz file; raises `InputError` like `read_volume`."""
+    """Read an image from the bytes of a .nii, .nii.gz or .png file; raises `InputError` like `read_volume`."""
+    if data.startswith(PNG_SIGNATURE):
+        array, header = decode_png(data, case_id, label=False)
+        return _with_colour(_canonical(_intensities(array, case_id), header, case_id, case_id), data, case_id)
     array, header = decode_nifti(data, case_id)
     return _canonical(_intensities(array, case_id), header, case_id, case_id)
+
+
+def volume_from_array(array: np.ndarray, spacing: tuple[float, float, float], case_id: str) -> Volume:
+    """An image from voxels (X, Y, Z) that grow to the right, to the front and upwards, `spacing` mm apart.
+
+    Raises:
+        InputError: not three axes, empty, voxels that are no finite real numbers, or a spacing that is not positive.
+    """
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{case_id}: an array of {array.dtype}; expected integers or floating-point numbers")
+    if array.ndim != 3 or not array.size:
+        shape = "x".join(map(str, array.shape)) or "of a single number"
+        raise InputError(f"{case_id}: an array of shape {shape}; expected three axes, X, Y and Z, with voxels")
+    if not all(np.isfinite(mm) and mm > 0 for mm in spacing):
+        raise InputError(f"{case_id}: spacing {'x'.join(map(str, spacing))} mm; expected three positive numbers")
+    values = _intensities(array, case_id)
+    return _canonical(values, nib.Nifti1Image(values, np.diag([*spacing, 1.0])).header, case_id, case_id)
 
 
 def write_volume(volume: Volume, path: Path) -> None:
@@ -155,19 +179,22 @@ def write_volume(volume: Volume, path: Path) -> None:
         InputError: unknown ending, or a volume that doesn't fit a PNG.
         OSError: full disk and the like; nothing is left half-written.
     """
-    ending = ending_of(path)
-    array = stored_array(volume)
+    write_atomically(path, volume_to_bytes(volume, ending_of(path), str(path)))
+
+
+def volume_to_bytes(volume: Volume, ending: str, where: str) -> bytes:
+    """What `write_volume` writes into a file with one of its endings; `where` opens the sentence of an `InputError`."""
+    array = on_source_grid(volume)
     if ending == ".png":
-        write_atomically(path, encode_png(_whole_numbers(array, str(path)), str(path)))
-        return
+        return encode_png(_whole_numbers(array, where), where)
     is_mask = array.dtype.kind in "iub"
     stored = _smallest(array) if is_mask else array.astype(np.float32)
     header = mask_header(volume.source.header) if is_mask else volume.source.header
-    write_atomically(path, encode_nifti(stored, header, compress=ending == ".nii.gz"))
+    return encode_nifti(stored, header, compress=ending == ".nii.gz")
 
 
-def stored_array(volume: Volume) -> np.ndarray:
-    """The voxels in the order of the volume's file, on its source's grid."""
+def on_source_grid(volume: Volume) -> np.ndarray:
+    """The voxels (i, j, k) along the axes of the file or array that the volume came from."""
     back = ornt_transform(axcodes2ornt("RAS"), io_orientation(volume.source.affine))
     return apply_orientation(volume.array, back)
 
@@ -204,6 +231,14 @@ def _canonical(array: np.ndarray, header: nib.Nifti1Header, where: str, case_id:
         case_id=case_id,
         source=source,
     )
+
+
+def _with_colour(volume: Volume, data: bytes, where: str) -> Volume:
+    colour = decode_colour(data, where)
+    if colour is None:
+        return volume
+    turned = apply_orientation(colour.astype(np.float32), io_orientation(volume.source.affine))
+    return replace(volume, colour=np.ascontiguousarray(turned))
 
 
 def _intensities(array: np.ndarray, where: str) -> np.ndarray:

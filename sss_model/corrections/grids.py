@@ -8,7 +8,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from sss_model.errors import InputError
-from sss_model.volumes import Source, Volume, stored_array
+from sss_model.volumes import Source, Volume, on_source_grid
 
 _SLACK = 0.1
 """How far voxels may lie from their scan's, in shares of the smallest voxel side: headers hold 32-bit numbers."""
@@ -28,7 +28,7 @@ def on_grid_of(scan: Volume, mask: Volume, where: str) -> Volume:
     """
     # Without a place in the header every program invents one; only the order in which voxels are stored counts then.
     nowhere = not int(scan.source.header["sform_code"]) and not int(scan.source.header["qform_code"])
-    array = apply_orientation(stored_array(mask), io_orientation(scan.source.affine)) if nowhere else mask.array
+    array = apply_orientation(on_source_grid(mask), io_orientation(scan.source.affine)) if nowhere else mask.array
     spacing = _turned(mask.source.spacing, scan) if nowhere else mask.spacing
     if array.shape != scan.array.shape:
         found, expected = ("x".join(map(str, volume.source.shape)) for volume in (mask, scan))

@@ -21,6 +21,7 @@ class SamNetwork(Network):
         self.encoder = ImageEncoder(config)
         self.decoder = FeatureDecoder(classes=classes, features=self.encoder.channels, channels=config.decoder_channels)
         self.encoder.requires_grad_(not config.freeze_encoder)
+        self.decoder.requires_grad_(not config.freeze_decoder)
 
     def fill(self, pretrained: Pretrained) -> None:
         """Take what one of Meta's checkpoints has for this network; raises `InputError` where it doesn't fit."""

@@ -133,7 +133,7 @@ def test_processes_of_a_pod_keep_weights_on_its_volume(steps: Path, monkeypatch:
         "run",
         lambda command: started.append(command) or type("Done", (), {"returncode": 0}),
     )
-    paths = dict.fromkeys(("params", "data_dir", "manifest", "data_version", "output"), steps)
-    train_processes.run(**paths, work="/sss/work", processes=2)
+    paths = dict.fromkeys(("data_dir", "manifest", "data_version", "output"), steps)
+    train_processes.run(params=steps / "params.yaml", **paths, work="/sss/work", processes=2)
     (command,) = started
     assert command[command.index("--checkpoints") + 1] == "/sss/work/checkpoints"
