@@ -245,7 +245,7 @@ def oblique() -> np.ndarray:
 def write_dicom(folder: Path, patients: int = 4) -> Path:
     """A series a patient, and, in ``drawn``, masks of all but the last."""
     for number in range(1, patients + 1):
-        mask = blobs(number, (24, 20, 5), 1)
+        mask = blobs(10 * number, (24, 20, 5), 1)
         voxels, name = hounsfield(number, mask) // 2 * 2, f"P{number}"
         write_series(folder / "export" / name, voxels, oblique(), patient=name, number=3)
         if number < patients:
