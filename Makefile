@@ -57,8 +57,10 @@ check: setup  ## ruff (style, complexity), formatting and types
 	$(BIN)/mypy
 	$(BIN)/mypy -p k8s.check
 
-acceptance: setup  ## run the tests that take longer
-	$(BIN)/python -m pytest -m acceptance
+# The layouts, the command lines and the planted faults are shown in tables at its end.
+acceptance: export OMP_NUM_THREADS := 1
+acceptance: setup  ## try every layout, the paper's command lines and the gate's faults, and run the other long tests
+	$(BIN)/python -m pytest -m acceptance --numprocesses $(WORKERS) --dist worksteal
 
 pipeline: setup  ## compile the Kubeflow pipeline into build/pipelines
 	$(BIN)/python -m pipelines compile $(if $(IMAGE),--image $(IMAGE))

@@ -24,6 +24,8 @@ def command(
 ) -> None:
     """Plant each fault in a good phantom cohort and print the rules that fail, and what they say.
 
+    Exit code 1 where they aren't those expected.
+
     Example: python -m bench.faults
     """
     from bench.planted_cohort import Cohort
@@ -43,6 +45,8 @@ def command(
             fault.plant(cohort)
             right += _print_row(fault.words, fault.rules, failed_rules(cohort), cohort.folder)
     print(json.dumps({"cohorts": 1 + len(FAULTS), "as_expected": right}))
+    if right <= len(FAULTS):
+        raise typer.Exit(1)
 
 
 def failed_rules(cohort: Cohort) -> dict[str, list[str]]:

@@ -39,10 +39,12 @@ def command(
     """
     from sss_model.errors import InputError
 
-    failures = _failures(_validate(data_dir=data_dir, manifest=manifest, params=params, report=report))
+    outcomes = _validate(data_dir=data_dir, manifest=manifest, params=params, report=report)
+    failures = _failures(outcomes)
     if failures:
         first = "; ".join(failures[:3]) + ("; …" if len(failures) > 3 else "")
         raise InputError(f"{data_dir}: {_counted(failures)} ({first}); expected none, see {report}")
+    typer.echo(f"{data_dir}: all {len(outcomes)} checks passed, see {report}")
 
 
 def _validate(*, data_dir: Path, manifest: Path, params: Path, report: Path) -> "list[Outcome]":

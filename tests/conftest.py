@@ -13,6 +13,7 @@ from sss_model.config import Config, load_config
 from sss_model.datasets.phantom import write_phantom
 from sss_model.manifest import Manifest, build_manifest
 from sss_model.train import train
+from tests.acceptance.summary import pytest_terminal_summary as pytest_terminal_summary
 
 PHANTOM_RECIPE = Path(__file__).parents[1] / "configs/phantom.yaml"
 QUICK: dict[str, Any] = {

@@ -27,7 +27,7 @@ def make_project(folder: Path, *, scans: Path, recipe: Config) -> Path:
     """The project as git has it, with other data, which DVC tracks, and another recipe."""
     for name in ("components", "sss_model", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
         _copy(ROOT / name, folder / name)
-    _copy(scans, folder / "data/phantom")
+    _copy(scans, folder / "data" / recipe.data.name)
     (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe), sort_keys=False))
     call(folder, "git", "init", "--quiet")
     call(folder, "dvc", "add", "--quiet", "data")

@@ -108,11 +108,12 @@ def test_the_command_line_refuses_after_the_report_is_written(leaky):
     assert leaky["report"].exists()
 
 
-def test_as_a_program_it_is_silent_about_a_sound_data_set_and_exits_with_2_otherwise(paths, manifest):
+def test_as_a_program_it_says_a_line_about_a_sound_data_set_and_exits_with_2_otherwise(paths, manifest):
     options = [word for name, path in paths.items() for word in (f"--{name.replace('_', '-')}", str(path))]
     call = [sys.executable, "-m", "components.validate_splits", *options]
     sound = subprocess.run(call, capture_output=True, text=True)
-    assert (sound.returncode, sound.stdout, sound.stderr) == (0, "", "")
+    verdict = f"{paths['data_dir']}: all 38 checks passed, see {paths['report']}\n"
+    assert (sound.returncode, sound.stdout, sound.stderr) == (0, verdict, "")
     (paths["data_dir"] / manifest.cases[0].label).unlink()
     faulty = subprocess.run(call, capture_output=True, text=True)
     assert faulty.returncode == 2

@@ -30,7 +30,8 @@ def blobs(seed: int, shape: tuple[int, int, int], classes: int) -> np.ndarray:
     side = min(shape[:2]) // (across + 1)
     for number in range(classes):
         x, y = (int(side * (cell + 0.5)) + draws.integers(0, max(side // 4, 1)) for cell in divmod(number, across))
-        mask[x : x + side // 2 + 1, y : y + side // 2 + 1, 1 : -1 if shape[2] > 2 else None] = number + 1
+        width, height = side // 2 + 1 + draws.integers(0, side // 4 + 1, 2)
+        mask[x : x + width, y : y + height, 1 : -1 if shape[2] > 2 else None] = number + 1
     return mask
 
 
@@ -184,7 +185,7 @@ def write_decathlon(folder: Path, cases: int = 4) -> Path:
     """A Decathlon task of two modalities in one file, like Task05_Prostate."""
     for number in range(cases):
         mask = blobs(number, (24, 24, 4), 2)
-        both = np.stack([hounsfield(number, mask), 7 * mask.astype(np.int16)], 3)
+        both = np.stack([hounsfield(number, mask), 500 + hounsfield(number + 50, mask) // 2], 3)
         part = folder / "imagesTr" / f"prostate_{number:02d}.nii.gz"
         save(part, both, (0.6, 0.6, 4.0))
         save(folder / "labelsTr" / part.name, mask, (0.6, 0.6, 4.0))
@@ -244,7 +245,7 @@ def oblique() -> np.ndarray:
 def write_dicom(folder: Path, patients: int = 4) -> Path:
     """A series a patient, and, in ``drawn``, masks of all but the last."""
     for number in range(1, patients + 1):
-        mask = blobs(number, (24, 20, 5), 1)
+        mask = blobs(10 * number, (24, 20, 5), 1)
         voxels, name = hounsfield(number, mask) // 2 * 2, f"P{number}"
         write_series(folder / "export" / name, voxels, oblique(), patient=name, number=3)
         if number < patients:

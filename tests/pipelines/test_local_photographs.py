@@ -1,0 +1,82 @@
+"""Colour photographs through `dvc repro` and Kubeflow's local runner, to a model that comes back from MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+from code_graph import ROOT
+from dvc_project import call, make_project
+
+from sss_model.config import Config, load_config
+from sss_model.datasets import import_dataset
+from sss_model.predict import predict_files
+from sss_model.volumes import read_label
+from tests.datasets.samples import write_refuge
+from tests.pipelines.test_local import Here, data_version, metadata
+from tests.test_two_dimensions import FLAT
+
+pytestmark = pytest.mark.acceptance
+SMALL = {
+    **FLAT,
+    "model.decoder_channels": 8,
+    "train.minutes": None,
+    "train.batch": 2,
+    "train.unlabelled_batch": 2,
+    "train.precision": "32-true",
+    "train.val_every": 1,
+    "validation.min_labelled_patients": 1,
+    "validation.min_test_patients": 1,
+}
+
+
+def recipe() -> Config:
+    return load_config(ROOT / "configs/cpu/refuge.yaml", SMALL)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with photographs, reproduced and pushed once."""
+    folder = tmp_path_factory.mktemp("photographs")
+    import_dataset("refuge", write_refuge(folder / "source"), folder / "refuge")
+    made = make_project(folder / "project", scans=folder / "refuge", recipe=recipe())
+    call(made, "dvc", "repro")
+    call(made, "dvc", "remote", "add", "--quiet", "team", "../team")
+    call(made, "dvc", "push", "--quiet", "--remote", "team", "data.dvc")
+    return made
+
+
+def check_comes_back(folder: Path, record: Path, scores: Path, project: Path) -> None:
+    """The registered model's checkpoint, taken from the registry, segments a test photograph as it was scored."""
+    found = json.loads(record.read_text())
+    store = f"sqlite:///{folder}/mlflow.db"
+    version = mlflow.MlflowClient(store).get_model_version(found["model"], found["version"])
+    assert (version.tags["dice"], "challenger" in version.aliases) == (
+        str(json.loads(scores.read_text())["dice"]),
+        True,
+    )
+    package = Path(
+        mlflow.artifacts.download_artifacts(found["uri"], dst_path=str(folder / "again"), tracking_uri=store)
+    )
+    (checkpoint,) = (path.parent for path in package.rglob("meta.json"))
+    scan = project / "data/refuge/imagesTs/T0001_0000.png"
+    [(_, mask)] = predict_files(checkpoint, scan, folder / "mask.png")
+    assert (read_label(mask).array == read_label(project / "predictions/T0001.png").array).all()
+
+
+def test_dvc_repro_registers_a_model_of_photographs(project: Path) -> None:
+    assert len((project / "evaluation/cases.csv").read_text().splitlines()) == 1 + 2 * 2
+    assert (project / "evaluation/overlays/T0001.png").is_file()
+    check_comes_back(project, project / "registration.json", project / "metrics.json", project)
+
+
+def test_kubeflows_local_runner_finds_the_same(project: Path, tmp_path: Path) -> None:
+    here = Here(tmp_path, project / "params.yaml", project.parent / "team")
+    done = here.run(data_version(project))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    ran = here.latest()
+    assert (ran / "evaluate/metrics").read_bytes() == (project / "metrics.json").read_bytes()
+    assert "Dice cup" in metadata(ran / "evaluate", "metrics")
+    check_comes_back(tmp_path, ran / "register/registration", ran / "evaluate/metrics", project)
