@@ -54,7 +54,7 @@ WORKDIR /opt/sss
 COPY sss_model sss_model/
 COPY components components/
 COPY configs configs/
-COPY params.yaml LICENSE CITATION.cff ./
+COPY train_2d.py train_3d.py params.yaml LICENSE CITATION.cff ./
 # A checkout's permissions are its owner's; in the image anyone may read and nobody may write.
 RUN chmod -R u=rwX,go=rX . && python -m compileall -q .
 

@@ -13,6 +13,7 @@ from components.data_versions.difference import Difference, compare
 from components.data_versions.dvc_errors import one_sentence
 from components.data_versions.headers import Finding, look_through
 from components.data_versions.store import MissingObjectError, Store, open_store
+from sss_model.datasets import staging
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
 
@@ -84,6 +85,12 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir() or not any(path.is_file() for path in folder.rglob("*")):
         what = "no files in it" if folder.is_dir() else "no such folder"
         raise InputError(f"{folder}: {what}; expected scans, run `sss import`")
+    begun = [path for path in folder.iterdir() if path.name.endswith(staging.ENDING)]
+    if begun:
+        raise InputError(
+            f"{begun[0]}: work of an import that was cut off or is going on; expected it finished, run `sss import` "
+            "again, or that folder gone"
+        )
 
 
 def _check_headers(folder: Path, *, refuse: bool, tell: Callable[[Finding], None]) -> None:

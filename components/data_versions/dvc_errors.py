@@ -23,7 +23,8 @@ _EXPECTED = {
     "FileNotFoundError": "expected a bucket or folder that exists",
     "LockError": "expected no other DVC command at work in this repository",
     "OutputAlreadyTrackedError": "expected git to leave it to DVC, run `git rm -r --cached` on it",
-    "NotDvcRepoError": "expected a DVC repository, run `dvc init`",
+    "NotDvcRepoError": "expected a DVC repository, run `dvc init`, where there is no git `dvc init --no-scm`",
+    "SCMError": "expected a repository of git or, where there is none, `dvc config core.no_scm true`",
     "NoRemoteError": "expected a default remote, run `dvc remote add -d NAME URL`",
 }
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from sss_model.errors import InputError
@@ -22,21 +20,22 @@ def canonical_copy(layout: str, source: Path, cache: Path) -> Path:
         InputError: nothing is there, it is not of that layout, or the copy would lie inside of it.
     """
     from sss_model.datasets import import_dataset
+    from sss_model.datasets.source_state import state_of
 
     if not source.exists():
         raise InputError(f"-data_path: {source} is not there; expected a folder or zip file of {layout}")
     if (source / "dataset.json").is_file() and (source / "splits.csv").is_file():
         return source
     refuse_inside(source, cache)
-    copy = cache / _state_of(source, layout) / layout
+    copy = cache / state_of(source)[:16] / layout
     if not copy.is_dir():
         print(f"reading {source}, once, into {copy}", flush=True)
         try:
             print(import_dataset(layout, source, copy), flush=True)
         finally:
-            # Of a source that can't be used not even a folder stays.
-            if not copy.is_dir():
-                shutil.rmtree(copy.parent, ignore_errors=True)
+            # Of a source that can't be used not even a folder stays; where an import is cut off, its work does.
+            with suppress(OSError):
+                copy.parent.rmdir()
     return copy
 
 
@@ -46,19 +45,3 @@ def refuse_inside(source: Path, folder: Path) -> None:
         raise InputError(
             f"-data_path: {source} holds {folder}, which would be written to; expected to be started from elsewhere"
         )
-
-
-def _state_of(source: Path, layout: str) -> str:
-    """A name for what lies there: other files, or the same ones changed, are another state."""
-    digest = hashlib.sha256(f"{layout}\n{source.resolve()}".encode())
-    for path in _files(source):
-        facts = path.stat()
-        digest.update(f"\n{path.relative_to(source)} {facts.st_size} {facts.st_mtime_ns}".encode())
-    return digest.hexdigest()[:16]
-
-
-def _files(source: Path) -> Iterator[Path]:
-    if source.is_file():
-        yield source
-    else:
-        yield from sorted(path for path in source.rglob("*") if path.is_file())

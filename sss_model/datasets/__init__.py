@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +12,15 @@ from typing import Any
 
 from sss_model.datasets import acdc, bhsd, btcv, dicom, folder, nnunet, refuge
 from sss_model.datasets.archive import opened
-from sss_model.datasets.assignments import Assignment
-from sss_model.datasets.canonical import CaseFiles, open_dataset, write_dataset
-from sss_model.datasets.inventory import Inventory, Scan, assign
+from sss_model.datasets.canonical import open_dataset, write_dataset
+from sss_model.datasets.converting import write_cases
+from sss_model.datasets.inventory import Inventory, assign
+from sss_model.datasets.source_state import state_of
+from sss_model.datasets.staging import Staging, finished, staging_for
 from sss_model.datasets.summary import Plan, Summary
 from sss_model.errors import InputError
 from sss_model.facts import Facts, inspect
+from sss_model.identity import code_sha256
 from sss_model.parallel import for_each
 
 SOURCES: dict[str, Callable[..., Inventory]] = {
@@ -54,6 +58,9 @@ def import_dataset(
 ) -> Summary:
     """Turn a source into a canonical data set, whole or not at all.
 
+    An import that is killed or interrupted leaves its work in a hidden folder beside the destination; the same import
+    goes on from there, and gives the same bytes as one that was not killed.
+
     Args:
         layout: one of `LAYOUTS`.
         source: a folder or zip file; None for a layout that makes its own scans.
@@ -63,21 +70,21 @@ def import_dataset(
         choices: further arguments of the layout's ``inventory``.
 
     Raises:
-        InputError: an unknown layout, a destination in the way, or a source that can't be used; nothing is written.
+        InputError: an unknown layout, a destination in the way, another import into it, or a source that can't be
+            used; nothing is written.
         OSError: a full disk and the like; nothing is left behind.
     """
     _check_layout(layout)
+    options = Options(splits, seed, choices)
+    key = _key(layout, source, options)
+    if (done := finished(destination, key)) is not None:
+        return Summary(open_dataset(destination), done, ("It was finished when an import was cut off.",))
     _check_destination(destination, source, replace=replace)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{destination.name}.", dir=destination.parent) as name:
-        staged, old = Path(name) / "new", Path(name) / "old"
-        options = Options(splits, seed, choices)
-        write = _phantom if layout == "phantom" else _from_source
-        facts, notes = write(layout, source, staged, options)
-        open_dataset(staged)
-        if destination.exists():
-            destination.rename(old)
-        staged.rename(destination)
+    write = _phantom if layout == "phantom" else _from_source
+    with staging_for(destination, key) as staging:
+        facts, notes = write(layout, source, staging, options)
+        open_dataset(staging.new)
+        staging.put_into_place()
     return Summary(open_dataset(destination), facts, notes)
 
 
@@ -93,33 +100,38 @@ _Written = tuple[list[Facts], tuple[str, ...]]
 """Facts of the cases, sorted by case, and what a person should read."""
 
 
-def _phantom(layout: str, source: Path | None, destination: Path, options: Options) -> _Written:
+def _key(layout: str, source: Path | None, options: Options) -> str:
+    """Names what is imported, from what, how, and by which code."""
+    paths = {"source": source, "splits": options.splits}
+    paths |= {name: choice for name, choice in options.choices.items() if isinstance(choice, Path)}
+    states = {name: state_of(path) for name, path in paths.items() if path}
+    choices = {name: str(choice) for name, choice in options.choices.items()}
+    return hashlib.sha256(
+        json.dumps([code_sha256(), layout, options.seed, states, choices], sort_keys=True).encode()
+    ).hexdigest()
+
+
+def _phantom(layout: str, source: Path | None, staging: Staging, options: Options) -> _Written:
     from sss_model.datasets.phantom import write_phantom
 
-    write_phantom(destination, seed=options.seed)
-    dataset = open_dataset(destination)
+    write_phantom(staging.new, seed=options.seed)
+    dataset = open_dataset(staging.new)
     return for_each(lambda files: inspect(files, dataset.labels), dataset.cases, description="Reading volumes"), ()
 
 
-def _from_source(layout: str, source: Path | None, destination: Path, options: Options) -> _Written:
+def _from_source(layout: str, source: Path | None, staging: Staging, options: Options) -> _Written:
     if source is None:
-        raise InputError(f"{destination.name}: no source given; expected a folder or zip file")
-    with opened(source, destination.parent) as folder:
+        raise InputError(f"{layout}: no source given; expected a folder or zip file")
+    with opened(source, staging.folder) as folder:
         inventory = SOURCES[layout](folder, **options.choices)
-        return _write_all(inventory, destination, options), inventory.notes
+        return _write_all(inventory, staging, options)
 
 
-def _write_all(inventory: Inventory, destination: Path, options: Options) -> list[Facts]:
-    """Write the canonical data set; returns facts of its cases, sorted by case."""
+def _write_all(inventory: Inventory, staging: Staging, options: Options) -> _Written:
     rows = {row.case: row for row in assign(inventory, options.splits, seed=options.seed)}
-    for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
-        (destination / part).mkdir(parents=True)
-    jobs = sorted(
-        ((scan, rows[scan.case]) for scan in inventory.scans if scan.case in rows), key=lambda job: job[0].case
-    )
-    facts = for_each(lambda job: _write(*job, inventory, destination), jobs, description="Importing scans")
+    facts, resumed = write_cases(inventory, rows, staging)
     write_dataset(
-        destination,
+        staging.new,
         labels=inventory.labels,
         splits=list(rows.values()),
         channel=inventory.channel,
@@ -128,40 +140,8 @@ def _write_all(inventory: Inventory, destination: Path, options: Options) -> lis
         citation=inventory.citation,
         notes=inventory.notes,
     )
-    return facts
-
-
-def _write(scan: Scan, row: Assignment, inventory: Inventory, destination: Path) -> Facts:
-    part, ending = "Ts" if row.split == "test" else "Tr", inventory.file_ending
-    image = destination / f"images{part}" / f"{scan.case}_0000{ending}"
-    label = destination / f"labels{part}" / f"{scan.case}{ending}" if scan.label else None
-    if inventory.convert is None:
-        return _copy(scan, image, label, inventory.labels, destination.parent)
-    try:
-        inventory.convert(scan, image, label)
-        return inspect(CaseFiles(scan.case, image, label), inventory.labels)
-    except InputError as error:
-        # What is wrong with a converted file is wrong with the source's, which is the one a person can look at.
-        sentence = str(error).replace(str(image), str(scan.image)).replace(str(label), str(scan.label))
-        prefix = f"case {scan.case}: "
-        raise InputError(prefix + sentence.removeprefix(prefix)) from None
-
-
-def _copy(scan: Scan, image: Path, label: Path | None, labels: dict[str, int], workspace: Path) -> Facts:
-    """Take a case's bytes as they are, once they have proved to be usable."""
-    facts = inspect(CaseFiles(scan.case, scan.image, scan.label), labels)
-    for source, target in ((scan.image, image), (scan.label, label)):
-        if source and target:
-            _take(source, target, workspace)
-    return facts
-
-
-def _take(source: Path, target: Path, workspace: Path) -> None:
-    # What was unpacked for this import needn't lie on the disk twice; a link in there leads to the user's own file.
-    if source.resolve().is_relative_to(workspace.resolve()):
-        source.rename(target)
-    else:
-        shutil.copyfile(source, target)
+    of_import = (f"{resumed} of {len(facts)} cases are of an import that was cut off.",) if resumed else ()
+    return facts, inventory.notes + of_import
 
 
 def _check_layout(layout: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -9,14 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sss_model.errors import InputError
+from sss_model.parallel import for_each
+
+_CHUNK = 1 << 20
 
 
 @contextmanager
 def opened(source: Path, workspace: Path) -> Iterator[Path]:
     """Give the folder that `source` is, or that it unpacks to inside `workspace`.
 
-    Zip files that lie in a folder or in another zip file, as downloads do, are unpacked too. While it is open, an
-    `InputError` about an unpacked file speaks of the zip file.
+    Zip files that lie in a folder or in another zip file, as downloads do, are unpacked too. What an earlier call has
+    unpacked there is checked and kept. While it is open, an `InputError` about an unpacked file speaks of the zip file.
 
     Raises:
         InputError: neither a folder nor a zip file, or one that is damaged, encrypted or reaches outside itself.
@@ -44,13 +49,13 @@ def _archives(folder: Path) -> list[Path]:
 
 def _unpack_beside(source: Path, folder: Path) -> None:
     """Fill `folder` with links to what `source` holds, and with the content of its zip files."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     archives = _archives(source)
     for path in source.iterdir():
-        if path not in archives:
+        if path not in archives and not (folder / path.name).is_symlink():
             (folder / path.name).symlink_to(path.resolve())
     for archive in archives:
-        if (folder / archive.stem).exists():
+        if (source / archive.stem).exists():
             continue  # its owner unpacked it already
         _unpack(archive, folder / archive.stem)
         _unpack_inner(folder / archive.stem)
@@ -65,14 +70,38 @@ def _unpack_inner(folder: Path) -> None:
 def _unpack(archive: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as file:
+            members = [member for member in file.infolist() if not _is_clutter(member.filename)]
             for member in file.infolist():
                 _check_inside(member.filename, folder, archive)
-                if not _is_clutter(member.filename):
-                    file.extract(member, folder)
+            for_each(lambda member: _extract(file, member, folder), members, description=f"Unpacking {archive.name}")
     except (zipfile.BadZipFile, zlib.error, EOFError):
         raise InputError(f"{archive}: a damaged zip file or none at all; expected a folder or an intact zip") from None
     except (RuntimeError, NotImplementedError) as error:
         raise InputError(f"{archive}: can't be unpacked ({error}); expected a plain zip file") from None
+
+
+def _extract(file: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
+    target = folder / member.filename
+    if member.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    if target.is_file() and _checksum(target) == (member.file_size, member.CRC):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Hidden, and no name of a scan: what is cut off is never taken for one.
+    partial = target.with_name(f".{target.name}.part")
+    with file.open(member) as packed, partial.open("wb") as whole:
+        shutil.copyfileobj(packed, whole, _CHUNK)
+    partial.replace(target)
+
+
+def _checksum(path: Path) -> tuple[int, int]:
+    """Size and CRC-32, as zip files record them."""
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            crc = zlib.crc32(chunk, crc)
+        return os.fstat(file.fileno()).st_size, crc
 
 
 def _check_inside(name: str, folder: Path, archive: Path) -> None:

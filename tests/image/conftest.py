@@ -17,7 +17,10 @@ from image_layers import Layers, look_through
 ROOT = Path(__file__).parents[2]
 TAG = "test"
 SECRET = "planted-secret-0f1e2d3c4b5a"
-PARTS = ("sss_model", "components", "configs", "params.yaml", "LICENSE", "CITATION.cff", ".dockerignore")
+PARTS = (
+    *("sss_model", "components", "configs", "train_2d.py", "train_3d.py", "params.yaml"),
+    *("LICENSE", "CITATION.cff", ".dockerignore"),
+)
 PLANTED = (".env", "components/.env", "configs/s3.key", "data/x.nii", "mlflow.db", ".git/config", "wheels/pip.conf")
 
 

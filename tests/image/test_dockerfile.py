@@ -13,7 +13,7 @@ from docker.utils.build import exclude_paths
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()
 STAGES = re.split(r"^(?=FROM )", TEXT, flags=re.MULTILINE)[1:]
-CODE = ("sss_model", "components", "configs")
+CODE = ("sss_model", "components", "configs", "train_2d.py", "train_3d.py")
 UNWANTED = (
     ".env",
     ".git/config",
@@ -101,9 +101,14 @@ def test_the_context_holds_all_code_and_locks() -> None:
     assert found == code | locks | {"params.yaml", "LICENSE", "CITATION.cff"}
 
 
+def test_what_the_context_holds_is_copied_into_the_image() -> None:
+    copied = {word for line in re.findall(r"^COPY (.*)", STAGES[2], flags=re.MULTILINE) for word in line.split()[:-1]}
+    assert copied == {*CODE, "params.yaml", "LICENSE", "CITATION.cff"}
+
+
 def test_the_context_holds_nothing_else(tmp_path: Path) -> None:
     wanted = ["params.yaml", "requirements.txt", "components/cli.py", "components/pools.yaml", "wheels/torch.whl"]
-    wanted.append("sss_model/templates/report.html")
+    wanted += ["sss_model/templates/report.html", "train_2d.py", "train_3d.py"]
     for name in [*wanted, *UNWANTED]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("planted")

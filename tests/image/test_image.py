@@ -37,6 +37,11 @@ def test_our_packages_come_from_opt_sss(run: Run, module: str) -> None:
     assert run("python", "-c", f"import {module}; print({module}.__file__)") == f"/opt/sss/{module}/__init__.py\n"
 
 
+@pytest.mark.parametrize(("script", "flag"), [("train_2d.py", "-out_size"), ("train_3d.py", "-video_length")])
+def test_medical_sam2s_command_lines_are_there(run: Run, script: str, flag: str) -> None:
+    assert flag in run("python", script, "-h")
+
+
 def test_everything_is_installed_and_torch_is_a_cpu_build(run: Run) -> None:
     said = run(
         "python", "-c", "import torch, sam2, kfp, mlflow, psycopg2; print(torch.__version__, torch.version.cuda)"

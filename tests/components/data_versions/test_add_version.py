@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,8 +19,9 @@ from dvc_project import call
 from test_headers import scan
 
 from components.version_data import tracked_version
+from sss_model.datasets import staging
 from tests.components.data_versions.conftest import Sss
-from tests.scans import intensities, write_nifti
+from tests.scans import edit, intensities, write_nifti
 
 NOTHING = "http://127.0.0.1:9"
 CASE = "data/heart/imagesTr"
@@ -66,6 +68,36 @@ def test_the_first_version_is_pushed_and_arrives_in_a_clean_clone(
     call(clone, "dvc", "pull", "--quiet", **store)
     for path in (project / "data").rglob("*"):
         assert path.is_dir() or path.read_bytes() == (clone / path.relative_to(project)).read_bytes()
+
+
+def test_an_import_that_was_cut_off_is_no_part_of_a_version(project: Path, sss: Sss) -> None:
+    work = staging.folder_of(project / "data/lung")
+    (work / "new/imagesTr").mkdir(parents=True)
+    told = sss("data", "add", "--no-push")
+    assert "lung.importing: work of an import that was cut off" in one_refusal(told, project, None)
+    work.rename(project / "moved")
+    assert sss("data", "add", "--no-push")[0] == 0
+
+
+def test_in_a_container_without_git_a_version_is_added_pushed_and_recorded(
+    project: Path, sss: Sss, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(project / ".git")
+    edit(project / ".dvc/config", "[core]\n", "[core]\nno_scm = true\n")
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert shutil.which("git") is None
+    code, out, err = sss("data", "add")
+    assert (code, err) == (0, "")
+    version = tracked_version(project / "data.dvc")
+    assert out.startswith(f"data: version none → {version}: 10 cases of 5 patients\n")
+    assert "commit it" not in out
+    other_scan(project)
+    _, out, _ = sss("data", "add")
+    assert f"{version} → {tracked_version(project / 'data.dvc')}" in out and "cases: 0 added, 1 changed" in out
+    assert sss("data", "diff", version)[0] == 0
+    assert sss("version-data", "--data-dir", "data/heart")[::2] == (0, "")
+    assert json.loads((project / "data_version.json").read_text())["version"] == tracked_version(project / "data.dvc")
 
 
 def test_the_same_bytes_are_the_same_version(project: Path, sss: Sss) -> None:
