@@ -47,7 +47,8 @@ def run(checkpoint: Path, source: str, destination: str) -> Done:
 def test_a_prefix_is_segmented_into_a_prefix_and_gone_on_from(bucket: Any, checkpoint: Path, tmp_path: Path) -> None:
     done = run(checkpoint, f"s3://{BUCKET}/in", f"s3://{BUCKET}/out")
     keys = {each.key for each in bucket.objects.filter(Prefix="out/")}
-    assert keys == {f"out/{name}" for name in ("a.nii", "ward/b.nii", "summary.csv", "dataset.json", "labels.txt", "labels.ctbl")}
+    names = {"dataset.json", "labels.txt", "labels.ctbl"}
+    assert keys == {f"out/{name}" for name in names | {"a.nii", "ward/b.nii", "summary.csv"}}
     content = bucket.Object("out/summary.csv").get()["Body"].read().decode()
     assert [row["scan"] for row in csv.DictReader(io.StringIO(content))] == ["a.nii", "ward/b.nii"]
     assert {row.status for row in done.rows} == {"made"}
