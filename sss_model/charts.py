@@ -92,7 +92,7 @@ class Axis:
         from matplotlib.ticker import MaxNLocator
 
         # Counted down from 1, since steps such as 0.08 that are counted up from 0 would pass it.
-        below = max(1 - low, 0.01)
+        below = max(1 - low, 0.02)
         ticks = np.asarray(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, below))
         return cls(1 - _trimmed(ticks, 0, below)[::-1])
 

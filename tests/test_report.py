@@ -112,7 +112,7 @@ def test_the_report_says_what_was_trained_on_what(tmp_path, scores, pictures):
         "p7, p8",
         "3, the labelled ones among them",
         "1,234 steps in 4.2 minutes",
-        "1,200, the best on 1 validation patients (Dice 0.777",
+        "1,200, the best on 1 validation patient (Dice 0.777",
         "d41d8cd98f00b204.dir",
         "abc123",
         "Not a medical device.",
