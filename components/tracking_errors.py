@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sss_model.errors import InputError
 
@@ -112,9 +113,9 @@ def _silence(error: BaseException) -> str | None:
     return None
 
 
-def _request_error(error: BaseException) -> BaseException | None:
+def _request_error(error: BaseException) -> Any:
     """The failed request to the tracking server that an error is, or that MLflow raised it over."""
-    links = [error]
+    links: list[Any] = [error]
     if _is(error, "mlflow.exceptions", "MlflowException"):
         links += [link for link in (error.__cause__, error.__context__) if link is not None]
     for link in links:
