@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
 from sss_model.config import NOT_TRAINED, Config, dump_config
+from sss_model.files import code_sha256
 
 
 def training_identity(
@@ -23,12 +23,3 @@ def training_identity(
     weights = [pretrained_sha256 or "", parent_sha256 or ""]
     parts = [json.dumps(recipe, sort_keys=True), data_version, manifest_sha256, *weights, code_sha256()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def code_sha256() -> str:
-    """The content of this package's sources."""
-    package = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()

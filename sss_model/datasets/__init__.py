@@ -20,7 +20,7 @@ from sss_model.datasets.staging import Staging, finished, staging_for
 from sss_model.datasets.summary import Plan, Summary
 from sss_model.errors import InputError
 from sss_model.facts import Facts, inspect
-from sss_model.identity import code_sha256
+from sss_model.files import code_sha256
 from sss_model.parallel import for_each
 
 SOURCES: dict[str, Callable[..., Inventory]] = {
