@@ -87,7 +87,7 @@ def command(
 
     Example: python -m pipelines run --runner subprocess steps=100
     """
-    from sss_model.identity import code_sha256
+    from sss_model.files import code_sha256
 
     names_code = image if runner is Runner.docker else f"code:{code_sha256()}"
     show(run_pipeline(runner, output=output, settings=settings or [], image=names_code, cached=cached))
