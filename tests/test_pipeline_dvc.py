@@ -29,15 +29,20 @@ STAGES = {
 # shown, told or kept meanwhile.
 BESIDE_THE_POINT = {
     "__init__.py",
+    "address.py",
     "command_line.py",
+    "intent.py",
+    "packed.py",
     "patience.py",
     "probe.py",
     "records.py",
     "progress.py",
     "s3.py",
+    "state.py",
     "state_store.py",
     "tracking_errors.py",
     "tracking_store.py",
+    "versions.py",
     "work_place.py",
 }
 QUICK = {"train.steps": 10, "train.val_every": 5}

@@ -24,7 +24,9 @@ def _group() -> None:
 
 @export_app.command("corrections")
 def export_command(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, from train.")],
+    model: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="Checkpoint folder, models:/NAME@ALIAS or models:/NAME/VERSION.")
+    ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Data set in the canonical layout, data/NAME.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for scans and masks.")],
     cases: Annotated[
@@ -36,10 +38,12 @@ def export_command(
 
     Example: sss export corrections checkpoint data/acdc to_correct --count 10
     """
+    from components.predicting.model import folder_of
     from sss_model.corrections.export import export_corrections, listed_cases
 
     listed = listed_cases(cases) if cases else None
-    export = export_corrections(checkpoint, data, output, cases=listed, count=count, tell=typer.echo)
+    with folder_of(model) as checkpoint:
+        export = export_corrections(checkpoint, data, output, cases=listed, count=count, tell=typer.echo)
     typer.echo(f"{output}: {len(export.rows)} scans with masks to correct, see {output / 'README.txt'}")
     typer.echo(f"then: sss import corrections {output} {data}")
 

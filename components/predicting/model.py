@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,54 +15,42 @@ if TYPE_CHECKING:
     from sss_model.checkpoint import Checkpoint
 
 SCHEME = "models:/"
-_ADDRESS = re.compile(r"models:/+([^/@]+)(?:/(\d+)|@([^/@]+))")
 
 
 @contextmanager
 def opened(named: str) -> Iterator[Checkpoint]:
-    """Read a checkpoint.
-
-    Args:
-        named: its folder, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``, which MLflow has.
-
-    Raises:
-        InputError: there is none, MLflow can't give it, or this code can't read it.
-    """
+    """Read a checkpoint, named as for `folder_of`; raises `InputError` where this code can't read it, too."""
     from sss_model.checkpoint import load_checkpoint
 
-    if not named.startswith(SCHEME):
-        yield load_checkpoint(Path(named))
-        return
-    from components.registry.scoring import fetched
+    with folder_of(named) as folder:
+        try:
+            checkpoint = load_checkpoint(folder)
+        except InputError as error:
+            # A temporary name says nothing to anybody.
+            raise InputError(str(error).replace(str(folder), named)) from None
+    yield checkpoint
 
-    name, version = version_of(named)
-    with fetched(name, [version]) as checkpoints:
-        yield checkpoints[version]
 
+@contextmanager
+def folder_of(named: str) -> Iterator[Path]:
+    """A checkpoint's folder, fetched for the length of a ``with`` block where MLflow has it.
 
-def version_of(address: str) -> tuple[str, str]:
-    """The model and the version that an address means; an alias is looked up in MLflow.
+    Args:
+        named: the folder itself, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
 
     Raises:
-        InputError: not such an address, or MLflow has no such model, version or alias.
+        InputError: MLflow has no such version, or can't give it.
     """
-    from components.registry.state import read_state
-    from components.registry.versions import find_version
+    if not named.startswith(SCHEME):
+        yield Path(named)
+        return
+    from components.registry.address import version_named
+    from components.registry.packed import fetch_checkpoint
     from components.tracking import connect
 
-    parts = _ADDRESS.fullmatch(address)
-    if not parts:
-        raise InputError(f"{address}: not a model's address; expected models:/NAME/VERSION or models:/NAME@ALIAS")
-    name, number, alias = parts.groups()
-    client = connect()
-    aliases = read_state(client, name).aliases
-    version = number or aliases.get(alias)
-    if version is None:
-        known = ", ".join(sorted(aliases)) or "none"
-        raise InputError(f"{address}: {name} has no alias {alias}; expected one of its aliases ({known})")
-    if find_version(client, name, version) is None:
-        raise InputError(f"{address}: no such version; expected one that `sss registry {name}` lists")
-    return name, version
+    version = version_named(connect(), named)
+    with tempfile.TemporaryDirectory(prefix="sss-") as temporary:
+        yield fetch_checkpoint(version.name, str(version.version), Path(temporary, "model"))
 
 
 def identity_of(checkpoint: Checkpoint) -> str:

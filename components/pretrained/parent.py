@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,12 @@ import yaml
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
     from sss_model.config import Config
     from sss_model.fine_tuning import Parent
 
 SCHEME = "models:/"
-_ADDRESS = re.compile(r"models:/+([^/@]+)(?:/(\d+)|@([^/@]+))")
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def pinned(params: Path) -> Iterator[Path]:
 
     recipe = dump_config(load_config(params))
     named = recipe["train"]["init_from"]
-    exact = _exact(named) if named and named.startswith(SCHEME) else named
+    exact = _exact(_version(named)) if named and named.startswith(SCHEME) else named
     if exact == named:
         yield params
         return
@@ -58,49 +58,26 @@ def parent_of(config: Config) -> Parent | None:
         return None
     if not named.startswith(SCHEME):
         return Parent.read(Path(named), named)
-    exact = _exact(named)
+    from components.registry.packed import fetch_checkpoint
+
+    version = _version(named)
     with tempfile.TemporaryDirectory(prefix="sss-") as folder:
         try:
-            return Parent.read(_fetched(exact, folder), exact)
+            place = fetch_checkpoint(version.name, str(version.version), Path(folder, "model"))
+            return Parent.read(place, _exact(version))
         except InputError as error:
-            raise InputError(f"train.init_from: {exact}: {str(error).replace(folder, 'its files')}") from None
+            raise InputError(f"train.init_from: {str(error).replace(folder, 'its files')}") from None
 
 
-def _exact(address: str) -> str:
-    """``models:/NAME/VERSION`` of an address that may have an alias in place of the version."""
-    from mlflow.exceptions import MlflowException
-
+def _version(address: str) -> ModelVersion:
+    from components.registry.address import version_named
     from components.tracking import connect
 
-    parts = _ADDRESS.fullmatch(address)
-    if not parts:
-        raise InputError(
-            f"train.init_from: found {address}; expected models:/NAME/VERSION, models:/NAME@ALIAS or a checkpoint's "
-            "folder"
-        )
-    name, version, alias = parts.groups()
-    client = connect()
     try:
-        found = client.get_model_version(name, version) if version else client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"train.init_from: {address}: MLflow gives no such version ({reason}); expected one that `sss registry` "
-            "lists"
-        ) from None
-    return f"{SCHEME}{name}/{found.version}"
+        return version_named(connect(), address)
+    except InputError as error:
+        raise InputError(f"train.init_from: {error}") from None
 
 
-def _fetched(address: str, folder: str) -> Path:
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import get_model_info
-
-    try:
-        # Under the name that the folder had where it was registered.
-        packed = get_model_info(address).flavors["python_function"]["artifacts"]["checkpoint"]
-        return Path(download_artifacts(f"{address}/{packed['path']}", dst_path=folder))
-    except KeyError:
-        raise InputError("it holds no checkpoint; expected what `sss register` makes") from None
-    except (MlflowException, OSError) as error:
-        raise InputError(f"its checkpoint can't be fetched ({str(error).splitlines()[0]})") from None
+def _exact(version: ModelVersion) -> str:
+    return f"{SCHEME}{version.name}/{version.version}"

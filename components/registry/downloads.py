@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from components.registry.evidence import CHECKPOINT, TAG, place_of
+from components.registry.packed import fetch_checkpoint, reason_of
 from components.sums import FILE, changed_since
-from components.tracking_errors import sentence_about, without_secrets
 from sss_model.errors import InputError
 from sss_model.files import sha256
 
@@ -24,27 +24,6 @@ class Kept(NamedTuple):
 
     folder: Path
     changed: list[str]
-
-
-def fetch_checkpoint(name: str, version: str, folder: Path) -> Path:
-    """Fetch the checkpoint of a version into a new folder; returns where it lies in there.
-
-    Raises:
-        InputError: MLflow can't give it; the sentence names the version.
-    """
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import get_model_info
-
-    folder.mkdir()
-    try:
-        # Under the name that the folder had where it was registered.
-        packed = get_model_info(f"models:/{name}/{version}").flavors["python_function"]["artifacts"]["checkpoint"]
-        return Path(download_artifacts(f"models:/{name}/{version}/{packed['path']}", dst_path=str(folder)))
-    except KeyError:
-        raise InputError(f"{name} version {version}: holds no checkpoint; expected what `sss register` makes") from None
-    except (MlflowException, OSError) as error:
-        raise InputError(f"{name} version {version}: its checkpoint can't be fetched ({_reason(error)})") from None
 
 
 @contextmanager
@@ -78,7 +57,7 @@ def _download(client: MlflowClient, run_id: str, digest: str, into: Path, *, wha
             raise InputError(f"{what}: its run {run_id} holds no {place}; expected what `sss register` kept there")
         return Path(client.download_artifacts(run_id, place, str(into)))
     except (MlflowException, OSError) as error:
-        raise InputError(f"{what}: its evaluation can't be fetched from MLflow ({_reason(error)})") from None
+        raise InputError(f"{what}: its evaluation can't be fetched from MLflow ({reason_of(error)})") from None
 
 
 def _changed(folder: Path, digest: str) -> list[str]:
@@ -90,9 +69,3 @@ def _changed(folder: Path, digest: str) -> list[str]:
     if found != digest:
         changed.append(f"{FILE}: changed, SHA-256 {found}; expected {digest}, as the version's tag {TAG} says")
     return changed
-
-
-def _reason(error: Exception) -> str:
-    """Why a download failed; MLflow puts the first file's reason below a headline of its own."""
-    text = without_secrets(str(error))
-    return sentence_about(error) or (text.partition(" #####\n")[2] or text).splitlines()[0]

@@ -71,7 +71,7 @@ def data_for(name: str, version: str, checkpoint: Checkpoint, given: Path | None
 
 
 def _fetch(name: str, version: str, folder: Path) -> Checkpoint:
-    from components.registry.downloads import fetch_checkpoint
+    from components.registry.packed import fetch_checkpoint
     from sss_model.checkpoint import load_checkpoint
 
     place = fetch_checkpoint(name, version, folder)

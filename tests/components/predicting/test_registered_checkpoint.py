@@ -6,7 +6,8 @@ import mlflow
 import pytest
 from registry_for_tests import MODEL
 
-from components.predicting.model import opened, version_of
+from components.predicting.model import opened
+from components.registry.address import version_named
 from components.registry.state import CHAMPION
 from sss_model.errors import InputError
 
@@ -20,24 +21,24 @@ def registry(store: mlflow.MlflowClient) -> mlflow.MlflowClient:
     return store
 
 
-@pytest.mark.parametrize(("address", "version"), [("@champion", "1"), ("/2", "2"), ("/1", "1")])
+@pytest.mark.parametrize(("address", "version"), [("@champion", "1"), ("", "1"), ("/2", "2"), ("/1", "1")])
 def test_an_address_means_a_version(registry: mlflow.MlflowClient, address: str, version: str) -> None:
-    assert version_of(f"models:/{MODEL}{address}") == (MODEL, version)
+    found = version_named(registry, f"models:/{MODEL}{address}")
+    assert (found.name, str(found.version)) == (MODEL, version)
 
 
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        (f"models:/{MODEL}@best", r"has no alias best; expected one of its aliases \(champion\)"),
-        (f"models:/{MODEL}/7", "no such version"),
+        (f"models:/{MODEL}@best", "no version has the alias best"),
+        (f"models:/{MODEL}/7", "no version 7"),
         ("models:/liver@champion", "no such model"),
-        (f"models:/{MODEL}", "not a model's address"),
-        (f"models:/{MODEL}/2/checkpoint", "not a model's address"),
+        (f"models:/{MODEL}/2/checkpoint", "not the address of a model"),
     ],
 )
 def test_an_address_that_means_none_is_one_sentence(registry: mlflow.MlflowClient, address: str, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
-        version_of(address)
+    with pytest.raises(InputError, match=sentence), opened(address):
+        pass
 
 
 def test_a_version_without_a_checkpoint_is_named(registry: mlflow.MlflowClient) -> None:

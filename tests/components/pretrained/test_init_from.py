@@ -93,12 +93,9 @@ def test_a_folder_is_a_model_too_and_an_alias_is_looked_up_when_it_is_used(sss_t
 @pytest.mark.parametrize(
     ("named", "sentence"),
     [
-        (
-            "models:/heart",
-            "train.init_from: found models:/heart; expected models:/NAME/VERSION, models:/NAME@ALIAS or a",
-        ),
-        ("models:/heart@champion", "train.init_from: models:/heart@champion: MLflow gives no such version"),
-        ("models:/heart/7", "train.init_from: models:/heart/7: MLflow gives no such version"),
+        ("models:/heart/7/weights", "train.init_from: models:/heart/7/weights: not the address of a model; expected"),
+        ("models:/heart@champion", "train.init_from: heart: no such model"),
+        ("models:/heart/7", "train.init_from: heart: no such model"),
         ("nowhere", "nowhere: no checkpoint there; expected a folder with weights.pt and meta.json"),
     ],
 )
