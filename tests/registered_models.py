@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from components.cli import main
+from components.evaluate import run as evaluate
 from sss_model.files import sha256
 from sss_model.manifest import build_manifest, write_manifest
 
@@ -21,16 +22,30 @@ Sss = Callable[..., tuple[int, str, str]]
 
 def fill_folder(folder: Path, *, steps: Path, checkpoint: Path, cohort: Path) -> None:
     """Lay down recipe, data, checkpoint and what the other steps leave, all with their usual names."""
-    for name in ("evaluation", "validation"):
-        shutil.copytree(steps / name, folder / name)
-    for name in ("metrics.json", "data_version.json", "manifest.csv"):
-        shutil.copyfile(steps / name, folder / name)
+    shutil.copytree(steps / "validation", folder / "validation")
     recipe = yaml.safe_load((steps / "params.yaml").read_text())
     recipe["gate"] = {**recipe["gate"], "min_patients": 2, "resamples": 1000}
     (folder / "params.yaml").write_text(yaml.safe_dump(recipe))
     (folder / "data").mkdir()
     (folder / "data/phantom").symlink_to(cohort)
+    write_manifest(build_manifest(cohort), folder / "manifest.csv")
+    version = {"name": "phantom", "version": "0" * 32, "manifest_sha256": sha256(folder / "manifest.csv")}
+    (folder / "data_version.json").write_text(json.dumps({**version, "channel": "MRI", "licence": "", "citation": ""}))
     as_if_trained_beside(checkpoint, folder / "checkpoint", cohort)
+    evaluate_in(folder, "checkpoint")
+
+
+def evaluate_in(folder: Path, checkpoint: str) -> None:
+    """Evaluate one of such a folder's checkpoints in it, as `sss evaluate` does."""
+    evaluate(
+        checkpoint=folder / checkpoint,
+        data_dir=folder / "data/phantom",
+        manifest=folder / "manifest.csv",
+        split="test",
+        predictions=folder / "predictions",
+        output=folder / "evaluation",
+        metrics=folder / "metrics.json",
+    )
 
 
 def as_if_trained_beside(

@@ -106,6 +106,8 @@ def _take(client: MlflowClient, name: str, who: str, wait: float, tell: Callable
         if holder and _expired(holder) and _take_away(client, name, holder):
             continue
         if time.monotonic() > deadline:
+            # Whose it is now: another may have taken away the one that was expired.
+            holder = _find(client, PREFIX + name) or holder
             raise InputError(f"{name}: {_held_by(holder)}; expected nobody else, try again in a minute")
         if holder and not told:
             tell(f"{name}: {_held_by(holder)}; waiting")

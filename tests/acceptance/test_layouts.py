@@ -16,8 +16,9 @@ import pytest
 from dvc.repo import Repo
 
 from components.cli import app
+from components.predicting.run import predict
+from sss_model.checkpoint import load_checkpoint
 from sss_model.manifest import read_manifest
-from sss_model.predict import predict_files
 from sss_model.volumes import read_label
 from tests.acceptance.layouts import LAYOUTS, Layout
 
@@ -88,5 +89,5 @@ def _check_registered(record: dict[str, str], scores: dict[str, Any], data_dir: 
     scored = min(Path("predictions").iterdir())
     case, ending = scored.name.split(".", 1)
     (scan,) = (data_dir / "imagesTs").glob(f"{case}_0000.*")
-    [(_, mask)] = predict_files(checkpoint, scan, Path(f"mask.{ending}"))
-    assert np.array_equal(read_label(mask).array, read_label(scored).array)
+    predict(load_checkpoint(checkpoint), str(scan), f"mask.{ending}")
+    assert np.array_equal(read_label(Path(f"mask.{ending}")).array, read_label(scored).array)

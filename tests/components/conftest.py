@@ -10,6 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from registered_models import fill_folder
 from scores_for_tests import score
 
 from components.evaluate import run as evaluate
@@ -98,4 +99,12 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cohort whose two test patients the checkpoint never saw; it calls itself the phantom."""
     folder = tmp_path_factory.mktemp("cohort") / "phantom"
     write_phantom(folder, patients=12)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def registrable(tmp_path_factory: pytest.TempPathFactory, steps: Path, checkpoint: Path, cohort: Path) -> Path:
+    """A working directory in which only `sss register` is left to be done; to be copied."""
+    folder = tmp_path_factory.mktemp("registrable")
+    fill_folder(folder, steps=steps, checkpoint=checkpoint, cohort=cohort)
     return folder

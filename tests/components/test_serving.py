@@ -22,11 +22,11 @@ from PIL import Image
 from scoring_server import Server, scoring_server
 
 from components.model_package import register_model
+from components.predicting.run import predict
 from sss_model.checkpoint import load_checkpoint, save_checkpoint
 from sss_model.config import Config
 from sss_model.datasets import import_dataset
 from sss_model.manifest import build_manifest
-from sss_model.predict import predict_files
 from sss_model.train import train
 from tests.datasets.samples import write_refuge
 from tests.test_two_dimensions import FLAT
@@ -118,8 +118,8 @@ def in_json(content: bytes) -> str:
 
 def written(served: Served, scan: Path, mask: Path) -> bytes:
     """The file that `sss predict` writes."""
-    [(_, path)] = predict_files(served.checkpoint, scan, mask)
-    return path.read_bytes()
+    predict(load_checkpoint(served.checkpoint), str(scan), str(mask))
+    return mask.read_bytes()
 
 
 def test_checkpoint_pyfunc_and_server_give_the_same_file(served: Served, tmp_path: Path) -> None:

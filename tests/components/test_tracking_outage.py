@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from registered_models import command_line, fill_folder
+from registered_models import command_line, evaluate_in
 from tracking_server import free_port, kill, tracking_server
 
 from components.tracking import LiveRun
@@ -24,19 +25,15 @@ from sss_model.errors import InputError
 
 
 def test_a_server_that_is_killed_during_a_training_gets_everything_from_register(
-    phantom: Path,
-    steps: Path,
-    checkpoint: Path,
-    cohort: Path,
+    registrable: Path,
     cache_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    (here := tmp_path / "here").mkdir()
+    here = Path(shutil.copytree(registrable, tmp_path / "here", symlinks=True))
     (server := tmp_path / "server").mkdir()
-    fill_folder(here, steps=steps, checkpoint=checkpoint, cohort=cohort)
     monkeypatch.chdir(here)
     port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://localhost:{port}")
@@ -45,13 +42,14 @@ def test_a_server_that_is_killed_during_a_training_gets_everything_from_register
     with tracking_server(server, artifacts=str(server / "artifacts"), port=port):
         _kill_after_the_first_curves(server, monkeypatch)
         began = time.monotonic()
-        inputs = ("--data-dir", str(phantom), "--output", "trained", "--cache", str(cache_dir))
+        inputs = ("--data-dir", "data/phantom", "--output", "trained", "--cache", str(cache_dir))
         assert sss("train", *inputs)[0] == 0
     trained = load_checkpoint(Path("trained"))
     assert trained.meta.steps == 4
     warned = [entry.getMessage() for entry in caplog.records if entry.levelno == logging.WARNING]
     assert warned[-1].startswith("MLflow lacks the end of this training; the checkpoint has all, `sss register` sends")
 
+    evaluate_in(here, "trained")
     code, said, complaint = sss("register", "--checkpoint", "trained")
     assert (code, said) == (2, "")
     assert complaint == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.server import get_app_client
-from registered_models import Sss, command_line, fill_folder
+from registered_models import Sss, command_line
 from registry_for_tests import MODEL, fill, locks
 from tracking_server import tracking_server, with_users
 
@@ -49,14 +50,12 @@ def users(address: str) -> None:
 def sss(
     address: str,
     users: None,
-    steps: Path,
-    checkpoint: Path,
-    cohort: Path,
+    registrable: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> Sss:
-    fill_folder(tmp_path, steps=steps, checkpoint=checkpoint, cohort=cohort)
+    shutil.copytree(registrable, tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     return command_line(monkeypatch, capfd)

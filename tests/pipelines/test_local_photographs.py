@@ -10,9 +10,10 @@ import pytest
 from code_graph import ROOT
 from dvc_project import call, make_project
 
+from components.predicting.run import predict
+from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config, load_config
 from sss_model.datasets import import_dataset
-from sss_model.predict import predict_files
 from sss_model.volumes import read_label
 from tests.datasets.samples import write_refuge
 from tests.pipelines.test_local import Here, data_version, metadata
@@ -62,8 +63,8 @@ def check_comes_back(folder: Path, record: Path, scores: Path, project: Path) ->
     )
     (checkpoint,) = (path.parent for path in package.rglob("meta.json"))
     scan = project / "data/refuge/imagesTs/T0001_0000.png"
-    [(_, mask)] = predict_files(checkpoint, scan, folder / "mask.png")
-    assert (read_label(mask).array == read_label(project / "predictions/T0001.png").array).all()
+    predict(load_checkpoint(checkpoint), str(scan), str(folder / "mask.png"))
+    assert (read_label(folder / "mask.png").array == read_label(project / "predictions/T0001.png").array).all()
 
 
 def test_dvc_repro_registers_a_model_of_photographs(project: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 from breaking_proxy import breaking_proxy
 from object_store import object_store
-from registered_models import Sss, command_line, fill_folder
+from registered_models import Sss, command_line
 from tracking_server import tracking_server
 
 from sss_model.predict import Predictor
@@ -52,16 +53,12 @@ def place(
 @pytest.fixture
 def sss(
     place: Place,
-    steps: Path,
-    checkpoint: Path,
-    cohort: Path,
+    registrable: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> Sss:
-    (folder := tmp_path / "here").mkdir()
-    fill_folder(folder, steps=steps, checkpoint=checkpoint, cohort=cohort)
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(shutil.copytree(registrable, tmp_path / "here", symlinks=True))
     # Whoever goes through the server needs no keys.
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
