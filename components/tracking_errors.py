@@ -17,6 +17,7 @@ _CREDENTIALS = (
     "expected a user that it knows in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 )
 _RIGHTS = "expected a user with the permission EDIT or MANAGE; whoever administers MLflow gives it"
+_KEYS = "expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of somebody who may read and write them"
 _HOST = "expected an address whose host is among its --allowed-hosts"
 _BROKEN = "expected a server that works, its log says more; run the command again when it does"
 _SILENT = "expected the tracking server that MLFLOW_TRACKING_URI names; run the command again when it answers"
@@ -45,6 +46,8 @@ def sentence_about(error: BaseException) -> str | None:
     """
     if is_refusal(error):
         return _refusal(error)
+    if _is(error, "botocore.exceptions", "ClientError") or _is(error, "boto3.exceptions", "S3UploadFailedError"):
+        return f"MLflow's artifacts: {error}; {_KEYS}"
     status, why = _status(error), _silence(error)
     if status is not None and status >= 500:
         return f"{address()}: MLflow answers {status}; {_BROKEN}"

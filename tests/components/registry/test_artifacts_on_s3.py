@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from breaking_proxy import breaking_proxy
+from mlflow.store.artifact import s3_artifact_repo
 from object_store import object_store
 from registered_models import Sss, command_line
 from tracking_server import tracking_server
@@ -102,7 +103,7 @@ def refuse_moved(sss: Sss, address: str, why: str, *, left: Path) -> None:
     assert complaint.startswith(f"error: {MODEL} version 2: its checkpoint can't be fetched (")
     assert why in complaint
     assert complaint.count("\n") == 1
-    assert list(left.iterdir()) == []
+    assert not list(left.glob("sss-*"))
     assert aliases(f"http://localhost:{address.rpartition(':')[2]}") == before
 
 
@@ -130,9 +131,10 @@ def test_a_download_that_breaks_off_moves_nothing(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         code, _, complaint = sss("promote", MODEL, "--version", "2")
     assert code == 2
-    assert complaint.startswith(f"error: {MODEL} version 2: its checkpoint can't be fetched (")
-    assert complaint.count("\n") == 1
-    assert list(temporary.iterdir()) == []
+    # Before it, MLflow's log tells of its retries.
+    *_, sentence = complaint.splitlines()
+    assert sentence.startswith(f"error: {MODEL} version 2: its checkpoint can't be fetched (")
+    assert not list(temporary.glob("sss-*"))
     assert aliases(f"http://localhost:{place.port}") == before
 
 
@@ -142,6 +144,9 @@ def test_an_object_store_that_refuses_the_keys_is_one_sentence(
     if not place.keys:
         pytest.skip("through the server nobody needs keys")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret")
+    # MLflow and boto3 remember the connection of the tests before.
+    s3_artifact_repo._cached_get_s3_client.cache_clear()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for arguments in (["register"], ["promote", MODEL, "--version", "2"]):
         code, said, complaint = sss(*arguments)
         assert code == 2
