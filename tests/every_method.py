@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 AT_ONCE: dict[str, Any] = {"train.unlabelled_from": 0, "train.ramp": 0, "pcsw.warmup": 0}
 UNET: dict[str, Any] = {"model.network": "unet"}
 
@@ -24,6 +26,12 @@ EVERY_METHOD: dict[str, dict[str, Any]] = {
     "unimatch on sam2": {"train.method": "unimatch", **AT_ONCE},
     "sss": {"train.method": "sss", **AT_ONCE, **SSS},
 }
+
+# The pairs of method and network that no recipe trains by default take their minutes in `make acceptance`.
+_RARE = ("weak_to_strong on the unet", "unimatch on sam2")
+METHODS_OF_MINUTES = [
+    pytest.param(name, marks=pytest.mark.acceptance) if name in _RARE else name for name in EVERY_METHOD
+]
 
 
 def confident_from(share: float) -> dict[str, Any]:

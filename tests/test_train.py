@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from every_method import EVERY_METHOD, confident_from
+from every_method import EVERY_METHOD, METHODS_OF_MINUTES, confident_from
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config, dump_config
@@ -98,7 +98,7 @@ def same_weights(first: Path, second: Path) -> bool:
 QUICK_SAVES = {"train.steps": 12, "train.save_minutes": 1e-6, "train.unlabelled_batch": 4}
 
 
-@pytest.mark.parametrize("method", EVERY_METHOD)
+@pytest.mark.parametrize("method", METHODS_OF_MINUTES)
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
     tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
 ) -> None:
@@ -128,7 +128,7 @@ def test_sigterm_saves_the_state_and_exits_143(tmp_path: Path, launch: Callable[
     assert not (tmp_path / "stopped" / "checkpoint").exists()
 
 
-@pytest.mark.parametrize("method", EVERY_METHOD)
+@pytest.mark.parametrize("method", METHODS_OF_MINUTES)
 def test_two_processes_learn_what_one_does_with_twice_the_batch(
     tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
 ) -> None:

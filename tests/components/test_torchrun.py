@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+import pytest
 import torch
 
 from sss_model.checkpoint import load_checkpoint
@@ -45,6 +46,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@pytest.mark.acceptance
 def test_two_nodes_learn_what_two_processes_of_one_node_do(
     store: mlflow.MlflowClient, steps: Path, phantom: Path, tmp_path: Path
 ) -> None:

@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield keys
 
 
-@pytest.fixture(scope="module", params=["through the server", "straight"])
+@pytest.fixture(scope="module", params=["through the server", pytest.param("straight", marks=pytest.mark.acceptance)])
 def place(
     request: pytest.FixtureRequest, store: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:

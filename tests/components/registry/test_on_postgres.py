@@ -67,6 +67,7 @@ def test_two_promotions_at_once_are_one_after_the_other(client: mlflow.MlflowCli
     run_races(client, database, rounds=10)
 
 
+@pytest.mark.acceptance
 def test_of_two_that_find_a_lock_expired_one_comes_after_the_other(
     client: mlflow.MlflowClient, database: str, tmp_path: Path
 ) -> None:
