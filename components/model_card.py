@@ -99,5 +99,5 @@ def _counted(number: int, noun: str) -> str:
 
 def _mm(seen: tuple[float, float], digits: int = 2) -> str:
     """A range in millimetres, one number where both ends are the same."""
-    low, high = (f"{value:.{digits}f}".rstrip("0").rstrip(".") for value in seen)
+    low, high = (f"{round(value, digits):g}" for value in seen)
     return f"{low} mm" if low == high else f"{low} to {high} mm"

@@ -11,7 +11,7 @@ from scores_for_tests import score
 
 from components.citations import citations
 from components.failure_cases import failure_cases
-from components.model_card import write_card
+from components.model_card import _mm, write_card
 from components.model_package import DESCRIPTION
 from sss_model.checkpoint import load_checkpoint
 from sss_model.tables import read_scores
@@ -68,6 +68,11 @@ def test_it_says_where_training_saw_nothing_and_leaves_no_gaps(card: str, checkp
     assert "\n\n\n" not in card
     assert "None" not in card
     assert len(card) < DESCRIPTION
+
+
+def test_a_range_keeps_the_zeros_that_count() -> None:
+    assert _mm((229.9999, 480.0), 0) == "230 to 480 mm"
+    assert _mm((5.0, 10.0)) == "5 to 10 mm"
 
 
 def test_the_worst_come_first_and_say_what_went_wrong() -> None:
