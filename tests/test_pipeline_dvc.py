@@ -115,6 +115,7 @@ def test_metrics_and_plots_are_shown(project: Path) -> None:
     assert "errors" not in drawn
 
 
+@pytest.mark.acceptance
 def test_an_experiment_changes_one_parameter_and_retrains(project: Path) -> None:
     said = call(project, "dvc", "exp", "run", "--set-param", "train.method=supervised")
     assert "Running stage 'train'" in said

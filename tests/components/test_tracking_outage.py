@@ -50,6 +50,7 @@ def test_a_server_that_is_killed_during_a_training_gets_everything_from_register
     assert warned[-1].startswith("MLflow lacks the end of this training; the checkpoint has all, `sss register` sends")
 
     evaluate_in(here, "trained")
+    capfd.readouterr()
     code, said, complaint = sss("register", "--checkpoint", "trained")
     assert (code, said) == (2, "")
     assert complaint == (

@@ -155,7 +155,7 @@ def test_of_a_data_set_only_the_images_are_scans(phantom: Path) -> None:
     ("places", "sentence"),
     [
         (["{scans}"], "1 places given .*; expected CHECKPOINT, IN and OUT"),
-        (["--model", "models:/heart", "{scans}", "{out}"], "expected models:/NAME/VERSION or models:/NAME@ALIAS"),
+        (["--model", "models:/heart", "{scans}", "{out}"], "heart: no such model"),
         (["{checkpoint}", "{out}/nowhere", "{out}"], "no such file or folder"),
         (["{checkpoint}", "{empty}", "{out}"], "no scans there"),
         (["{checkpoint}", "{scans}", "{scans}/notes.txt"], "expected a folder for the masks"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -100,9 +101,10 @@ def refuse_moved(sss: Sss, address: str, why: str, *, left: Path) -> None:
     before = aliases(f"http://localhost:{address.rpartition(':')[2]}")
     code, _, complaint = sss("promote", MODEL, "--version", "2")
     assert code == 2
-    assert complaint.startswith(f"error: {MODEL} version 2: its checkpoint can't be fetched (")
-    assert why in complaint
-    assert complaint.count("\n") == 1
+    # Before it, MLflow's log tells of its retries.
+    *_, sentence = complaint.splitlines()
+    assert sentence.startswith(f"error: {MODEL} version 2: its checkpoint can't be fetched (")
+    assert re.search(why, sentence), sentence
     assert not list(left.glob("sss-*"))
     assert aliases(f"http://localhost:{address.rpartition(':')[2]}") == before
 
@@ -116,7 +118,8 @@ def test_a_disk_that_is_nearly_full_moves_nothing(
             pytest.skip("a small file system can only be mounted by root")
         stack.callback(subprocess.run, ["umount", "--lazy", str(small)], check=True)
         monkeypatch.setattr(tempfile, "tempdir", str(small))
-        refuse_moved(sss, f":{place.port}", "No space left on device", left=small)
+        # Of a large file that comes through the server in pieces, MLflow tells no reason.
+        refuse_moved(sss, f":{place.port}", "No space left on device|Failed to download", left=small)
 
 
 def test_a_download_that_breaks_off_moves_nothing(
