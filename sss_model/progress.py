@@ -1,14 +1,30 @@
-"""Progress of a training: a bar on a terminal, plain lines in a log."""
+"""Progress of long work: a bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 
-class TrainingProgress:
+class ProgressBar:
+    """A bar for the length of a ``with`` block; what draws it is its `_bar`."""
+
+    _bar: Progress
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+class TrainingProgress(ProgressBar):
     """Shows how much of the budget is spent and how the training stands."""
 
     _LINES = 20
@@ -26,15 +42,6 @@ class TrainingProgress:
         )
         self._task = self._bar.add_task(title, total=1.0, note="")
         self._plain, self._title, self._lines_shown = enabled and not self._console.is_terminal, title, -1
-
-    def __enter__(self) -> TrainingProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def warn(self, sentence: str) -> None:
         """Say what somebody should know; the bar goes on below it."""

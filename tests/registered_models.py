@@ -35,11 +35,11 @@ def fill_folder(folder: Path, *, steps: Path, checkpoint: Path, cohort: Path) ->
     evaluate_in(folder, "checkpoint")
 
 
-def evaluate_in(folder: Path, checkpoint: str) -> None:
-    """Evaluate one of such a folder's checkpoints in it, as `sss evaluate` does."""
+def evaluate_in(folder: Path, checkpoint: str = "checkpoint", *, data: Path | None = None) -> None:
+    """Evaluate a checkpoint in a working directory, as `sss evaluate` does; `data` is its data/phantom if not given."""
     evaluate(
         checkpoint=folder / checkpoint,
-        data_dir=folder / "data/phantom",
+        data_dir=data or folder / "data/phantom",
         manifest=folder / "manifest.csv",
         split="test",
         predictions=folder / "predictions",

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pytest
 
 from components.registry.audit import records_of
 from components.registry.gate import Line, Verdict
 from components.registry.intent import AUDIT, Intent
-from components.registry.lock import PREFIX, hold
+from components.registry.lock import LEASE_SECONDS, PREFIX, hold
 from components.registry.promote import Trial, promote
+from components.registry.rollback import rollback
 from components.registry.state import read_state
 
 MODEL = "heart"
@@ -166,3 +168,19 @@ def _ask(racers: list[Any], orders: list[Any]) -> list[str]:
     for ours, order in zip(racers, orders, strict=True):
         ours.send(order)
     return [ours.recv() if ours.poll(120) else "no answer" for ours in racers]
+
+
+def go_all_the_way(client: mlflow.MlflowClient, pass_time: Callable[[float], None]) -> None:
+    """Promote, roll back, and promote with a death after one call more each time until one leaves a plan; put right."""
+    promote(client, trial("2", "1"))
+    rollback(client, MODEL)
+    assert read_state(client, MODEL).aliases == {"champion": "1", "previous": "2"}
+    after = 1
+    while not read_state(client, MODEL).pending:
+        with pytest.raises(Killed):
+            promote(Dying(client, after=after), trial("3", "1"))  # type: ignore[arg-type]
+        pass_time(LEASE_SECONDS + 1)
+        after += 1
+    rollback(client, MODEL)
+    assert read_state(client, MODEL).aliases == {"champion": "1", "previous": "3"}
+    refuse_inconsistent(client)

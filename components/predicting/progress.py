@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sss_model.progress import ProgressBar
 
-class ScanProgress:
+
+class ScanProgress(ProgressBar):
     """Shows how many scans are done."""
 
     def __init__(self, title: str) -> None:
@@ -25,15 +25,6 @@ class ScanProgress:
         )
         self._task = self._bar.add_task(title, total=None, note="")
         self._title, self._plain, self._console = title, not console.is_terminal, console
-
-    def __enter__(self) -> ScanProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def show(self, note: str, number: int, total: int) -> None:
         """Report that a scan, the `number`-th of `total`, is done."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from sss_model.progress import ProgressBar
 
 _LINES = 10
 _MB = 1_000_000
 
 
-class DownloadProgress:
+class DownloadProgress(ProgressBar):
     """Shows how much of a file is here."""
 
     def __init__(self, name: str, *, size: int) -> None:
@@ -27,15 +27,6 @@ class DownloadProgress:
         )
         self._task = self._bar.add_task(name, total=size)
         self._name, self._size, self._plain, self._line = name, size, not console.is_terminal, -1
-
-    def __enter__(self) -> DownloadProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def show(self, here: int) -> None:
         """Report that so many bytes are here."""

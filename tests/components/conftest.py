@@ -10,10 +10,9 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-from registered_models import fill_folder
+from registered_models import evaluate_in, fill_folder
 from scores_for_tests import score
 
-from components.evaluate import run as evaluate
 from sss_model.config import Config, dump_config
 from sss_model.datasets.phantom import write_phantom
 from sss_model.files import sha256
@@ -82,15 +81,7 @@ def evaluated(
     shutil.copytree(checkpoint, folder / "checkpoint")
     record = {"name": "phantom", "version": "0" * 32, "manifest_sha256": sha256(folder / "manifest.csv")}
     (folder / "data_version.json").write_text(json.dumps({**record, "channel": "MRI", "licence": "", "citation": ""}))
-    evaluate(
-        checkpoint=checkpoint,
-        data_dir=phantom,
-        manifest=folder / "manifest.csv",
-        split="test",
-        predictions=folder / "predictions",
-        output=folder / "evaluation",
-        metrics=folder / "metrics.json",
-    )
+    evaluate_in(folder, data=phantom)
     return folder
 
 

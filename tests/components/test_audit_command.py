@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from registered_models import evaluate_in
 
-from components.evaluate import run as evaluate
 from sss_model.manifest import write_manifest
 
 
@@ -15,15 +15,7 @@ from sss_model.manifest import write_manifest
 def folder(tmp_path, checkpoint, phantom, manifest) -> Path:
     shutil.copytree(checkpoint, tmp_path / "checkpoint")
     write_manifest(manifest, tmp_path / "manifest.csv")
-    evaluate(
-        checkpoint=tmp_path / "checkpoint",
-        data_dir=phantom,
-        manifest=tmp_path / "manifest.csv",
-        split="test",
-        predictions=tmp_path / "predictions",
-        output=tmp_path / "evaluation",
-        metrics=tmp_path / "metrics.json",
-    )
+    evaluate_in(tmp_path, data=phantom)
     return tmp_path
 
 

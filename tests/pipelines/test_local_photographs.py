@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -10,8 +11,8 @@ import pytest
 from code_graph import ROOT
 from dvc_project import call, make_project
 
+from components.predicting.model import opened
 from components.predicting.run import predict
-from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config, load_config
 from sss_model.datasets import import_dataset
 from sss_model.volumes import read_label
@@ -20,6 +21,7 @@ from tests.pipelines.test_local import Here, data_version, metadata
 from tests.test_two_dimensions import FLAT
 
 pytestmark = pytest.mark.acceptance
+Check = Callable[[Path, Path, Path], None]
 SMALL = {
     **FLAT,
     "model.decoder_channels": 8,
@@ -49,35 +51,36 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def check_comes_back(folder: Path, record: Path, scores: Path, project: Path) -> None:
-    """The registered model's checkpoint, taken from the registry, segments a test photograph as it was scored."""
-    found = json.loads(record.read_text())
-    store = f"sqlite:///{folder}/mlflow.db"
-    version = mlflow.MlflowClient(store).get_model_version(found["model"], found["version"])
-    assert (version.tags["dice"], "challenger" in version.aliases) == (
-        str(json.loads(scores.read_text())["dice"]),
-        True,
-    )
-    package = Path(
-        mlflow.artifacts.download_artifacts(found["uri"], dst_path=str(folder / "again"), tracking_uri=store)
-    )
-    (checkpoint,) = (path.parent for path in package.rglob("meta.json"))
-    scan = project / "data/refuge/imagesTs/T0001_0000.png"
-    predict(load_checkpoint(checkpoint), str(scan), str(folder / "mask.png"))
-    assert (read_label(folder / "mask.png").array == read_label(project / "predictions/T0001.png").array).all()
+@pytest.fixture
+def comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path) -> Check:
+    """Fails unless the registered model's checkpoint, taken from a folder's store, segments a test photograph as it was
+    scored."""
+
+    def check(folder: Path, record: Path, scores: Path) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        found = json.loads(record.read_text())
+        version = mlflow.MlflowClient().get_model_version(found["model"], found["version"])
+        assert version.tags["dice"] == str(json.loads(scores.read_text())["dice"])
+        assert "challenger" in version.aliases
+        mask, scored = tmp_path / "mask.png", project / "predictions/T0001.png"
+        with opened(found["uri"]) as checkpoint:
+            predict(checkpoint, str(project / "data/refuge/imagesTs/T0001_0000.png"), str(mask))
+        assert (read_label(mask).array == read_label(scored).array).all()
+
+    return check
 
 
-def test_dvc_repro_registers_a_model_of_photographs(project: Path) -> None:
+def test_dvc_repro_registers_a_model_of_photographs(project: Path, comes_back: Check) -> None:
     assert len((project / "evaluation/cases.csv").read_text().splitlines()) == 1 + 2 * 2
     assert (project / "evaluation/overlays/T0001.png").is_file()
-    check_comes_back(project, project / "registration.json", project / "metrics.json", project)
+    comes_back(project, project / "registration.json", project / "metrics.json")
 
 
-def test_kubeflows_local_runner_finds_the_same(project: Path, tmp_path: Path) -> None:
+def test_kubeflows_local_runner_finds_the_same(project: Path, tmp_path: Path, comes_back: Check) -> None:
     here = Here(tmp_path, project / "params.yaml", project.parent / "team")
     done = here.run(data_version(project))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     ran = here.latest()
     assert (ran / "evaluate/metrics").read_bytes() == (project / "metrics.json").read_bytes()
     assert "Dice cup" in metadata(ran / "evaluate", "metrics")
-    check_comes_back(tmp_path, ran / "register/registration", ran / "evaluate/metrics", project)
+    comes_back(tmp_path, ran / "register/registration", ran / "evaluate/metrics")

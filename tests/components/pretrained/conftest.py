@@ -1,18 +1,23 @@
-"""A web server with a checkpoint that the table of published ones knows, in place of Meta's."""
+"""A web server with a checkpoint that the table of published ones knows, in place of Meta's; and `sss train`."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
+import yaml
 from file_server import FileServer, file_server
 
+from components.cli import main
 from components.pretrained import download, published
 from components.pretrained.published import Published
+from sss_model.config import Config, dump_config
 
+Train = Callable[..., int]
 CONTENT = np.random.default_rng(0).bytes(5 << 20)
 
 
@@ -33,3 +38,26 @@ def web(known: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         server.files[f"/{known.release}/{known.file}"] = CONTENT
         monkeypatch.setenv("SSS_CHECKPOINT_MIRROR", server.address)
         yield server
+
+
+@pytest.fixture
+def sss_train(
+    store: mlflow.MlflowClient,
+    phantom: Path,
+    steps: Path,
+    cache_dir: Path,
+    recipe: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Train:
+    """Trains the quick recipe with other settings by `sss train`, in a new working directory; returns the exit code."""
+
+    def train(settings: dict[str, object], output: str = "checkpoint") -> int:
+        Path("params.yaml").write_text(yaml.safe_dump(dump_config(recipe(settings))))
+        arguments = ["--data-dir", phantom, "--cache", cache_dir, "--output", output]
+        arguments += ["--manifest", steps / "manifest.csv", "--data-version", steps / "data_version.json"]
+        monkeypatch.setattr("sys.argv", ["sss", "train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    return train

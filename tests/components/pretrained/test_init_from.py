@@ -10,39 +10,17 @@ import pytest
 import yaml
 
 from components import train_processes
-from components.cli import main
 from components.model_package import register_model
 from components.pretrained.parent import pinned
 from components.tracking import connect
 from sss_model.checkpoint import load_checkpoint, read_meta
-from sss_model.config import Config, dump_config
 from sss_model.files import sha256
 
 Train = Callable[..., int]
 
 
-@pytest.fixture
-def sss_train(
-    store: mlflow.MlflowClient,
-    phantom: Path,
-    steps: Path,
-    cache_dir: Path,
-    recipe: Callable[..., Config],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Train:
-    """Trains a step from the model of a name by `sss train`, in a new working directory; returns the exit code."""
-
-    def train(init_from: str, output: str = "tuned") -> int:
-        settings = {"train.init_from": init_from, "train.steps": 1}
-        Path("params.yaml").write_text(yaml.safe_dump(dump_config(recipe(settings))))
-        arguments = ["--data-dir", phantom, "--cache", cache_dir, "--output", output]
-        arguments += ["--manifest", steps / "manifest.csv", "--data-version", steps / "data_version.json"]
-        monkeypatch.setattr("sys.argv", ["sss", "train", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0)
-
-    return train
+def from_model(name: str) -> dict[str, object]:
+    return {"train.init_from": name, "train.steps": 1}
 
 
 def register(checkpoint: Path) -> mlflow.MlflowClient:
@@ -58,7 +36,7 @@ def test_a_training_goes_on_from_the_champion_and_records_which_version_that_was
     sss_train: Train, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(checkpoint)
-    assert sss_train("models:/heart@champion") == 0
+    assert sss_train(from_model("models:/heart@champion"), "tuned") == 0
     tuned = load_checkpoint(Path("tuned"))
     assert tuned.meta.origin is not None
     assert tuned.meta.origin.model == tuned.config.train.init_from == "models:/heart/1"
@@ -81,7 +59,7 @@ def test_a_training_goes_on_from_the_champion_and_records_which_version_that_was
 
 def test_a_folder_is_a_model_too_and_an_alias_is_looked_up_when_it_is_used(sss_train: Train, checkpoint: Path) -> None:
     client = register(checkpoint)
-    assert sss_train(str(checkpoint), "child") == 0
+    assert sss_train(from_model(str(checkpoint)), "child") == 0
     register(Path("child"))
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace(str(checkpoint), "models:/heart@champion"))
     for version in ("2", "1"):
@@ -102,7 +80,7 @@ def test_a_folder_is_a_model_too_and_an_alias_is_looked_up_when_it_is_used(sss_t
 def test_what_is_no_model_is_refused_in_a_sentence(
     sss_train: Train, capfd: pytest.CaptureFixture[str], named: str, sentence: str
 ) -> None:
-    assert sss_train(named) == 2
+    assert sss_train(from_model(named), "tuned") == 2
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert lines[0].startswith(f"error: {sentence}")

@@ -6,46 +6,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import mlflow
 import pytest
 import torch
-import yaml
 from file_server import FileServer
 from sam2_checkpoints import write_checkpoint
 
 from components import train_processes
-from components.cli import main
 from components.pretrained import published
 from components.pretrained.published import Published
 from components.train import identity_of
 from sss_model.checkpoint import load_checkpoint
-from sss_model.config import Config, dump_config
 from sss_model.files import sha256
 
 Train = Callable[..., int]
-
-
-@pytest.fixture
-def sss_train(
-    store: mlflow.MlflowClient,
-    phantom: Path,
-    steps: Path,
-    cache_dir: Path,
-    recipe: Callable[..., Config],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Train:
-    """Trains the quick recipe with other settings by `sss train`, in a new working directory; returns the exit code."""
-
-    def train(settings: dict[str, object]) -> int:
-        Path("params.yaml").write_text(yaml.safe_dump(dump_config(recipe(settings))))
-        arguments = ["--data-dir", phantom, "--cache", cache_dir]
-        arguments += ["--manifest", steps / "manifest.csv", "--data-version", steps / "data_version.json"]
-        monkeypatch.setattr("sys.argv", ["sss", "train", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0)
-
-    return train
 
 
 def test_a_training_fetches_the_weights_that_the_recipe_names_and_starts_from_them(

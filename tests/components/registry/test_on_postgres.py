@@ -10,21 +10,14 @@ import pytest
 from postgres import postgres
 from registry_for_tests import (
     MODEL,
-    Dying,
-    Killed,
     fill,
+    go_all_the_way,
     locks,
-    refuse_inconsistent,
     run_races,
     run_takeovers,
-    trial,
 )
 
 from components.registry.listing import list_versions
-from components.registry.lock import LEASE_SECONDS
-from components.registry.promote import promote
-from components.registry.rollback import rollback
-from components.registry.state import read_state
 from components.tracking_store import connect
 from sss_model.errors import InputError
 
@@ -47,18 +40,7 @@ def client(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlflow.Ml
 
 
 def test_promotion_rollback_and_recovery(client: mlflow.MlflowClient, pass_time: Callable[[float], None]) -> None:
-    promote(client, trial("2", "1"))
-    rollback(client, MODEL)
-    assert read_state(client, MODEL).aliases == {"champion": "1", "previous": "2"}
-    after = 1
-    while not read_state(client, MODEL).pending:
-        with pytest.raises(Killed):
-            promote(Dying(client, after=after), trial("3", "1"))  # type: ignore[arg-type]
-        pass_time(LEASE_SECONDS + 1)
-        after += 1
-    rollback(client, MODEL)
-    assert read_state(client, MODEL).aliases == {"champion": "1", "previous": "3"}
-    refuse_inconsistent(client)
+    go_all_the_way(client, pass_time)
     assert len(list_versions(client, MODEL).rows) == 4
     assert not [lock for lock in locks(client) if "expired" not in lock]
 

@@ -7,14 +7,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from registry_for_tests import MODEL, Dying, Killed, fill, locks, refuse_inconsistent, run_races, trial
+from registry_for_tests import MODEL, fill, go_all_the_way, locks, run_races
 from tracking_server import tracking_server
 
 from components.registry.listing import list_versions
-from components.registry.lock import LEASE_SECONDS
-from components.registry.promote import promote
-from components.registry.rollback import rollback
-from components.registry.state import read_state
 
 
 def test_promotion_rollback_recovery_and_a_race(
@@ -25,19 +21,7 @@ def test_promotion_rollback_recovery_and_a_race(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         client = mlflow.MlflowClient(uri)
         fill(client)
-        promote(client, trial("2", "1"))
-        rollback(client, MODEL)
-        assert read_state(client, MODEL).aliases == {"champion": "1", "previous": "2"}
-
-        after = 1
-        while not read_state(client, MODEL).pending:
-            with pytest.raises(Killed):
-                promote(Dying(client, after=after), trial("3", "1"))  # type: ignore[arg-type]
-            pass_time(LEASE_SECONDS + 1)
-            after += 1
-        rollback(client, MODEL)
-        assert read_state(client, MODEL).aliases == {"champion": "1", "previous": "3"}
-        refuse_inconsistent(client)
+        go_all_the_way(client, pass_time)
 
         run_races(client, uri, rounds=3)
         assert len(list_versions(client, MODEL).rows) == 4
