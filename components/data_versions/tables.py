@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from components.text_table import aligned
+
 if TYPE_CHECKING:
     from components.data_versions.add import Added
     from components.data_versions.difference import Changes, Difference
@@ -30,12 +32,12 @@ def added_text(added: Added) -> str:
 
 def versions_table(rows: Sequence[Row]) -> str:
     """Aligned columns; a number that isn't known is a dash."""
-    cells = [["", "date", "commit", "version", "cases", "patients", "message"]]
+    columns = ["", "date", "commit", "version", "cases", "patients", "message"]
+    cells = []
     for row in rows:
         counts = (_or_dash(row.cases), _or_dash(row.patients))
         cells.append(["*" if row.present else "", row.date, row.commit, row.version, *counts, row.message])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+    return "\n".join(aligned(columns, cells))
 
 
 def difference_text(old: str, new: str, difference: Difference) -> str:

@@ -72,7 +72,8 @@ def suggest(
     from components.predicting.progress import ScanProgress
     from components.predicting.suggest import suggest as rank
     from components.predicting.suggest import table_of
-    from components.predicting.text import aligned, csv_bytes
+    from components.predicting.text import csv_bytes
+    from components.text_table import aligned
     from sss_model.errors import InputError
     from sss_model.files import write_atomically
 

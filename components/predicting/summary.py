@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
-from components.predicting.text import aligned, csv_bytes
+from components.predicting.text import csv_bytes
+from components.text_table import aligned
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:

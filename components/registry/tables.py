@@ -6,10 +6,9 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from components.registry.listing import Row
+from components.text_table import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from components.registry.gate import Line
     from components.registry.listing import Listing
     from components.registry.promote import Trial
@@ -22,13 +21,13 @@ def trial_table(trial: Trial) -> str:
     head = f"{trial.name} version {trial.version} against {against}"
     head += f", Dice on {verdict.cases} scans of {verdict.patients} test patients"
     columns = ["class", "champion", "challenger", "difference", "interval", "margin", "verdict"]
-    return f"{head}\n{_table(columns, map(_trial_row, verdict.lines))}"
+    return "\n".join([head, *aligned(columns, map(_trial_row, verdict.lines))])
 
 
 def listing_table(listing: Listing) -> str:
     """A model's versions, then what is wrong."""
     columns = [field.name for field in fields(Row)]
-    lines = [listing.name, _table(columns, (list(asdict(row).values()) for row in listing.rows))]
+    lines = [listing.name, *aligned(columns, (list(asdict(row).values()) for row in listing.rows))]
     lines += [f"warning: {warning}" for warning in listing.warnings]
     return "\n".join(lines)
 
@@ -48,18 +47,3 @@ def _trial_row(line: Line) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Aligned columns of any width: where it goes, to a log or a page, no terminal's edge may cut it."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        # Text and not markup: a reason in brackets is to be read.
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
-    console = Console(width=1000, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())

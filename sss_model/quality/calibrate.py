@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sss_model.confusion import count_confusion
 from sss_model.manifest import Case
 from sss_model.predict import Predictor
 from sss_model.quality.fit import QualityFit, fit_quality, score_of
@@ -70,8 +71,7 @@ def foreground(labels: Mapping[str, int]) -> list[str]:
 
 
 def _compare(truth: np.ndarray, mask: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    pairs = np.bincount((truth.astype(np.int64) * classes + mask).ravel(), minlength=classes**2)
-    table = pairs.reshape(classes, classes).astype(np.float64)
+    table = count_confusion(truth, mask, classes)
     sizes = table.sum(0) + table.sum(1)
     dice = np.divide(2 * table.diagonal(), sizes, out=np.full(classes, np.nan), where=sizes > 0)
     return dice[1:], table.sum(1)[1:] > 0

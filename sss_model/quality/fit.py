@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from sss_model.quality.signs import Signs
@@ -127,10 +128,10 @@ def left_out(scores: np.ndarray, dice: np.ndarray, patients: np.ndarray) -> np.n
 
 def spearman(one: np.ndarray, other: np.ndarray) -> float | None:
     """Rank correlation, ties sharing their mean rank; None where either is constant."""
-    ranks = np.stack([_ranks(one), _ranks(other)])
-    if (ranks.min(1) == ranks.max(1)).any():
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
-    return round(float(np.corrcoef(ranks)[0, 1]), 4)
+    ranks = pd.DataFrame({"one": one, "other": other}).rank()
+    return round(float(ranks.corr().loc["one", "other"]), 4)
 
 
 def _line(scores: np.ndarray, dice: np.ndarray) -> tuple[float, float]:
@@ -140,7 +141,3 @@ def _line(scores: np.ndarray, dice: np.ndarray) -> tuple[float, float]:
     # Where surer masks were worse, sureness says nothing.
     slope = max(slope, 0.0)
     return slope, float(dice.mean() - slope * scores.mean())
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return np.array([np.mean(values < value) + np.mean(values <= value) for value in values])
