@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,17 @@ QUICK: dict[str, Any] = {
 def pytest_configure() -> None:
     """Hear Ctrl-C also where a shell started the tests in the background: some tests wait for it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_store() -> Iterator[None]:
+    """MLflow remembers the store that a process opened last, and tells it to the environment: not from test to test."""
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
+        if address is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = address
 
 
 @pytest.fixture(scope="session")

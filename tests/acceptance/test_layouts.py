@@ -72,6 +72,7 @@ def test_a_layout_becomes_a_registered_model(
     scores = json.loads(Path("metrics.json").read_text())
     record = json.loads(Path("registration.json").read_text())
     row |= {"dice": scores["dice"], "version": f"{record['model']} {record['version']}"}
+    assert scores["dice"] >= layout.dice
     assert Path("evaluation/report.html").read_text().startswith("<!doctype html>")
     assert f"mean Dice {scores['dice']:.3f}" in capsys.readouterr().out
     _check_registered(record, scores, layout.data_dir)

@@ -43,6 +43,12 @@ def hounsfield(seed: int, mask: np.ndarray) -> np.ndarray:
     return (scan + 12 * mask + draws.normal(0, 4, mask.shape) * (scan > -1000)).astype(np.int16)
 
 
+def resonance(seed: int, mask: np.ndarray) -> np.ndarray:
+    """MR of a label map, int16: no air, classes brighter than each other."""
+    draws = np.random.default_rng(seed + 1000)
+    return (300 + 100.0 * mask + draws.normal(0, 20, mask.shape)).astype(np.int16)
+
+
 def save(path: Path, array: np.ndarray, spacing: tuple[float, float, float]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = nib.Nifti1Image(array, np.diag([-spacing[0], -spacing[1], spacing[2], 1.0]))
@@ -185,7 +191,7 @@ def write_decathlon(folder: Path, cases: int = 4) -> Path:
     """A Decathlon task of two modalities in one file, like Task05_Prostate."""
     for number in range(cases):
         mask = blobs(number, (24, 24, 4), 2)
-        both = np.stack([hounsfield(number, mask), 500 + hounsfield(number + 50, mask) // 2], 3)
+        both = np.stack([resonance(number, mask), resonance(number + 50, mask)], 3)
         part = folder / "imagesTr" / f"prostate_{number:02d}.nii.gz"
         save(part, both, (0.6, 0.6, 4.0))
         save(folder / "labelsTr" / part.name, mask, (0.6, 0.6, 4.0))
