@@ -27,8 +27,8 @@ EVERY_METHOD: dict[str, dict[str, Any]] = {
     "sss": {"train.method": "sss", **AT_ONCE, **SSS},
 }
 
-# The pairs of method and network that no recipe trains by default take their minutes in `make acceptance`.
-_RARE = ("weak_to_strong on the unet", "unimatch on sam2")
+# What no recipe trains by default takes its minutes in `make acceptance`.
+_RARE = ("supervised", "weak_to_strong on the unet", "unimatch", "unimatch on sam2")
 METHODS_OF_MINUTES = [
     pytest.param(name, marks=pytest.mark.acceptance) if name in _RARE else name for name in EVERY_METHOD
 ]

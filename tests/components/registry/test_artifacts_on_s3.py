@@ -118,6 +118,7 @@ def refuse_moved(sss: Sss, address: str, why: str, *, left: Path) -> None:
     assert aliases(f"http://localhost:{address.rpartition(':')[2]}") == before
 
 
+@pytest.mark.acceptance
 def test_a_disk_that_is_nearly_full_moves_nothing(
     sss: Sss, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
