@@ -68,6 +68,8 @@ class _Source(NamedTuple):
 
     images: Tensor
     labels: Tensor | None
+    cases: Tensor
+    """(B,) positions of the slices' cases."""
     distances: Tensor
     moved_by: Draw
     recoloured_by: list[tuple[Draw, Tensor]]
@@ -82,10 +84,14 @@ class Batches:
     a strong view receives its box from another clip of the batch.
 
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
+
+    Attributes:
+        turns: degrees by which each unlabelled case is turned before its views are made; None leaves them as they lie.
     """
 
     def __init__(self, config: Config, *, labelled: SliceSet, unlabelled: SliceSet, fabric: Fabric) -> None:
         self._config, self._labelled, self._unlabelled, self._fabric = config, labelled, unlabelled, fabric
+        self.turns: list[float] | None = None
         self._labelled_source, self._unlabelled_source = self._read_labelled, self._read_unlabelled
         if fabric.device.type == "cuda":
             self._labelled_source = Prefetcher(_pinned(self._read_labelled), ahead=_STEPS_AHEAD)
@@ -104,7 +110,8 @@ class Batches:
         """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
         views, size, clip = self._config.views, self._config.data.size, self._clip(step)
         source = self._fabric.to_device(self._unlabelled_source(step))
-        weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data))
+        turns = None if self.turns is None else source.cases.new_tensor(self.turns, dtype=torch.float32)[source.cases]
+        weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data, turns=turns))
         foreign = self.uniform(_PARTNER, step, len(weak) // clip, 2).repeat_interleave(clip, 0) < views.cutmix_labelled
         boxes = [cutmix_boxes(drawn.of_clips(clip), views, size=size) for drawn, _ in source.recoloured_by]
         mixes = [CutMix(box, foreign[:, number], clip) for number, box in enumerate(boxes)]
@@ -131,7 +138,8 @@ class Batches:
         drawn = self._draw(_LABELLED, step, batch)
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
         noisy = [(drawn, draw_noise(drawn, size))]
-        return _Source(images, labels, self._distances(self._labelled, indices), drawn.of_clips(clip), noisy)
+        cases, distances = self._cases(self._labelled, indices), self._distances(self._labelled, indices)
+        return _Source(images, labels, cases, distances, drawn.of_clips(clip), noisy)
 
     def _read_unlabelled(self, step: int) -> _Source:
         size, clip = self._config.data.size, self._clip(step)
@@ -141,7 +149,8 @@ class Batches:
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
         noisy = [(drawn, draw_noise(drawn, size)) for drawn in draws]
         images, distances = self._unlabelled.image(indices), self._distances(self._unlabelled, indices)
-        return _Source(images, None, distances, moves.of_clips(clip), noisy)
+        cases = self._cases(self._unlabelled, indices)
+        return _Source(images, None, cases, distances, moves.of_clips(clip), noisy)
 
     def _clip(self, step: int) -> int:
         return self._config.sss.clip_at(step) if self._config.train.method == "sss" else 1
@@ -151,6 +160,9 @@ class Batches:
         clips = batch // clip
         whole = draw(len(slices), seed=self._config.seed, stream=stream, step=step, batch=clips * world)
         return slices.clips(whole[rank * clips : (rank + 1) * clips], clip)
+
+    def _cases(self, slices: SliceSet, indices: np.ndarray) -> Tensor:
+        return torch.from_numpy(slices.cases(indices))
 
     def _distances(self, slices: SliceSet, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(slices.distance(indices))

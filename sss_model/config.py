@@ -134,14 +134,15 @@ class Train(Section):
     unlabelled_weight: float = Field(ge=0)
     ramp: float = Fraction
     """Share of the budget over which the unlabelled loss then rises to its weight."""
+    turn_from: float = Field(default=1.0, ge=0, le=1)
+    """Share of the budget from which unlabelled scans are turned as in ``predict.turns``; 1 leaves them as they lie."""
     precision: Literal["auto", "32-true", "bf16-mixed"]
     """``auto`` is bf16-mixed on hardware that computes in bfloat16, 32-true elsewhere."""
     micro_batch: int | None = Field(ge=1)
     """How many slices pass through the network at once, null for a step's whole batch. Fewer need less memory and
     learn the same, for one more forward pass a step."""
     gradient_checkpointing: bool
-    """Whether the encoder's blocks compute their activations once more in the backward pass instead of keeping them:
-    less memory for more time."""
+    """Whether the encoder's blocks compute activations again in the backward pass: less memory for more time."""
     val_every: int = Field(ge=1)
     """Steps between validations; the best one's weights are kept."""
     save_minutes: float = Field(gt=0)
@@ -155,6 +156,9 @@ class Train(Section):
 
 
 class Predict(Section):
+    turns: int = Field(default=1, ge=1)
+    """How many in-plane turns of a scan, evenly over the circle, are tried for the one in which the network is surest:
+    for scans whose orientation nobody knows. 1 takes them as they lie."""
     flips: bool
     """Whether predictions are averaged over the four in-plane flips."""
     rotations: list[float] = Field(default_factory=list)

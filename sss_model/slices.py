@@ -51,6 +51,10 @@ class SliceSet:
         """Positions of all slices of a case, in order."""
         return np.arange(self._ends[number] - len(self.images[number]), self._ends[number])
 
+    def cases(self, indices: np.ndarray) -> np.ndarray:
+        """(B,) positions of the cases that slices belong to."""
+        return np.searchsorted(self._ends, indices, side="right")
+
     def distance(self, indices: np.ndarray) -> np.ndarray:
         """(B,) mm between each slice and the next."""
         return np.array([self.distances[self._locate(index)[0]] for index in indices], dtype=np.float32)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from sss_model.config import Predict
+from sss_model.orientation import best_turn, rotate
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 
@@ -20,7 +19,10 @@ def average(
     config: Predict,
     on_look: Callable[[Tensor], None] = lambda look: None,
 ) -> Tensor:
-    """Mean probabilities (B, classes, S, S) over flipped and rotated copies of slices (B, 3, S, S), each turned back.
+    """Mean probabilities (D, classes, S, S) over flipped and rotated copies of a volume's slices (D, 3, S, S), each
+    turned back.
+
+    With `Predict.turns` the scan is turned first to where the network doubts least, and copies are made of that.
 
     Args:
         segment: slices to class probabilities of the same size.
@@ -33,17 +35,11 @@ def average(
     return torch.stack(looks).mean(0)
 
 
-def rotate(images: Tensor, degrees: float) -> Tensor:
-    """Turn slices (B, C, S, S) about their centre, S being one side; what comes in from outside repeats the border."""
-    angle = math.radians(degrees)
-    theta = images.new_tensor([[math.cos(angle), -math.sin(angle), 0.0], [math.sin(angle), math.cos(angle), 0.0]])
-    grid = F.affine_grid(theta.expand(len(images), 2, 3), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-
 def _looks(segment: Callable[[Tensor], Tensor], images: Tensor, config: Predict) -> Iterator[Tensor]:
+    turn = best_turn(segment, images, config.turns)
+    turned = rotate(images, turn)
     for axes in _FLIPS if config.flips else _FLIPS[:1]:
-        yield segment(images.flip(axes)).flip(axes)
+        yield rotate(segment(turned.flip(axes)).flip(axes), -turn)
     for degrees in config.rotations:
-        for angle in (degrees, -degrees):
+        for angle in (turn + degrees, turn - degrees):
             yield rotate(segment(rotate(images, angle)), -angle)

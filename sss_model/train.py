@@ -38,6 +38,7 @@ from sss_model.predict import Predictor
 from sss_model.progress import TrainingProgress
 from sss_model.quality.calibrate import calibrate
 from sss_model.slices import SliceSet
+from sss_model.turns import find_turns
 from sss_model.validation import Validation, validate
 from sss_model.workstate import WorkState
 
@@ -115,6 +116,7 @@ def train(
                 _log(state, _validation_row(scores), on_metrics)
             if spent >= 1:
                 break
+            _turn(batches, state, partial(find_turns, segment, unlabelled, config, fabric.device), config, spent)
             scalars = learner.step(batches, step=state.step, spent=spent)
             state.step += 1
             if (state.step - 1) % _LOG_EVERY == 0:
@@ -180,6 +182,12 @@ def _with_parent(meta: Meta, parent: Parent | None) -> Meta:
         return meta
     seen = {"patients": parent.seen_patients(meta.patients), "images": parent.seen_images(meta.images)}
     return meta.model_copy(update={**seen, "origin": parent.origin()})
+
+
+def _turn(batches: Batches, state: WorkState, find: Callable[[], list[float]], config: Config, spent: float) -> None:
+    if state.turns is None and config.train.method != "supervised" and spent >= config.train.turn_from:
+        state.turns = find()
+    batches.turns = state.turns
 
 
 def _pass_on(history: list[dict[str, float]], on_metrics: OnMetrics) -> None:

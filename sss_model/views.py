@@ -44,10 +44,15 @@ def draw_noise(draw: Draw, size: int) -> Tensor:
     return torch.stack([torch.randn(3, size, size, generator=generator.manual_seed(seed)) for seed in draw.noise_seeds])
 
 
-def weak_grid(draw: Draw, config: Views, *, data: Data) -> Tensor:
-    """Sampling grid (B, size, size, 2) that cuts a randomly moved window of `data.size` pixels out of a canvas."""
+def weak_grid(draw: Draw, config: Views, *, data: Data, turns: Tensor | None = None) -> Tensor:
+    """Sampling grid (B, size, size, 2) that cuts a randomly moved window of `data.size` pixels out of a canvas.
+
+    Args:
+        turns: (B,) degrees by which each slice is turned beforehand; None leaves all as they lie.
+    """
     u = draw.uniform
-    angle = (2 * u[:, 0] - 1) * config.rotation_degrees * torch.pi / 180
+    degrees = (2 * u[:, 0] - 1) * config.rotation_degrees
+    angle = (degrees if turns is None else degrees + turns) * torch.pi / 180
     zoom = zooms(draw, config)
     flip = torch.where(u[:, 2:4] < 0.5, -1.0, 1.0) if config.flips else torch.ones_like(u[:, 2:4])
     shift = (2 * u[:, 4:6] - 1) * config.shift * 2

@@ -23,6 +23,7 @@ class WorkState:
         folder: the run's own work folder.
         step: steps done.
         history: the training curve, one row a logged step.
+        turns: degrees by which each unlabelled case is turned since the network found out; None before.
         best: step, per-class Dice and weights of the best validation so far; empty before the first.
     """
 
@@ -30,6 +31,7 @@ class WorkState:
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
+    turns: list[float] | None = None
     _origin: float = field(default_factory=time.monotonic)
     _saved_at: float = field(default_factory=time.monotonic)
 
@@ -45,7 +47,8 @@ class WorkState:
             return cls(folder, _origin=started)
         saved = read_weights(path)
         learner.load_state(saved["learner"])
-        return cls(folder, saved["step"], saved["history"], saved["best"], _origin=started - saved["seconds"])
+        origin = started - saved["seconds"]
+        return cls(folder, saved["step"], saved["history"], saved["best"], saved["turns"], _origin=origin)
 
     @property
     def seconds(self) -> float:
@@ -77,6 +80,7 @@ class WorkState:
             "seconds": self.seconds,
             "history": self.history,
             "best": self.best,
+            "turns": self.turns,
             "learner": learner.state(),
         }
         write_weights(self.folder / "state.pt", content)

@@ -40,6 +40,11 @@ def test_neighbours_are_the_slices_beside_and_an_end_repeats_itself() -> None:
     assert channels == [[0, 0, 1], [0, 1, 2], [1, 2, 2], [10, 10, 11], [10, 11, 12], [11, 12, 13], [12, 13, 13]]
 
 
+def test_a_slice_knows_its_case() -> None:
+    slices = SliceSet(numbered([3, 4]), None, neighbours=True, distances=[8.0, 10.0])
+    assert slices.cases(np.array([6, 0, 2, 3])).tolist() == [1, 0, 0, 1]
+
+
 def test_without_neighbours_a_slice_fills_its_channels() -> None:
     slices = SliceSet(numbered([3]), None, neighbours=False, distances=[8.0])
     assert slices.image(np.array([2]))[0, :, 0, 0].tolist() == [2, 2, 2]

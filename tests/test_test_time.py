@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sss_model.config import Predict
-from sss_model.test_time import average, rotate
+from sss_model.orientation import rotate
+from sss_model.test_time import average
 
 
 def disc_at(row: int, column: int, side: int = 32) -> torch.Tensor:

@@ -96,13 +96,14 @@ def same_weights(first: Path, second: Path) -> bool:
 
 
 QUICK_SAVES = {"train.steps": 12, "train.save_minutes": 1e-6, "train.unlabelled_batch": 4}
+TURNED = {"predict.turns": 4, "train.turn_from": 0.2}
 
 
 @pytest.mark.parametrize("method", METHODS_OF_MINUTES)
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
     tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
 ) -> None:
-    overrides = {**EVERY_METHOD[method], **confident_from(0.5), **QUICK_SAVES}
+    overrides = {**EVERY_METHOD[method], **confident_from(0.5), **QUICK_SAVES, **TURNED}
     whole = launch("whole", overrides)
     killed = launch("killed", overrides, pause=0.15)
     wait_for_step(tmp_path / "killed", 5)
@@ -133,7 +134,7 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(
     tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
 ) -> None:
     # A low confidence, so that pseudo-labels count from the first step.
-    common = {**EVERY_METHOD[method], **confident_from(0.5), "train.steps": 6, "train.val_every": 3}
+    common = {**EVERY_METHOD[method], **confident_from(0.5), **TURNED, "train.steps": 6, "train.val_every": 3}
     # The two save memory, too, which must not matter either.
     memory = {"train.micro_batch": 4, "train.gradient_checkpointing": "model.network" not in common}
     two = launch("two", {**common, **memory, "train.batch": 2, "train.unlabelled_batch": 4}, processes=2)

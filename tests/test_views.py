@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sss_model.config import Config, Data, Views
+from sss_model.orientation import rotate
 from sss_model.views import (
     draw_noise,
     draw_views,
@@ -55,6 +56,15 @@ def test_a_view_that_may_not_move_is_the_middle_of_the_canvas(views: Views, data
     margin = (data.canvas - data.size) // 2
     middle = canvas[:, :, margin : margin + data.size, margin : margin + data.size]
     assert torch.allclose(moved, middle, atol=1e-4)
+
+
+def test_a_turned_view_is_the_view_of_a_turned_scan(views: Views, data: Data) -> None:
+    centred = views.model_copy(update={"shift": 0.0})
+    canvas = torch.randn(2, 3, data.canvas, data.canvas)
+    drawn = draw_views(seed=0, stream=0, step=0, batch=2)
+    turned = move_images(canvas, weak_grid(drawn, centred, data=data, turns=torch.tensor([90.0, 0.0])))
+    first, second = (move_images(rotate(canvas, turn), weak_grid(drawn, centred, data=data)) for turn in (90, 0))
+    torch.testing.assert_close(turned, torch.stack([first[0], second[1]]), atol=1e-2, rtol=0)
 
 
 def test_labels_move_with_their_images(views: Views, data: Data) -> None:

@@ -1,0 +1,61 @@
+"""How a scan lies in its plane, found by the network that is to segment it.
+
+A file may not say how a patient lies in it (ACDC's affines don't), and a few labelled scans lie alike: what lies
+otherwise looks strange to the network. Structures are drawn surely where they lie as in the labelled scans, so of
+several turns of a scan the one in which the network doubts least is the one to predict from, and to learn from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+_ENOUGH = 0.5  # of the most foreground that any turn shows: to see nothing, for sure, is no orientation
+
+
+def rotate(images: Tensor, degrees: float) -> Tensor:
+    """Turn slices (B, C, S, S) about their centre, S being one side; what comes in from outside repeats the border."""
+    if not degrees:
+        return images
+    angle = math.radians(degrees)
+    theta = images.new_tensor([[math.cos(angle), -math.sin(angle), 0.0], [math.sin(angle), math.cos(angle), 0.0]])
+    grid = F.affine_grid(theta.expand(len(images), 2, 3), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def best_turn(segment: Callable[[Tensor], Tensor], images: Tensor, turns: int) -> float:
+    """The turn in degrees, for `rotate`, in which a network doubts least; it is shown the middle half of the slices.
+
+    Args:
+        segment: slices to class probabilities (B, classes, S, S), background first.
+        images: a volume's slices (D, C, S, S), in order.
+        turns: how many are tried, evenly over the circle; 1 leaves the scan as it lies.
+    """
+    if turns == 1:
+        return 0.0
+    depth = len(images)
+    middle = images[depth // 4 : depth - depth // 4]
+    seen = {degrees: _seen(segment(rotate(middle, degrees))) for degrees in _angles(turns)}
+    most = max(foreground for _, foreground in seen.values())
+    doubts = {
+        degrees: entropy / max(foreground, 1.0)
+        for degrees, (entropy, foreground) in seen.items()
+        if foreground >= _ENOUGH * most
+    }
+    # Ties keep the scan as it lies, whose angle is the first.
+    return min(doubts, key=doubts.__getitem__)
+
+
+def _angles(turns: int) -> list[float]:
+    """From 0 on, each in (-180, 180]."""
+    return [180 - (180 - 360 * turn / turns) % 360 for turn in range(turns)]
+
+
+def _seen(probabilities: Tensor) -> tuple[float, float]:
+    """The entropy of all pixels in nats, and how many pixels are foreground, as the probabilities expect."""
+    entropy = -torch.xlogy(probabilities, probabilities).sum()
+    return float(entropy), float((1 - probabilities[:, 0]).sum())

@@ -1,0 +1,37 @@
+"""What a step sees of scans whose orientation was found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from sss_model.batches import Batches
+from sss_model.config import Config
+from sss_model.slices import SliceSet
+
+STILL = {"views.rotation_degrees": 0, "views.scale": 0, "views.shift": 0, "views.flips": False}
+
+
+def two_scans(config: Config) -> SliceSet:
+    """One slice each; noise, so that no turn of it looks like another."""
+    side, random = config.data.canvas, np.random.default_rng(0)
+    images = [random.random((1, side, side)).astype(np.float16) for _ in range(2)]
+    return SliceSet(images, [np.zeros((1, side, side), np.uint8)] * 2, neighbours=True, distances=[8.0, 10.0])
+
+
+def test_unlabelled_scans_are_turned_each_by_its_own_angle(recipe: Callable[..., Config]) -> None:
+    config = recipe({**STILL, "train.method": "weak_to_strong", "train.batch": 2, "train.unlabelled_batch": 2})
+    scans = two_scans(config)
+    batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
+    labelled = batches.labelled(0)
+    before = batches.unlabelled(0, labelled)
+    batches.turns = [90.0 if distance == 8.0 else 0.0 for distance in scans.distances]
+    after = batches.unlabelled(0, labelled)
+    for view, turned, spacing in zip(before.weak, after.weak, before.spacing, strict=True):
+        expected = torch.rot90(view, 1, (1, 2)) if spacing[0] == 8.0 else view
+        torch.testing.assert_close(turned, expected, atol=1e-2, rtol=0)
+    assert torch.equal(batches.labelled(0).labels, labelled.labels)
+    assert len(set(before.spacing[:, 0].tolist())) == 2  # both scans were among them

@@ -1,0 +1,60 @@
+"""Which way up a network sees a scan best."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sss_model.config import Predict
+from sss_model.orientation import best_turn, rotate
+from sss_model.test_time import average
+
+
+def bar(side: int = 32) -> torch.Tensor:
+    """A volume of slices that show a bar right of the centre."""
+    images = torch.zeros(5, 1, side, side)
+    images[:, :, side // 2 - 3 : side // 2 + 3, side // 2 + 4 : side - 4] = 1
+    return images
+
+
+def knows_right(images: torch.Tensor) -> torch.Tensor:
+    """A network that is sure of what lies just right of the centre, and wavers elsewhere."""
+    sure = torch.where(bar(images.shape[-1])[0, 0] > 0, 0.98, 0.6)
+    foreground = torch.where(images[:, 0] > 0.5, sure, 0.01)
+    return torch.stack([1 - foreground, foreground], 1)
+
+
+@pytest.mark.parametrize("lies", [0, 45, 90, 135, 180, -45, -90, -135])
+def test_a_scan_is_turned_to_where_the_network_knows_it(lies: int) -> None:
+    turned = best_turn(knows_right, rotate(bar(), lies), 8)
+    assert (turned + lies) % 360 == 0
+
+
+def test_a_scan_that_looks_alike_all_round_stays_as_it_lies() -> None:
+    assert best_turn(knows_right, torch.zeros(3, 1, 32, 32), 8) == 0
+
+
+def test_one_turn_asks_nobody() -> None:
+    assert best_turn(lambda images: pytest.fail("asked"), bar(), 1) == 0  # type: ignore[arg-type,return-value]
+
+
+def test_to_see_nothing_for_sure_is_no_orientation() -> None:
+    def wavers_and_misses_what_lies_up(images: torch.Tensor) -> torch.Tensor:
+        foreground = 0.7 * (images[:, 0] > 0.5).float()
+        foreground[:, : images.shape[-1] // 2 - 3] = 0
+        return torch.stack([1 - foreground, foreground], 1)
+
+    turn = best_turn(wavers_and_misses_what_lies_up, bar(), 4)
+    assert wavers_and_misses_what_lies_up(rotate(bar(), turn))[:, 1].any()
+
+
+def test_a_single_slice_is_its_own_middle() -> None:
+    assert best_turn(knows_right, rotate(bar()[:1], 90), 4) == -90
+
+
+def test_what_is_predicted_from_a_turn_lies_as_the_scan_does() -> None:
+    scan = rotate(bar(), 90)
+    mean = average(knows_right, scan, Predict(turns=4, flips=False, rotations=[12.0], batch=8))
+    assert (mean.argmax(1) == (scan[:, 0] > 0.5)).float().mean() > 0.98
+    unturned = average(knows_right, scan, Predict(turns=1, flips=False, rotations=[], batch=8))
+    assert mean.max(1).values.mean() > unturned.max(1).values.mean()
