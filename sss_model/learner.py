@@ -69,10 +69,18 @@ class Learner:
 
     @torch.no_grad()
     def segment(self, images: Tensor, spacing: tuple[float, float, float], *, batch: int) -> Tensor:
-        """The teacher's class logits of a whole volume; see `Segmenter.segment`."""
+        """The teacher's class logits of a whole volume; see `Network.segment`."""
         with self._fabric.autocast():
             network = cast(Network, self._ema.module)
             return network.segment(images.contiguous(memory_format=torch.channels_last), spacing, batch=batch)
+
+    @torch.no_grad()
+    def glance(self, images: Tensor, *, batch: int) -> Tensor:
+        """The teacher's class logits of slices, each by itself; see `Network.glance`."""
+        with self._fabric.autocast():
+            network = cast(Network, self._ema.module)
+            images = images.contiguous(memory_format=torch.channels_last)
+            return torch.cat([network.glance(piece) for piece in images.split(batch)])
 
     @torch.no_grad()
     def _teach(self, inputs: Inputs) -> Outputs:

@@ -27,11 +27,11 @@ def rotate(images: Tensor, degrees: float) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def best_turn(segment: Callable[[Tensor], Tensor], images: Tensor, turns: int) -> float:
+def best_turn(glance: Callable[[Tensor], Tensor], images: Tensor, turns: int) -> float:
     """The turn in degrees, for `rotate`, in which a network doubts least; it is shown the middle half of the slices.
 
     Args:
-        segment: slices to class probabilities (B, classes, S, S), background first.
+        glance: slices, each by itself, to class probabilities (B, classes, S, S), background first.
         images: a volume's slices (D, C, S, S), in order.
         turns: how many are tried, evenly over the circle; 1 leaves the scan as it lies.
     """
@@ -39,7 +39,8 @@ def best_turn(segment: Callable[[Tensor], Tensor], images: Tensor, turns: int) -
         return 0.0
     depth = len(images)
     middle = images[depth // 4 : depth - depth // 4]
-    seen = {degrees: _seen(segment(rotate(middle, degrees))) for degrees in _angles(turns)}
+    looks = glance(torch.cat([rotate(middle, degrees) for degrees in _angles(turns)])).chunk(turns)
+    seen = {degrees: _seen(look) for degrees, look in zip(_angles(turns), looks, strict=True)}
     most = max(foreground for _, foreground in seen.values())
     doubts = {
         degrees: entropy / max(foreground, 1.0)

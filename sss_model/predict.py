@@ -19,6 +19,7 @@ from sss_model.errors import InputError
 from sss_model.fingerprint import unlike
 from sss_model.network.network import Spacing
 from sss_model.network.prompts import PromptBatch
+from sss_model.orientation import best_turn
 from sss_model.preprocess import image_slices, restore_with_confidence
 from sss_model.quality.signs import Signs, measure_signs
 from sss_model.slices import SliceSet
@@ -52,7 +53,7 @@ class Predictor:
 
     def __init__(self, checkpoint: Checkpoint, fabric: Fabric | None = None) -> None:
         self.checkpoint = checkpoint
-        self._config = checkpoint.config
+        self._config, self._batch = checkpoint.config, checkpoint.config.predict.batch
         self._fabric = fabric or Fabric(
             accelerator="auto", devices=1, precision=resolve_precision(self._config.train.precision)
         )
@@ -136,15 +137,21 @@ class Predictor:
     def _averaged(
         self, images: Tensor, spacing: Spacing, on_look: Callable[[Tensor], None] = lambda look: None
     ) -> Tensor:
-        segment = partial(self._softmax, spacing=spacing)
-        return average(segment, self._fabric.to_device(images), self._config.predict, on_look).cpu()
+        images, settings = self._fabric.to_device(images), self._config.predict
+        turn = best_turn(self._glance, images, settings.turns)
+        return average(partial(self._softmax, spacing=spacing), images, settings, turn, on_look).cpu()
+
+    def _glance(self, images: Tensor) -> Tensor:
+        images = images.contiguous(memory_format=torch.channels_last)
+        with self._fabric.autocast():
+            return torch.cat([self._network.glance(piece).softmax(1) for piece in images.split(self._batch)])
 
     def _softmax(self, images: Tensor, spacing: Spacing, **prompted: PromptBatch) -> Tensor:
         with self._fabric.autocast():
             logits = self._network.segment(
                 images.contiguous(memory_format=torch.channels_last),
                 spacing,
-                batch=self._config.predict.batch,
+                batch=self._batch,
                 **prompted,
             )
         return logits.softmax(1)

@@ -94,7 +94,7 @@ def train(
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
     classes = sorted(manifest.labels, key=manifest.labels.__getitem__)[1:]
     learner = Learner(network, config, classes, fabric)
-    segment = partial(learner.segment, batch=config.predict.batch)
+    segment, glance = (partial(look, batch=config.predict.batch) for look in (learner.segment, learner.glance))
     state = WorkState.resume(work_dir, learner, started=started)
     _pass_on(state.history, on_metrics)
     budget = Budget.of(config.train)
@@ -116,7 +116,7 @@ def train(
                 _log(state, _validation_row(scores), on_metrics)
             if spent >= 1:
                 break
-            _turn(batches, state, partial(find_turns, segment, unlabelled, config, fabric.device), config, spent)
+            _turn(batches, state, partial(find_turns, glance, unlabelled, config, fabric.device), config, spent)
             scalars = learner.step(batches, step=state.step, spent=spent)
             state.step += 1
             if (state.step - 1) % _LOG_EVERY == 0:

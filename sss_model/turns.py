@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -11,19 +11,14 @@ from sss_model.config import Config
 from sss_model.orientation import best_turn
 from sss_model.preprocess import centre
 from sss_model.slices import SliceSet
-from sss_model.validation import Segment
 
 
-def find_turns(segment: Segment, slices: SliceSet, config: Config, device: torch.device) -> list[float]:
-    """The best turn of each scan, by class logits as `segment` gives them; `Predict.turns` are tried."""
-    pixel = config.data.spacing_mm
+def find_turns(
+    glance: Callable[[Tensor], Tensor], slices: SliceSet, config: Config, device: torch.device
+) -> list[float]:
+    """The best turn in degrees of each scan, by the class logits that `glance` gives of slices."""
     found = []
-    for case, distance in enumerate(slices.distances):
+    for case in range(len(slices.images)):
         images = centre(slices.image(slices.case(case)), config.data.size, fill=0.0).to(device)
-        probabilities = partial(_softmax, segment, spacing=(distance, pixel, pixel))
-        found.append(best_turn(probabilities, images, config.predict.turns))
+        found.append(best_turn(lambda turned: glance(turned).softmax(1), images, config.predict.turns))
     return found
-
-
-def _softmax(segment: Segment, images: Tensor, spacing: tuple[float, float, float]) -> Tensor:
-    return segment(images, spacing).softmax(1)

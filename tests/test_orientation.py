@@ -54,7 +54,7 @@ def test_a_single_slice_is_its_own_middle() -> None:
 
 def test_what_is_predicted_from_a_turn_lies_as_the_scan_does() -> None:
     scan = rotate(bar(), 90)
-    mean = average(knows_right, scan, Predict(turns=4, flips=False, rotations=[12.0], batch=8))
+    mean = average(knows_right, scan, Predict(turns=4, flips=False, rotations=[12.0], batch=8), turn=-90)
     assert (mean.argmax(1) == (scan[:, 0] > 0.5)).float().mean() > 0.98
     unturned = average(knows_right, scan, Predict(turns=1, flips=False, rotations=[], batch=8))
     assert mean.max(1).values.mean() > unturned.max(1).values.mean()

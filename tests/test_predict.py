@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from sss_model.checkpoint import load_checkpoint
 from sss_model.manifest import Manifest
 from sss_model.predict import Predictor
 from sss_model.volumes import Volume, read_volume
@@ -37,3 +40,20 @@ def test_quality_costs_no_further_pass_through_the_network(
     plain = len(passes)
     predictor.judge(scan)
     assert len(passes) == 2 * plain > 0
+
+
+def test_a_scan_that_lies_otherwise_is_predicted_alike(checkpoint: Path, scan: Volume) -> None:
+    loaded = load_checkpoint(checkpoint)
+    # So short a training gives it no opinion yet.
+    head = torch.randn(loaded.weights["decoder.head.weight"].shape, generator=torch.Generator().manual_seed(0))
+    loaded = replace(loaded, weights=loaded.weights | {"decoder.head.weight": head})
+    upright = replace(scan, array=scan.array[:120, :120])
+    lies = replace(scan, array=np.ascontiguousarray(np.rot90(upright.array)))
+
+    def difference(turns: int) -> float:
+        settings = loaded.config.predict.model_copy(update={"turns": turns})
+        predictor = Predictor(replace(loaded, config=loaded.config.model_copy(update={"predict": settings})))
+        expected = np.rot90(predictor.probabilities(upright).numpy(), axes=(2, 3))
+        return float(np.abs(expected - predictor.probabilities(lies).numpy()).mean())
+
+    assert difference(4) < 0.1 * difference(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 Spacing = tuple[float, float, float]
@@ -14,6 +15,9 @@ class Network(nn.Module, ABC):
     """Called with a method's inputs, it returns named outputs, one row a slice."""
 
     @abstractmethod
+    def glance(self, images: Tensor) -> Tensor:
+        """Class logits (B, classes, S, S), float32, of slices (B, 3, S, S), each told by itself, at a look."""
+
     def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
         """Class logits of a whole volume.
 
@@ -25,3 +29,4 @@ class Network(nn.Module, ABC):
         Returns:
             (D, classes, S, S), float32.
         """
+        return torch.cat([self.glance(piece) for piece in images.split(batch)])

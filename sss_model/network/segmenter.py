@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from sss_model.config import Model
 from sss_model.network.decoder import FeatureDecoder
 from sss_model.network.encoder import ImageEncoder
-from sss_model.network.network import Network, Spacing
+from sss_model.network.network import Network
 from sss_model.network.noise import SliceNoise
 from sss_model.network.pretrained import Pretrained
 
@@ -51,5 +50,6 @@ class Segmenter(SamNetwork):
             features = [noise.drop_channels(one, self._feature_dropout, perturbed) for one in features]
         return {"logits": self.decoder(images, features).float()}
 
-    def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
-        return torch.cat([self(images=piece)["logits"] for piece in images.split(batch)])
+    def glance(self, images: Tensor) -> Tensor:
+        logits: Tensor = self(images=images)["logits"]
+        return logits

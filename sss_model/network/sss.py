@@ -87,6 +87,11 @@ class SssSegmenter(SamNetwork):
             enhanced = [feature.detach() for feature in enhanced]
         return outputs | self._remember(enhanced, coarse, prompts, draws, clip)
 
+    def glance(self, images: Tensor) -> Tensor:
+        """The feature decoder's word, to which the memory decoder adds nothing yet."""
+        coarse: Tensor = self.decoder(images, self._enhance(self.encoder(images)))
+        return coarse.float()
+
     def segment(self, images: Tensor, spacing: Spacing, *, batch: int, prompts: PromptBatch | None = None) -> Tensor:
         """As every network's; with the memory decoder, `prompts` of the slices replace the network's own."""
         # A volume is one clip; each of its slices is encoded once.

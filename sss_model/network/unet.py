@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from sss_model.network.decoder import InstanceNorm
-from sss_model.network.network import Network, Spacing
+from sss_model.network.network import Network
 from sss_model.network.noise import SliceNoise
 
 _WIDTHS = (16, 32, 64, 128, 256)
@@ -59,8 +59,9 @@ class UNet(Network):
             x = block(torch.cat([features.pop(), x], 1), noise)
         return {"logits": self.head(x).float()}
 
-    def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
-        return torch.cat([self(images=piece)["logits"] for piece in images.split(batch)])
+    def glance(self, images: Tensor) -> Tensor:
+        logits: Tensor = self(images=images)["logits"]
+        return logits
 
     def _initialise(self) -> None:
         for module in self.modules():

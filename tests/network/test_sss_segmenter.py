@@ -91,6 +91,13 @@ def test_inference_is_what_training_computes_without_a_partner(make: Callable[..
 
 
 @torch.no_grad()
+def test_a_glance_is_the_feature_decoders_word(make: Callable[..., SssSegmenter]) -> None:
+    network = make()
+    coarse = network(images(), spacing=spacing(), clip=CLIP, remember=False)["coarse"]
+    assert torch.equal(network.glance(images()), coarse)
+
+
+@torch.no_grad()
 def test_a_volume_is_predicted_alike_each_time(make: Callable[..., SssSegmenter]) -> None:
     network = make()
     assert torch.equal(network.segment(images(7), SPACING, batch=4), network.segment(images(7), SPACING, batch=4))
