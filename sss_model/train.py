@@ -92,7 +92,8 @@ def train(
     pretrained_sha256 = sha256(pretrained) if pretrained else None
     labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
-    classes = sorted(manifest.labels, key=manifest.labels.__getitem__)[1:]
+    labels = manifest.labels
+    classes = sorted(labels, key=labels.__getitem__)[1:]
     learner = Learner(network, config, classes, fabric)
     segment, glance = (partial(look, batch=config.predict.batch) for look in (learner.segment, learner.glance))
     state = WorkState.resume(work_dir, learner, started=started)
@@ -111,7 +112,7 @@ def train(
             spent = budget.spent(step=state.step, seconds=seconds)
             if fabric.is_global_zero and state.step and (spent >= 1 or state.step % config.train.val_every == 0):
                 check_weights(learner.weights, step=state.step, settings=config.train)
-                scores = validate(segment, validation, config=config, labels=manifest.labels, device=fabric.device)
+                scores = validate(segment, glance, validation, config=config, labels=labels, device=fabric.device)
                 state.keep_if_best(scores, learner.teacher_weights())
                 _log(state, _validation_row(scores), on_metrics)
             if spent >= 1:
