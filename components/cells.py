@@ -77,6 +77,7 @@ def _trained(config: Config, data: Dataset) -> Path:
     identity = _identity(config, data)
     checkpoint = _WORK / identity
     if not checkpoint.exists():
+        before = _cpu_seconds()
         train(
             config,
             data_dir=data.folder,
@@ -88,9 +89,13 @@ def _trained(config: Config, data: Dataset) -> Path:
             manifest_sha256=data.sha256,
             pretrained=pretrained_file(config.model),
         )
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        (checkpoint / "cost.json").write_text(json.dumps({"cpu_seconds": round(usage.ru_utime + usage.ru_stime)}))
+        (checkpoint / "cost.json").write_text(json.dumps({"cpu_seconds": round(_cpu_seconds() - before)}))
     return checkpoint
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _scored(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,10 +52,13 @@ def test_every_budget_and_method_is_a_point_and_nothing_is_trained_twice(curve: 
 
 
 def test_several_seeds_give_a_spread(curve: Callable[..., str]) -> None:
+    before = time.process_time()
     curve("--labelled", "1", "--seeds", "2")
+    spent = time.process_time() - before
     (row,) = csv.DictReader(Path("curve/curve.csv").read_text().splitlines())
     first, second = (json.loads(line) for line in Path("curve/cells.jsonl").read_text().splitlines())
     assert (first["seed"], second["seed"]) == (0, 1)
+    assert first["cpu_seconds"] + second["cpu_seconds"] <= spent + 1  # each row tells of its own training alone
     assert float(row["dice"]) == pytest.approx((first["dice"] + second["dice"]) / 2)
     assert float(row["deviation"]) == pytest.approx(abs(first["dice"] - second["dice"]) / 2**0.5)
 
