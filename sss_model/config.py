@@ -134,7 +134,7 @@ class Train(Section):
     unlabelled_weight: float = Field(ge=0)
     ramp: float = Fraction
     """Share of the budget over which the unlabelled loss then rises to its weight."""
-    turn_from: float = Field(default=1.0, ge=0, le=1)
+    turn_from: float = Fraction
     """Share of the budget from which unlabelled scans are turned as in ``predict.turns``; 1 leaves them as they lie."""
     precision: Literal["auto", "32-true", "bf16-mixed"]
     """``auto`` is bf16-mixed on hardware that computes in bfloat16, 32-true elsewhere."""
@@ -156,7 +156,7 @@ class Train(Section):
 
 
 class Predict(Section):
-    turns: int = Field(default=1, ge=1)
+    turns: int = Field(ge=1)
     """How many in-plane turns of a scan, evenly over the circle, are tried for the one in which the network is surest:
     for scans whose orientation nobody knows. 1 takes them as they lie."""
     flips: bool

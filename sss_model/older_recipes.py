@@ -31,7 +31,11 @@ _BEFORE: dict[str, dict[str, Any]] = {
     "data": {"window": None, "colour": False},
     "model": {"network": "sam2", "freeze_decoder": False},
     "views": {"cutmix_labelled": 0.0},
-    "train": {"init_from": None, "unlabelled_from": 0.0, "micro_batch": None, "gradient_checkpointing": False},
+    "train": {
+        **{"init_from": None, "unlabelled_from": 0.0, "micro_batch": None, "gradient_checkpointing": False},
+        **{"turn_from": 1.0},
+    },
+    "predict": {"turns": 1},
     "sss": {"memory_shapes_features": True},
     "register": {"min_dice": 0.0},
 }

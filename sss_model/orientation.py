@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+Glance = Callable[[Tensor], Tensor]
+"""Slices (B, C, S, S) to class logits (B, classes, S, S), background first, each slice by itself."""
+
 _ENOUGH = 0.5  # of the most foreground that any turn shows: to see nothing, for sure, is no orientation
 
 
@@ -27,11 +30,10 @@ def rotate(images: Tensor, degrees: float) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def best_turn(glance: Callable[[Tensor], Tensor], images: Tensor, turns: int) -> float:
+def best_turn(glance: Glance, images: Tensor, turns: int) -> float:
     """The turn in degrees, for `rotate`, in which a network doubts least; it is shown the middle half of the slices.
 
     Args:
-        glance: slices, each by itself, to class probabilities (B, classes, S, S), background first.
         images: a volume's slices (D, C, S, S), in order.
         turns: how many are tried, evenly over the circle; 1 leaves the scan as it lies.
     """
@@ -39,8 +41,7 @@ def best_turn(glance: Callable[[Tensor], Tensor], images: Tensor, turns: int) ->
         return 0.0
     depth = len(images)
     middle = images[depth // 4 : depth - depth // 4]
-    looks = glance(torch.cat([rotate(middle, degrees) for degrees in _angles(turns)])).chunk(turns)
-    seen = {degrees: _seen(look) for degrees, look in zip(_angles(turns), looks, strict=True)}
+    seen = {degrees: _seen(glance(rotate(middle, degrees)).softmax(1)) for degrees in _angles(turns)}
     most = max(foreground for _, foreground in seen.values())
     doubts = {
         degrees: entropy / max(foreground, 1.0)

@@ -144,7 +144,7 @@ class Predictor:
     def _glance(self, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         with self._fabric.autocast():
-            return torch.cat([self._network.glance(piece).softmax(1) for piece in images.split(self._batch)])
+            return torch.cat([self._network.glance(piece) for piece in images.split(self._batch)])
 
     def _softmax(self, images: Tensor, spacing: Spacing, **prompted: PromptBatch) -> Tensor:
         with self._fabric.autocast():

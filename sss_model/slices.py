@@ -51,7 +51,7 @@ class SliceSet:
         """Positions of all slices of a case, in order."""
         return np.arange(self._ends[number] - len(self.images[number]), self._ends[number])
 
-    def cases(self, indices: np.ndarray) -> np.ndarray:
+    def cases(self, indices: np.ndarray | int) -> np.ndarray:
         """(B,) positions of the cases that slices belong to."""
         return np.searchsorted(self._ends, indices, side="right")
 
@@ -66,7 +66,7 @@ class SliceSet:
         return index - z + np.minimum(first + np.arange(length), depth - 1)
 
     def _locate(self, index: int) -> tuple[int, int]:
-        case = int(np.searchsorted(self._ends, index, side="right"))
+        case = int(self.cases(index))
         return case, int(index - (self._ends[case - 1] if case else 0))
 
     @cached_property

@@ -16,15 +16,12 @@ from torch import Tensor
 from sss_model.config import Config
 from sss_model.network.prompter import Prompter
 from sss_model.objective import pseudo_labels
-from sss_model.orientation import best_turn, rotate
+from sss_model.orientation import Glance, best_turn, rotate
 from sss_model.preprocess import centre
 from sss_model.slices import SliceSet
 
 Segment = Callable[[Tensor, tuple[float, float, float]], Tensor]
 """A volume's slices (D, 3, S, S) and its spacing to class logits (D, classes, S, S)."""
-
-Glance = Callable[[Tensor], Tensor]
-"""Slices (B, 3, S, S) to class logits (B, classes, S, S), each by itself."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def validate(
         images = centre(slices.image(indices), config.data.size, fill=0.0).to(device)
         truth = centre(slices.label(indices), config.data.size, fill=0).to(device)
         spacing = (slices.distances[case], config.data.spacing_mm, config.data.spacing_mm)
-        turn = best_turn(lambda turned: glance(turned).softmax(1), images, config.predict.turns)
+        turn = best_turn(glance, images, config.predict.turns)
         logits = rotate(segment(rotate(images, turn), spacing), -turn)
         predicted, teaches = _pseudo(logits, spacing, config, prompter)
         for name, index in foreground.items():

@@ -47,9 +47,8 @@ def test_a_scan_that_lies_otherwise_is_predicted_alike(checkpoint: Path, scan: V
     # So short a training gives it no opinion yet.
     head = torch.randn(loaded.weights["decoder.head.weight"].shape, generator=torch.Generator().manual_seed(0))
     loaded = replace(loaded, weights=loaded.weights | {"decoder.head.weight": head})
-    upright = replace(
-        scan, array=scan.array[:118, :118]
-    )  # an even side on the network's grid, too: its middle is a middle
+    # An even side on the network's grid, too: its middle is a middle.
+    upright = replace(scan, array=scan.array[:118, :118])
     lies = replace(scan, array=np.ascontiguousarray(np.rot90(upright.array)))
 
     def difference(turns: int) -> float:
