@@ -18,6 +18,7 @@ from sss_model.frozen import refuse_frozen
 from sss_model.method_settings import Pcsw, Sss, UniMatch
 from sss_model.section import Fraction, Section
 from sss_model.validation_settings import Validate
+from sss_model.view_settings import Views
 
 # What a training does not read: data gate, evaluation, registration, promotion.
 NOT_TRAINED = ("validation", "evaluation", "register", "gate")
@@ -82,27 +83,6 @@ class Model(Section):
     """Whether the feature decoder keeps the weights of ``train.init_from``, which then must name some: SAM-2's
     checkpoints have none for it."""
     decoder_channels: int = Field(ge=8, multiple_of=8)
-
-
-class Views(Section):
-    """How far augmentation goes. The weak view moves a slice, the strong views recolour the weak one."""
-
-    rotation_degrees: float = Field(ge=0, le=180)
-    scale: float = Field(ge=0, lt=1)
-    """Zoom is drawn from ``1 - scale`` to ``1 / (1 - scale)``."""
-    shift: float = Fraction
-    """Translation as a share of the field of view."""
-    flips: bool
-    contrast: float = Field(ge=0, lt=1)
-    brightness: float = Field(ge=0)
-    """In standard deviations of the volume, as intensities are standardised."""
-    gamma: float = Field(ge=0, lt=1)
-    noise: float = Field(ge=0)
-    """Largest standard deviation of added noise, in standard deviations of the volume."""
-    cutmix: float = Fraction
-    """Probability that a strong view receives a box from its partner."""
-    cutmix_labelled: float = Fraction
-    """Probability that this partner is a labelled slice, whose label comes along, instead of an unlabelled one."""
 
 
 class Train(Section):

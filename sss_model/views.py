@@ -1,8 +1,9 @@
 """Weak and strong views of a batch, computed on batched tensors wherever the batch lies.
 
-A weak view moves a slice (flip, rotation, zoom, shift). Strong views are made from the weak one and only recolour it or
-paste into it, so that all views of a slice stay aligned pixel by pixel. Every sample's draw depends on (seed, step,
-stream, its position in the global batch) alone: neither a resumed run nor the number of processes changes it.
+A weak view moves a slice (flip, rotation, zoom, shift, a spot that swells or shrinks). Strong views are made from the
+weak one and only recolour it or paste into it, so that all views of a slice stay aligned pixel by pixel. Every sample's
+draw depends on (seed, step, stream, its position in the global batch) alone: neither a resumed run nor the number of
+processes changes it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from torch import Tensor
 
 from sss_model.config import Data, Views
 
+# Of half a view: how far from its middle a spot that swells may lie, and its standard deviation.
+_SPOT_WITHIN, _SMALLEST_SPOT, _LARGEST_SPOT = 0.35, 0.15, 0.45
+
 
 class Draw(NamedTuple):
     """The random numbers of one batch: uniform(0, 1) ones, and a seed a sample for its noise."""
 
     uniform: Tensor
-    """(B, 17)."""
+    """(B, 21)."""
     noise_seeds: list[int]
 
     def of_clips(self, clip: int) -> Draw:
@@ -35,7 +39,8 @@ def draw_views(*, seed: int, stream: int, step: int, batch: int, rank: int = 0, 
     share = slice(rank * batch, (rank + 1) * batch)
     uniform = generator.random((world * batch, 17), dtype=np.float32)[share]
     seeds = generator.integers(2**62, size=world * batch)[share]
-    return Draw(torch.from_numpy(uniform), [int(value) for value in seeds])
+    further = generator.random((world * batch, 4), dtype=np.float32)[share]
+    return Draw(torch.from_numpy(np.concatenate([uniform, further], 1)), [int(value) for value in seeds])
 
 
 def draw_noise(draw: Draw, size: int) -> Tensor:
@@ -59,7 +64,25 @@ def weak_grid(draw: Draw, config: Views, *, data: Data, turns: Tensor | None = N
     rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
     linear = rotation * zoom[:, None, None] * flip[:, None, :]
     theta = torch.cat([linear, shift[:, :, None]], 2) * (data.size / data.canvas)
-    return F.affine_grid(theta, [len(u), 1, data.size, data.size], align_corners=False)
+    shape = [len(u), 1, data.size, data.size]
+    if not config.bulge:
+        return F.affine_grid(theta, shape, align_corners=False)
+    view = F.affine_grid(torch.eye(2, 3, device=u.device).expand_as(theta), shape, align_corners=False)
+    points = _bulge(view, draw, config)
+    return points @ theta[:, None, :, :2].mT + theta[:, None, None, :, 2]
+
+
+def _bulge(points: Tensor, draw: Draw, config: Views) -> Tensor:
+    """Points (B, S, S, 2) of a view, from -1 to 1, moved away from a spot in it or towards it.
+
+    What lies there shrinks or swells, as a heart does between its phases; no two points change places.
+    """
+    u = draw.uniform[:, None, None, 17:21]
+    middle = (2 * u[..., :2] - 1) * _SPOT_WITHIN
+    radius = _SMALLEST_SPOT + (_LARGEST_SPOT - _SMALLEST_SPOT) * u[..., 2:3]
+    away = points - middle
+    near = (-away.square().sum(-1, keepdim=True) / (2 * radius.square())).exp()
+    return points + (2 * u[..., 3:] - 1) * config.bulge * near * away
 
 
 def zooms(draw: Draw, config: Views) -> Tensor:

@@ -50,7 +50,7 @@ def test_steps_draw_anew() -> None:
 
 
 def test_a_view_that_may_not_move_is_the_middle_of_the_canvas(views: Views, data: Data) -> None:
-    still = views.model_copy(update={"rotation_degrees": 0.0, "scale": 0.0, "shift": 0.0, "flips": False})
+    still = views.model_copy(update={"rotation_degrees": 0.0, "scale": 0.0, "shift": 0.0, "flips": False, "bulge": 0.0})
     canvas = torch.randn(2, 3, data.canvas, data.canvas)
     moved = move_images(canvas, weak_grid(draw_views(seed=0, stream=0, step=0, batch=2), still, data=data))
     margin = (data.canvas - data.size) // 2
@@ -67,9 +67,27 @@ def test_a_turned_view_is_the_view_of_a_turned_scan(views: Views, data: Data) ->
     torch.testing.assert_close(turned, torch.stack([first[0], second[1]]), atol=1e-2, rtol=0)
 
 
-def test_labels_move_with_their_images(views: Views, data: Data) -> None:
+def test_a_spot_swells_or_shrinks_and_no_two_points_change_places(views: Views, data: Data) -> None:
+    drawn = draw_views(seed=0, stream=0, step=0, batch=64)
+    unturned = views.model_copy(update={"flips": False, "rotation_degrees": 0.0})
+    flat, bulged = (weak_grid(drawn, unturned.model_copy(update={"bulge": bulge}), data=data) for bulge in (0.0, 0.9))
+    across, down = bulged.diff(dim=2)[..., 0], bulged.diff(dim=1)[..., 1]
+    assert across.min() > 0 and down.min() > 0
+    zoom = across / flat.diff(dim=2)[..., 0]
+    assert (zoom.amin((1, 2)) < 0.5).any() and (zoom.amax((1, 2)) > 1.5).any()
+
+
+def test_without_a_bulge_a_view_is_what_it_was_before_there_were_any(views: Views, data: Data) -> None:
+    drawn = draw_views(seed=0, stream=0, step=0, batch=8)
+    flat, nearly = (weak_grid(drawn, views.model_copy(update={"bulge": b}), data=data) for b in (0.0, 1e-6))
+    assert torch.allclose(flat, nearly, atol=1e-5)
+
+
+@pytest.mark.parametrize("bulge", [0.0, 0.5])
+def test_labels_move_with_their_images(views: Views, data: Data, bulge: float) -> None:
     mask = disc(data.canvas, 14).expand(8, -1, -1)
-    grid = weak_grid(draw_views(seed=0, stream=0, step=0, batch=8), views, data=data)
+    bulging = views.model_copy(update={"bulge": bulge})
+    grid = weak_grid(draw_views(seed=0, stream=0, step=0, batch=8), bulging, data=data)
     images, labels = move_images(mask[:, None], grid)[:, 0], move_labels(mask.long(), grid)
     assert ((images > 0.5) == (labels == 1)).float().mean() > 0.995
     assert len({int(label.sum()) for label in labels}) > 4  # they did move
