@@ -20,7 +20,10 @@ import typer
 from components.command_line import run_command
 
 _CLASSES, _VOLUMES, _DEPTH = 4, 8, 10
-_ALWAYS = {"train.method": "sss", "train.unlabelled_from": 0, "train.ramp": 0, "pcsw.warmup": 0}
+_ALWAYS = {
+    **{"train.method": "sss", "train.unlabelled_from": 0, "train.ramp": 0},
+    **{"sss.clip_every": 4, "sss.memory_alone": 0, "pcsw.warmup": 0},
+}
 
 
 def command(

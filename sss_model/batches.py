@@ -32,6 +32,9 @@ _LABELLED, _UNLABELLED, _STRONG, _FURTHER = 0, 1, 2, 10
 _PARTNER = 1000  # among the further ones
 _STEPS_AHEAD = 2
 
+_At = tuple[int, int]
+"""A step, and how many slices in a row are neighbours in it."""
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -87,19 +90,23 @@ class Batches:
 
     Attributes:
         turns: degrees by which each unlabelled case is turned before its views are made; None leaves them as they lie.
+        spent: the share of the budget spent so far, by which a recipe may tell which steps see clips.
     """
 
     def __init__(self, config: Config, *, labelled: SliceSet, unlabelled: SliceSet, fabric: Fabric) -> None:
         self._config, self._labelled, self._unlabelled, self._fabric = config, labelled, unlabelled, fabric
         self.turns: list[float] | None = None
-        self._labelled_source, self._unlabelled_source = self._read_labelled, self._read_unlabelled
-        if fabric.device.type == "cuda":
-            self._labelled_source = Prefetcher(_pinned(self._read_labelled), ahead=_STEPS_AHEAD)
-            self._unlabelled_source = Prefetcher(_pinned(self._read_unlabelled), ahead=_STEPS_AHEAD)
+        self.spent = 0.0
+        self._ahead = _STEPS_AHEAD if fabric.device.type == "cuda" else 0
+        self._labelled_source: Callable[..., _Source] = self._read_labelled
+        self._unlabelled_source: Callable[..., _Source] = self._read_unlabelled
+        if self._ahead:
+            self._labelled_source = Prefetcher(_pinned(self._read_labelled), workers=self._ahead)
+            self._unlabelled_source = Prefetcher(_pinned(self._read_unlabelled), workers=self._ahead)
 
     def labelled(self, step: int) -> Labelled:
         """The labelled batch of a step, moved and recoloured."""
-        source = self._fabric.to_device(self._labelled_source(step))
+        source = self._fabric.to_device(self._labelled_source(*self._from(step)))
         grid = weak_grid(source.moved_by, self._config.views, data=self._config.data)
         [(drawn, noise)] = source.recoloured_by
         images = recolour(move_images(source.images, grid), noise, drawn, self._config.views)
@@ -109,7 +116,7 @@ class Batches:
     def unlabelled(self, step: int, labelled: Labelled) -> Unlabelled:
         """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
         views, size, clip = self._config.views, self._config.data.size, self._clip(step)
-        source = self._fabric.to_device(self._unlabelled_source(step))
+        source = self._fabric.to_device(self._unlabelled_source(*self._from(step)))
         turns = None if self.turns is None else source.cases.new_tensor(self.turns, dtype=torch.float32)[source.cases]
         weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data, turns=turns))
         foreign = self.uniform(_PARTNER, step, len(weak) // clip, 2).repeat_interleave(clip, 0) < views.cutmix_labelled
@@ -131,8 +138,11 @@ class Batches:
         pixel = self._config.data.spacing_mm * zooms(source.moved_by, self._config.views)
         return torch.stack([source.distances, pixel, pixel], 1)
 
-    def _read_labelled(self, step: int) -> _Source:
-        size, clip = self._config.data.size, self._clip(step)
+    def _from(self, step: int) -> list[_At]:
+        return [(number, self._clip(number)) for number in range(step, step + self._ahead + 1)]
+
+    def _read_labelled(self, at: _At) -> _Source:
+        (step, clip), size = at, self._config.data.size
         batch = _rounded_up(self._config.train.batch, clip)
         indices = self._indices(self._labelled, _LABELLED, step, batch, clip)
         drawn = self._draw(_LABELLED, step, batch)
@@ -141,8 +151,8 @@ class Batches:
         cases, distances = self._cases(self._labelled, indices), self._distances(self._labelled, indices)
         return _Source(images, labels, cases, distances, drawn.of_clips(clip), noisy)
 
-    def _read_unlabelled(self, step: int) -> _Source:
-        size, clip = self._config.data.size, self._clip(step)
+    def _read_unlabelled(self, at: _At) -> _Source:
+        (step, clip), size = at, self._config.data.size
         batch = _rounded_up(self._config.train.unlabelled_batch, 2 * clip)
         indices = self._indices(self._unlabelled, _UNLABELLED, step, batch, clip)
         moves = self._draw(_UNLABELLED, step, batch)
@@ -153,7 +163,7 @@ class Batches:
         return _Source(images, None, cases, distances, moves.of_clips(clip), noisy)
 
     def _clip(self, step: int) -> int:
-        return self._config.sss.clip_at(step) if self._config.train.method == "sss" else 1
+        return self._config.sss.clip_at(step, self.spent) if self._config.train.method == "sss" else 1
 
     def _indices(self, slices: SliceSet, stream: int, step: int, batch: int, clip: int) -> np.ndarray:
         rank, world = self._fabric.global_rank, self._fabric.world_size
@@ -180,6 +190,6 @@ def _seeds(drawn: Draw) -> Tensor:
     return torch.tensor(drawn.noise_seeds)
 
 
-def _pinned(read: Callable[[int], _Source]) -> Callable[[int], _Source]:
+def _pinned(read: Callable[[_At], _Source]) -> Callable[[_At], _Source]:
     # Only from pinned memory does a copy to the GPU run while the CPU goes on.
-    return lambda step: apply_to_collection(read(step), Tensor, Tensor.pin_memory)
+    return lambda at: apply_to_collection(read(at), Tensor, Tensor.pin_memory)

@@ -28,7 +28,8 @@ class Budget:
 
 
 def learning_rate(config: Train, spent: float) -> float:
-    """The share of the peak learning rate: a linear rise over the warm-up, then a cosine to zero."""
+    """The share of the peak learning rate: a linear rise over the warm-up, then a cosine to zero; zero ever after."""
+    spent = min(1.0, spent)
     if spent < config.warmup:
         return max(spent / config.warmup, 0.01)
     return 0.5 * (1 + math.cos(math.pi * (spent - config.warmup) / (1 - config.warmup)))

@@ -143,6 +143,9 @@ class Predict(Section):
     """Whether predictions are averaged over the four in-plane flips."""
     rotations: list[float] = Field(default_factory=list)
     """Degrees: predictions are averaged over rotations by each of these, both ways, too."""
+    largest: bool
+    """Whether each class is one piece: of its components in a volume the largest is kept, the others become background.
+    For organs, not for lesions."""
     batch: int = Field(ge=1)
 
 

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sss_model.batches import Batches
 from sss_model.budget import learning_rate
-from sss_model.config import Config, Train
+from sss_model.config import Config
 from sss_model.methods import make_method
 from sss_model.micro_batches import Inputs, Outputs, backward, joined, pieces
 from sss_model.network import Network
@@ -35,7 +35,7 @@ class Learner:
         network = fabric.to_device(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload,assignment]
         # On a GPU one kernel updates all parameters; elsewhere torch chooses.
         fused = True if fabric.device.type == "cuda" else None
-        groups = _parameter_groups(network, config.train)
+        groups = _parameter_groups(network, config)
         optimizer = torch.optim.AdamW(groups, weight_decay=config.train.weight_decay, fused=fused)
         self._ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema_decay))
         self._ema.requires_grad_(False).eval()
@@ -53,7 +53,9 @@ class Learner:
             The method's scalars on the device, ``loss`` and ``loss_labelled`` among them.
         """
         for group in self._optimizer.param_groups:
-            group["lr"] = group["peak"] * learning_rate(self._config, spent)
+            begins, ends = group["learns"]
+            group["lr"] = group["peak"] * learning_rate(self._config, (spent - begins) / (ends - begins))
+        batches.spent = spent
         inputs, objective = self._method.task(batches, self._teach, step=step, spent=spent)
         self._optimizer.zero_grad()
         scalars = backward(
@@ -89,6 +91,11 @@ class Learner:
             return joined([teacher(**part) for part in pieces(_channels_last(inputs), self._config.micro_batch)])
 
     @property
+    def lr(self) -> float:
+        """The learning rate of what learned quickest in the last step."""
+        return max(group["lr"] for group in self._optimizer.param_groups)
+
+    @property
     def weights(self) -> Iterator[Tensor]:
         """The student's parameters, where they are."""
         return self._student.module.parameters()
@@ -115,9 +122,16 @@ def _channels_last(inputs: Inputs) -> Inputs:
     return inputs | {"images": inputs["images"].contiguous(memory_format=torch.channels_last)}
 
 
-def _parameter_groups(network: nn.Module, config: Train) -> list[dict[str, Any]]:
+def _parameter_groups(network: nn.Module, config: Config) -> list[dict[str, Any]]:
+    """What shares a peak learning rate, and the shares of the budget between which it rises and falls."""
     named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-    encoder = [parameter for name, parameter in named if name.startswith("encoder.")]
-    others = [parameter for name, parameter in named if not name.startswith("encoder.")]
-    groups = [{"params": encoder, "peak": config.encoder_lr}, {"params": others, "peak": config.lr}]
-    return [group for group in groups if group["params"]]
+    memory_from = config.sss.memory_from if config.train.method == "sss" else 1.0
+    groups: list[dict[str, Any]] = [
+        {"of": ("encoder.",), "peak": config.train.encoder_lr, "learns": (0.0, memory_from)},
+        {"of": ("memory.", "gate"), "peak": config.train.lr, "learns": (memory_from if memory_from < 1 else 0.0, 1.0)},
+        {"of": ("",), "peak": config.train.lr, "learns": (0.0, memory_from)},
+    ]
+    for name, parameter in named:
+        group = next(group for group in groups if name.startswith(group["of"]))
+        group.setdefault("params", []).append(parameter)
+    return [group for group in groups if "params" in group]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sss_model.section import Fraction, Section
 
@@ -12,9 +12,9 @@ class Sss(Section):
 
     clip: int = Field(ge=1)
     """How many neighbouring slices of a volume make a clip; steps that see clips round batches up to whole ones."""
-    clip_every: int = Field(ge=1)
+    clip_every: int | None = Field(ge=1)
     """PCSW and the memory decoder, which need neighbours, take part in every so many steps, which see clips. The others
-    see single slices: of many volumes, they teach more than clips of few."""
+    see single slices: of many volumes, they teach more than clips of few. Null: all others but ``memory_alone``'s."""
     enhancement: bool
     """Whether features pass through DFE."""
     pair: float = Fraction
@@ -23,6 +23,10 @@ class Sss(Section):
     """Probability that two strong views share their features' channels out between them (complementary dropout)."""
     memory: bool
     """Whether the memory decoder's masks are added to the feature decoder's."""
+    memory_alone: float = Fraction
+    """Share of the budget, its last, in which the memory decoder learns, by itself, from labelled clips, with a
+    learning rate that rises and falls anew; all else has finished by then. 0: it learns along with the rest, in the
+    steps that see clips."""
     memory_shapes_features: bool
     """Whether what the memory decoder gets wrong changes the encoder, too."""
     bank: int = Field(ge=1)
@@ -36,13 +40,32 @@ class Sss(Section):
     iou_weight: float = Field(ge=0)
     """Weight of the loss on predicted IoU, by which the bank sorts."""
 
-    def sees_clips(self, step: int) -> bool:
-        """Whether a step sees clips, and PCSW and the memory decoder take part in it."""
-        return step % self.clip_every == 0
+    @property
+    def memory_from(self) -> float:
+        """The share of the budget from which on the memory decoder learns alone; 1 where it never does."""
+        return 1 - self.memory_alone if self.memory else 1.0
 
-    def clip_at(self, step: int) -> int:
+    def memory_learns_alone(self, spent: float) -> bool:
+        """Whether the step after the share `spent` of the budget is one of the memory decoder's own."""
+        return self.memory_from < 1 and spent >= self.memory_from
+
+    def sees_clips(self, step: int, spent: float) -> bool:
+        """Whether a step sees clips, and PCSW takes part in it."""
+        return self.memory_learns_alone(spent) or (self.clip_every is not None and step % self.clip_every == 0)
+
+    def remembers(self, step: int, spent: float) -> bool:
+        """Whether the memory decoder takes part in a step."""
+        return self.memory_learns_alone(spent) if self.memory_from < 1 else self.sees_clips(step, spent)
+
+    def clip_at(self, step: int, spent: float) -> int:
         """How many slices in a row are neighbours in a step."""
-        return self.clip if self.sees_clips(step) else 1
+        return self.clip if self.sees_clips(step, spent) else 1
+
+    @model_validator(mode="after")
+    def _memory_learns(self) -> Sss:
+        if self.memory and self.clip_every is None and not self.memory_alone:
+            raise ValueError("no step sees clips, which memory needs; expected clip_every or memory_alone")
+        return self
 
 
 class Pcsw(Section):

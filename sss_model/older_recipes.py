@@ -14,7 +14,8 @@ _OFF: dict[str, dict[str, Any]] = {
     "unimatch": {"confidence": 0.95, "feature_dropout": 0.5},
     "sss": {
         **{"clip": 1, "clip_every": 1, "enhancement": False, "pair": 0.0, "channel_dropout": 0.0},
-        **{"memory": False, "memory_shapes_features": False, "bank": 1, "reads": 1, "jitter": 0.0},
+        **{"memory": False, "memory_alone": 0.0, "memory_shapes_features": False},
+        **{"bank": 1, "reads": 1, "jitter": 0.0},
         **{"mask_weight": 0.0, "iou_weight": 0.0},
     },
     "pcsw": {"enabled": False, "warmup": 0.0},
@@ -35,8 +36,8 @@ _BEFORE: dict[str, dict[str, Any]] = {
         **{"init_from": None, "unlabelled_from": 0.0, "micro_batch": None, "gradient_checkpointing": False},
         **{"turn_from": 1.0},
     },
-    "predict": {"turns": 1},
-    "sss": {"memory_shapes_features": True},
+    "predict": {"turns": 1, "largest": False},
+    "sss": {"memory_shapes_features": True, "memory_alone": 0.0},
     "register": {"min_dice": 0.0},
 }
 """Keys that came later than their section."""

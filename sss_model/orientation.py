@@ -18,6 +18,7 @@ Glance = Callable[[Tensor], Tensor]
 """Slices (B, C, S, S) to class logits (B, classes, S, S), background first, each slice by itself."""
 
 _ENOUGH = 0.5  # of the most foreground that any turn shows: to see nothing, for sure, is no orientation
+_CLEARLY = 0.8  # of the doubt about a scan as it lies: what a turn must come down to
 
 
 def rotate(images: Tensor, degrees: float) -> Tensor:
@@ -31,7 +32,8 @@ def rotate(images: Tensor, degrees: float) -> Tensor:
 
 
 def best_turn(glance: Glance, images: Tensor, turns: int) -> float:
-    """The turn in degrees, for `rotate`, in which a network doubts least; it is shown the middle half of the slices.
+    """The turn in degrees, for `rotate`, in which a network doubts least, if it doubts clearly less than about the scan
+    as it lies; else 0. It is shown the middle half of the slices.
 
     Args:
         images: a volume's slices (D, C, S, S), in order.
@@ -48,8 +50,8 @@ def best_turn(glance: Glance, images: Tensor, turns: int) -> float:
         for degrees, (entropy, foreground) in seen.items()
         if foreground >= _ENOUGH * most
     }
-    # Ties keep the scan as it lies, whose angle is the first.
-    return min(doubts, key=doubts.__getitem__)
+    best = min(doubts, key=doubts.__getitem__)
+    return best if doubts[best] <= _CLEARLY * doubts.get(0.0, math.inf) else 0.0
 
 
 def _angles(turns: int) -> list[float]:

@@ -17,6 +17,7 @@ from sss_model.checkpoint import Checkpoint, load_checkpoint
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
 from sss_model.fingerprint import unlike
+from sss_model.largest import keep_largest
 from sss_model.network.network import Spacing
 from sss_model.network.prompts import PromptBatch
 from sss_model.orientation import best_turn
@@ -131,7 +132,7 @@ class Predictor:
     def _prompted(self, volume: Volume, prompts: PromptBatch) -> Tensor:
         images, spacing = self._slices(volume)
         there = PromptBatch(*self._fabric.to_device(tuple(prompts)))
-        return self._softmax(self._fabric.to_device(images), spacing, prompts=there).cpu()
+        return self._in_one_piece(self._softmax(self._fabric.to_device(images), spacing, prompts=there).cpu())
 
     @torch.inference_mode()
     def _averaged(
@@ -139,7 +140,11 @@ class Predictor:
     ) -> Tensor:
         images, settings = self._fabric.to_device(images), self._config.predict
         turn = best_turn(self._glance, images, settings.turns)
-        return average(partial(self._softmax, spacing=spacing), images, settings, turn, on_look).cpu()
+        averaged = average(partial(self._softmax, spacing=spacing), images, settings, turn, on_look)
+        return self._in_one_piece(averaged.cpu())
+
+    def _in_one_piece(self, probabilities: Tensor) -> Tensor:
+        return keep_largest(probabilities) if self._config.predict.largest else probabilities
 
     def _glance(self, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)

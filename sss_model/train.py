@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 
 from sss_model.appearance import measure_cached
 from sss_model.batches import Batches
-from sss_model.budget import Budget, learning_rate
+from sss_model.budget import Budget
 from sss_model.cache import SliceCache
 from sss_model.checkpoint import Checkpoint, Images, Meta, Patients, git_revision, image_digest, save_checkpoint
 from sss_model.config import Config, dump_config
@@ -123,7 +123,7 @@ def train(
             if (state.step - 1) % _LOG_EVERY == 0:
                 row = finite_scalars(scalars, step=state.step, settings=config.train)
                 watch = _warn(watch, row, progress)
-                _log(state, {**row, "lr": config.train.lr * learning_rate(config.train, spent)}, on_metrics)
+                _log(state, {**row, "lr": learner.lr}, on_metrics)
                 progress.show(step=state.step, spent=spent, loss=row["loss"], best_dice=state.best_dice)
             if state.save_due(60 * config.train.save_minutes):
                 _save(fabric, state, learner, config, on_save)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sss_model.config import Config
+from sss_model.largest import keep_largest
 from sss_model.network.prompter import Prompter
 from sss_model.objective import pseudo_labels
 from sss_model.orientation import Glance, best_turn, rotate
@@ -56,10 +57,11 @@ def validate(
         turn = best_turn(glance, images, config.predict.turns)
         logits = rotate(segment(rotate(images, turn), spacing), -turn)
         predicted, teaches = _pseudo(logits, spacing, config, prompter)
+        final = keep_largest(logits.softmax(1)).argmax(1) if config.predict.largest else predicted
         for name, index in foreground.items():
-            of_class, true = predicted == index, truth == index
-            if sizes := int(of_class.sum() + true.sum()):
-                dice[name].append(2 * int((of_class & true).sum()) / sizes)
+            segmented, of_class, true = final == index, predicted == index, truth == index
+            if sizes := int(segmented.sum() + true.sum()):
+                dice[name].append(2 * int((segmented & true).sum()) / sizes)
             taught[name] += int((of_class & teaches).sum())
             right[name] += int((of_class & teaches & true).sum())
     return Validation(

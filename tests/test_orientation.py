@@ -56,8 +56,24 @@ def test_what_is_predicted_from_a_turn_lies_as_the_scan_does() -> None:
     def probabilities(images: torch.Tensor) -> torch.Tensor:
         return knows_right(images).exp()
 
-    scan = rotate(bar(), 90)
-    mean = average(probabilities, scan, Predict(turns=1, flips=False, rotations=[12.0], batch=8), turn=-90)
+    scan, plain = rotate(bar(), 90), {"turns": 1, "flips": False, "largest": False, "batch": 8}
+    mean = average(probabilities, scan, Predict(rotations=[12.0], **plain), turn=-90)
     assert (mean.argmax(1) == (scan[:, 0] > 0.5)).float().mean() > 0.98
-    unturned = average(probabilities, scan, Predict(turns=1, flips=False, rotations=[], batch=8))
+    unturned = average(probabilities, scan, Predict(rotations=[], **plain))
     assert mean.max(1).values.mean() > unturned.max(1).values.mean()
+
+
+def test_a_turn_that_wins_by_little_is_not_made() -> None:
+    def hardly_minds(images: torch.Tensor) -> torch.Tensor:
+        sure = torch.where(bar(images.shape[-1])[0, 0] > 0, 0.9, 0.88)
+        foreground = torch.where(images[:, 0] > 0.5, sure, 1e-6)
+        return torch.stack([1 - foreground, foreground], 1).log()
+
+    lies = rotate(bar(), 90)
+
+    def doubt(degrees: float) -> float:
+        probability = hardly_minds(rotate(lies, degrees)).exp()
+        return float(-torch.xlogy(probability, probability).sum())
+
+    assert 0.8 * doubt(0) < doubt(-90) < doubt(0)
+    assert best_turn(hardly_minds, lies, 4) == 0

@@ -18,8 +18,8 @@ from sss_model.slices import SliceSet
 
 
 def test_values_are_the_steps_own_wherever_it_starts() -> None:
-    squares = Prefetcher(lambda step: step**2, ahead=3)
-    assert [squares(step) for step in (5, 6, 7, 2, 3, 9)] == [25, 36, 49, 4, 9, 81]
+    squares = Prefetcher(lambda step: step**2, workers=3)
+    assert [squares(step, step + 1, step + 2) for step in (5, 6, 7, 2, 3, 9)] == [25, 36, 49, 4, 9, 81]
 
 
 def test_the_next_steps_are_made_before_they_are_asked_for_and_each_once() -> None:
@@ -32,14 +32,19 @@ def test_the_next_steps_are_made_before_they_are_asked_for_and_each_once() -> No
             third.set()
         return step
 
-    prefetcher = Prefetcher(make, ahead=2)
-    prefetcher(0)
+    prefetcher = Prefetcher(make, workers=2)
+    prefetcher(0, 1, 2)
     assert third.wait(timeout=60)
-    prefetcher(1)
-    prefetcher(2)
-    prefetcher(3)
+    for step in (1, 2, 3):
+        prefetcher(step, step + 1, step + 2)
     assert sorted(made)[:4] == [0, 1, 2, 3]
     assert len(made) == len(set(made)) <= 6
+
+
+def test_what_was_expected_and_is_not_asked_for_is_no_answer() -> None:
+    pairs = Prefetcher(lambda at: at, workers=2)
+    pairs((0, 1), (1, 1))
+    assert pairs((1, 4), (2, 4)) == (1, 4)
 
 
 def test_an_error_is_raised_at_its_own_step() -> None:
@@ -48,8 +53,8 @@ def test_an_error_is_raised_at_its_own_step() -> None:
             raise OSError("gone")
         return step
 
-    prefetcher = Prefetcher(make, ahead=2)
-    assert prefetcher(0) == 0
+    prefetcher = Prefetcher(make, workers=2)
+    assert prefetcher(0, 1) == 0
     with pytest.raises(OSError, match="gone"):
         prefetcher(1)
 

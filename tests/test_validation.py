@@ -88,3 +88,16 @@ def test_a_volume_is_scored_from_its_best_turn(config: Callable[..., Config]) ->
 
     assert scored(config(), knows_the_lower_half).per_class["cavity"] == 0
     assert scored(config(**{"predict.turns": 4}), knows_the_lower_half).per_class["cavity"] > 0.99
+
+
+def test_strays_do_not_count_where_predictions_drop_them(config: Callable[..., Config]) -> None:
+    def with_a_stray(truth: torch.Tensor) -> torch.Tensor:
+        seen = truth.clone()
+        seen[0, 2:6, 2:6] = 1
+        return logits(seen)
+
+    assert scored(config(), with_a_stray).per_class["cavity"] < 1
+    cleaned = scored(config(**{"predict.largest": True}), with_a_stray)
+    assert cleaned.per_class["cavity"] == 1
+    # What is told of pseudo-labels is of those that teach, strays and all.
+    assert cleaned.precision["cavity"] < 1

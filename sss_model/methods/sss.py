@@ -31,10 +31,11 @@ class Sss(Method):
 
     def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
         labelled = batches.labelled(step)
-        weight = unlabelled_weight(self.config.train, spent)
-        clip, clips_seen = self.config.sss.clip_at(step), self.config.sss.sees_clips(step)
-        judged = clips_seen and spent >= self.config.pcsw.warmup
-        common = {"clip": clip, "remember": clips_seen}
+        sss, alone = self.config.sss, self.config.sss.memory_learns_alone(spent)
+        weight = 0.0 if alone else unlabelled_weight(self.config.train, spent)
+        clip = sss.clip_at(step, spent)
+        judged = sss.sees_clips(step, spent) and spent >= self.config.pcsw.warmup
+        common = {"clip": clip, "remember": sss.remembers(step, spent), "memory_alone": alone}
         of_labelled = self._labelled_inputs(batches, labelled, clip, step=step, judged=judged)
         if not weight:
             return of_labelled | common, lambda outputs: self._labelled_loss(outputs, labelled)

@@ -55,6 +55,7 @@ class SssSegmenter(SamNetwork):
         prompting: dict[str, Tensor] | None = None,
         draws: Tensor | None = None,
         remember: bool = True,
+        memory_alone: bool = False,
         keep: bool = False,
     ) -> dict[str, Tensor]:
         """Segment n clips of `clip` slices each, B = n · clip.
@@ -68,15 +69,17 @@ class SssSegmenter(SamNetwork):
             prompting: what replaces a slice's own prompts (see `Prompter`); None leaves every slice its own.
             draws: (B, classes − 1, reads) uniform numbers for the memory bank; None reads deterministically.
             remember: whether the memory decoder takes part.
+            memory_alone: whether nothing but the memory decoder gets a gradient.
             keep: whether to hand out the encoder's features, too.
 
         Returns:
             ``coarse`` class logits (B, classes, S, S), float32; with the memory decoder ``fused`` of the same shape,
             ``masks``, ``iou`` and ``heard`` (see `Masks`); if asked for, ``features0`` to ``features2``.
         """
-        features = self.encoder(images)
-        enhanced = self._enhance(features, partners, paired, channels)
-        coarse = self.decoder(images, enhanced).float()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not memory_alone):
+            features = self.encoder(images)
+            enhanced = self._enhance(features, partners, paired, channels)
+            coarse = self.decoder(images, enhanced).float()
         outputs = {"coarse": coarse}
         if keep:
             outputs |= {f"features{scale}": feature for scale, feature in enumerate(features)}

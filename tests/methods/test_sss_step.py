@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from sss_model.batches import Batches, Unlabelled
 from sss_model.cache import SliceCache
 from sss_model.config import Config
+from sss_model.errors import InputError
 from sss_model.learner import Learner
 from sss_model.manifest import Manifest, cohort
 from sss_model.methods.sss import Sss
@@ -200,3 +201,28 @@ def test_masks_that_are_right_cost_nothing() -> None:
     assert float(costs["loss_iou"]) == pytest.approx(0, abs=1e-6)
     assert float(mask_losses(-right, torch.ones(1, 2), heard, target)["loss_masks"]) > 1
     assert float(mask_losses(-right, torch.ones(1, 2), ~heard, target)["loss_masks"]) == 0
+
+
+def test_the_memory_decoder_learns_alone_at_the_end(bench: Callable[..., Bench]) -> None:
+    _, network, batches, learner = bench({"sss.clip_every": None, "sss.memory_alone": 0.25, "train.batch": 2})
+
+    def moved(spent: float, steps: range) -> set[str]:
+        before = {name: value.detach().clone() for name, value in network.named_parameters()}
+        for step in steps:
+            learner.step(batches, step=step, spent=spent)
+        return {name for name, value in network.named_parameters() if not torch.equal(value, before[name])}
+
+    rest = {name for name, _ in network.named_parameters() if not name.startswith(("memory.", "gate"))}
+    assert moved(0.5, range(3)) <= rest
+    assert len(batches.labelled(3).images) == 2
+    # Right at its start, after a rate of nearly nothing: the rate has risen anew.
+    alone = moved(0.8, range(3, 6))
+    assert alone
+    assert not alone & rest
+    assert len(batches.labelled(6).images) == CLIP
+    assert learner.lr > 0.5 * SSS["train.lr"]
+
+
+def test_a_memory_decoder_that_no_step_would_teach_is_refused(bench: Callable[..., Bench]) -> None:
+    with pytest.raises(InputError, match="clip_every or memory_alone"):
+        bench({"sss.clip_every": None})
