@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sss_model.config import Config
 from sss_model.cutmix import CutMix, cutmix_boxes
+from sss_model.findings import Findings
 from sss_model.prefetch import Prefetcher
 from sss_model.slices import SliceSet, draw
 from sss_model.views import (
@@ -64,6 +65,8 @@ class Unlabelled:
     """(B,) int64 on the CPU: for what a network draws by slice."""
     strong_seeds: list[Tensor]
     """The same of each strong view."""
+    plausible: Tensor | None
+    """(B, S, S) booleans: what the last survey of whole volumes left to teach; None before one."""
 
 
 class _Source(NamedTuple):
@@ -71,6 +74,8 @@ class _Source(NamedTuple):
 
     images: Tensor
     labels: Tensor | None
+    places: Tensor
+    """(B,) positions of the slices in their set."""
     cases: Tensor
     """(B,) positions of the slices' cases."""
     distances: Tensor
@@ -89,13 +94,13 @@ class Batches:
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
 
     Attributes:
-        turns: degrees by which each unlabelled case is turned before its views are made; None leaves them as they lie.
+        findings: what is known of the unlabelled scans.
         spent: the share of the budget spent so far, by which a recipe may tell which steps see clips.
     """
 
     def __init__(self, config: Config, *, labelled: SliceSet, unlabelled: SliceSet, fabric: Fabric) -> None:
         self._config, self._labelled, self._unlabelled, self._fabric = config, labelled, unlabelled, fabric
-        self.turns: list[float] | None = None
+        self.findings = Findings()
         self.spent = 0.0
         self._ahead = _STEPS_AHEAD if fabric.device.type == "cuda" else 0
         self._labelled_source: Callable[..., _Source] = self._read_labelled
@@ -117,15 +122,24 @@ class Batches:
         """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
         views, size, clip = self._config.views, self._config.data.size, self._clip(step)
         source = self._fabric.to_device(self._unlabelled_source(*self._from(step)))
-        turns = None if self.turns is None else source.cases.new_tensor(self.turns, dtype=torch.float32)[source.cases]
-        weak = move_images(source.images, weak_grid(source.moved_by, views, data=self._config.data, turns=turns))
+        grid = weak_grid(source.moved_by, views, data=self._config.data, turns=self._turns(source))
+        weak = move_images(source.images, grid)
         foreign = self.uniform(_PARTNER, step, len(weak) // clip, 2).repeat_interleave(clip, 0) < views.cutmix_labelled
         boxes = [cutmix_boxes(drawn.of_clips(clip), views, size=size) for drawn, _ in source.recoloured_by]
         mixes = [CutMix(box, foreign[:, number], clip) for number, box in enumerate(boxes)]
         recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
         strong = [mix.paste(view, labelled.images) for view, mix in zip(recoloured, mixes, strict=True)]
         strong_seeds = [_seeds(drawn) for drawn, _ in source.recoloured_by]
-        return Unlabelled(weak, strong, mixes, self._spacing(source), clip, _seeds(source.moved_by), strong_seeds)
+        return Unlabelled(
+            weak,
+            strong,
+            mixes,
+            self._spacing(source),
+            clip,
+            _seeds(source.moved_by),
+            strong_seeds,
+            self._plausible(source, grid),
+        )
 
     def uniform(self, stream: int, step: int, batch: int, width: int) -> Tensor:
         """Further uniform(0, 1) numbers (batch, width) of a step, for this process's share."""
@@ -133,6 +147,14 @@ class Batches:
         generator = np.random.default_rng([self._config.seed, _FURTHER + stream, step])
         whole = generator.random((batch * world, width), dtype=np.float32)
         return self._fabric.to_device(torch.from_numpy(whole[rank * batch : (rank + 1) * batch]))
+
+    def _turns(self, source: _Source) -> Tensor | None:
+        turns = self.findings.turns
+        return None if turns is None else source.cases.new_tensor(turns, dtype=torch.float32)[source.cases]
+
+    def _plausible(self, source: _Source, grid: Tensor) -> Tensor | None:
+        rejected = self.findings.rejected
+        return None if rejected is None else move_labels(rejected[source.places.cpu()].to(grid.device), grid) == 0
 
     def _spacing(self, source: _Source) -> Tensor:
         pixel = self._config.data.spacing_mm * zooms(source.moved_by, self._config.views)
@@ -149,7 +171,7 @@ class Batches:
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
         noisy = [(drawn, draw_noise(drawn, size))]
         cases, distances = self._cases(self._labelled, indices), self._distances(self._labelled, indices)
-        return _Source(images, labels, cases, distances, drawn.of_clips(clip), noisy)
+        return _Source(images, labels, torch.from_numpy(indices), cases, distances, drawn.of_clips(clip), noisy)
 
     def _read_unlabelled(self, at: _At) -> _Source:
         (step, clip), size = at, self._config.data.size
@@ -160,7 +182,7 @@ class Batches:
         noisy = [(drawn, draw_noise(drawn, size)) for drawn in draws]
         images, distances = self._unlabelled.image(indices), self._distances(self._unlabelled, indices)
         cases = self._cases(self._unlabelled, indices)
-        return _Source(images, None, cases, distances, moves.of_clips(clip), noisy)
+        return _Source(images, None, torch.from_numpy(indices), cases, distances, moves.of_clips(clip), noisy)
 
     def _clip(self, step: int) -> int:
         return self._config.sss.clip_at(step, self.spent) if self._config.train.method == "sss" else 1

@@ -212,6 +212,11 @@ class Config(Section):
         """From which probability on the method's pseudo-labels count."""
         return self.unimatch.confidence if self.train.method == "unimatch" else self.train.confidence
 
+    @property
+    def surveys(self) -> list[float]:
+        """When the method judges the whole volumes that it learns from: ``pcsw.surveys`` where it does at all."""
+        return self.pcsw.surveys if self.train.method == "sss" and self.pcsw.enabled else []
+
     @model_validator(mode="after")
     def _network_can(self) -> Config:
         if self.model.network == "unet":

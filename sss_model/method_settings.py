@@ -75,6 +75,9 @@ class Pcsw(Section):
     """Whether components are judged; else each one prompts, and supervises."""
     warmup: float = Fraction
     """Share of the budget in which nothing is prompted by a prediction, nor judged."""
+    surveys: list[float] = Field(default_factory=list)
+    """Shares of the budget at which the teacher segments all unlabelled scans. What PCSW rejects in a whole volume does
+    not teach from then on, whatever a step sees. Verdicts take a byte of memory a pixel."""
     window: int = Field(default=3, ge=1)
     """N, slices a window; the windows slide by one slice. 1 turns the comparison between slices off."""
     min_area_mm2: float = Field(default=10.0, ge=0)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 from lightning_fabric import Fabric
 
+from sss_model import findings
 from sss_model.appearance import measure_cached
 from sss_model.batches import Batches
 from sss_model.budget import Budget
@@ -38,7 +39,6 @@ from sss_model.predict import Predictor
 from sss_model.progress import TrainingProgress
 from sss_model.quality.calibrate import calibrate
 from sss_model.slices import SliceSet
-from sss_model.turns import find_turns
 from sss_model.validation import Validation, validate
 from sss_model.workstate import WorkState
 
@@ -96,6 +96,7 @@ def train(
     classes = sorted(labels, key=labels.__getitem__)[1:]
     learner = Learner(network, config, classes, fabric)
     segment, glance = (partial(look, batch=config.predict.batch) for look in (learner.segment, learner.glance))
+    find_out = partial(findings.find_out, glance=glance, slices=unlabelled, config=config, device=fabric.device)
     state = WorkState.resume(work_dir, learner, started=started)
     _pass_on(state.history, on_metrics)
     budget = Budget.of(config.train)
@@ -117,7 +118,8 @@ def train(
                 _log(state, _validation_row(scores), on_metrics)
             if spent >= 1:
                 break
-            _turn(batches, state, partial(find_turns, glance, unlabelled, config, fabric.device), config, spent)
+            state.findings = find_out(state.findings, spent=spent)
+            batches.findings = state.findings
             scalars = learner.step(batches, step=state.step, spent=spent)
             state.step += 1
             if (state.step - 1) % _LOG_EVERY == 0:
@@ -183,12 +185,6 @@ def _with_parent(meta: Meta, parent: Parent | None) -> Meta:
         return meta
     seen = {"patients": parent.seen_patients(meta.patients), "images": parent.seen_images(meta.images)}
     return meta.model_copy(update={**seen, "origin": parent.origin()})
-
-
-def _turn(batches: Batches, state: WorkState, find: Callable[[], list[float]], config: Config, spent: float) -> None:
-    if state.turns is None and config.train.method != "supervised" and spent >= config.train.turn_from:
-        state.turns = find()
-    batches.turns = state.turns
 
 
 def _pass_on(history: list[dict[str, float]], on_metrics: OnMetrics) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sss_model.findings import Findings
 from sss_model.learner import Learner
 from sss_model.validation import Validation
 from sss_model.weights import read_weights, write_weights
@@ -23,7 +24,7 @@ class WorkState:
         folder: the run's own work folder.
         step: steps done.
         history: the training curve, one row a logged step.
-        turns: degrees by which each unlabelled case is turned since the network found out; None before.
+        findings: what the teacher has found out about the unlabelled scans.
         best: step, per-class Dice and weights of the best validation so far; empty before the first.
     """
 
@@ -31,7 +32,7 @@ class WorkState:
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
-    turns: list[float] | None = None
+    findings: Findings = field(default_factory=Findings)
     _origin: float = field(default_factory=time.monotonic)
     _saved_at: float = field(default_factory=time.monotonic)
 
@@ -48,7 +49,8 @@ class WorkState:
         saved = read_weights(path)
         learner.load_state(saved["learner"])
         origin = started - saved["seconds"]
-        return cls(folder, saved["step"], saved["history"], saved["best"], saved["turns"], _origin=origin)
+        findings = Findings(**saved["findings"])
+        return cls(folder, saved["step"], saved["history"], saved["best"], findings, _origin=origin)
 
     @property
     def seconds(self) -> float:
@@ -80,7 +82,7 @@ class WorkState:
             "seconds": self.seconds,
             "history": self.history,
             "best": self.best,
-            "turns": self.turns,
+            "findings": vars(self.findings),
             "learner": learner.state(),
         }
         write_weights(self.folder / "state.pt", content)

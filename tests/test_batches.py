@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 
 from sss_model.batches import Batches
 from sss_model.config import Config
+from sss_model.findings import Findings
 from sss_model.slices import SliceSet
 
 STILL = {"views.rotation_degrees": 0, "views.scale": 0, "views.shift": 0, "views.flips": False}
@@ -28,10 +29,26 @@ def test_unlabelled_scans_are_turned_each_by_its_own_angle(recipe: Callable[...,
     batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
     labelled = batches.labelled(0)
     before = batches.unlabelled(0, labelled)
-    batches.turns = [90.0 if distance == 8.0 else 0.0 for distance in scans.distances]
+    batches.findings = Findings(turns=[90.0 if distance == 8.0 else 0.0 for distance in scans.distances])
     after = batches.unlabelled(0, labelled)
     for view, turned, spacing in zip(before.weak, after.weak, before.spacing, strict=True):
         expected = torch.rot90(view, 1, (1, 2)) if spacing[0] == 8.0 else view
         torch.testing.assert_close(turned, expected, atol=1e-2, rtol=0)
     assert torch.equal(batches.labelled(0).labels, labelled.labels)
     assert len(set(before.spacing[:, 0].tolist())) == 2  # both scans were among them
+
+
+def test_a_survey_s_verdict_lies_where_the_view_shows_it(recipe: Callable[..., Config]) -> None:
+    config = recipe({"train.method": "sss", "train.batch": 2, "train.unlabelled_batch": 2, "sss.clip_every": 2})
+    side = config.data.canvas
+    bright = np.zeros((1, side, side), np.float16)
+    bright[0, side // 2 - 20 : side // 2 + 4, side // 2 - 6 : side // 2 + 16] = 1
+    scans = SliceSet([bright], [bright.astype(np.uint8)], neighbours=True, distances=[8.0])
+    batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
+    labelled = batches.labelled(1)
+    assert batches.unlabelled(1, labelled).plausible is None
+    batches.findings = Findings(turns=[90.0], rejected=torch.from_numpy(bright.astype(np.uint8)), surveys=1)
+    seen = batches.unlabelled(1, labelled)
+    shown = seen.weak[:, 1] > 0.5
+    assert shown.any()
+    assert (seen.plausible == ~shown).float().mean() > 0.99

@@ -26,17 +26,18 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import yaml
+import sss_model.findings as finding
 import sss_model.train as module
 from sss_model.config import load_config
 from sss_model.manifest import build_manifest
 folder, data, cache, pause = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])
 module._LOG_EVERY = 1
-find_turns = module.find_turns
+find_turns = finding.find_turns
 def quarter_turns(*arguments):  # so short a training has no opinion on what lies how
     with (folder / "turned").open("a") as file:
         file.write("once ")
     return [90.0 * (case % 4) for case, _ in enumerate(find_turns(*arguments))]
-module.find_turns = quarter_turns
+finding.find_turns = quarter_turns
 def slow_down(step, metrics):
     (folder / "alive").write_text(str(step))
     time.sleep(pause)
@@ -102,7 +103,7 @@ def same_weights(first: Path, second: Path) -> bool:
 
 
 QUICK_SAVES = {"train.steps": 12, "train.save_minutes": 1e-6, "train.unlabelled_batch": 4}
-TURNED = {"predict.turns": 4, "train.turn_from": 0.2}
+TURNED = {"predict.turns": 4, "train.turn_from": 0.2, "pcsw.surveys": [0.25]}
 
 
 @pytest.mark.parametrize("method", METHODS_OF_MINUTES)

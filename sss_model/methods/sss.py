@@ -138,9 +138,12 @@ class Sss(Method):
         """What the weak view teaches; per class, the share that PCSW finds plausible."""
         logits = taught.get("fused", taught["coarse"])
         classes, kept = pseudo_labels(logits, self.config.train.confidence)
-        if not (judged and self.config.pcsw.enabled):
+        plausible = unlabelled.plausible
+        if judged and self.config.pcsw.enabled:
+            of_clips = self._prompter.plausible(logits, unlabelled.spacing, clip=unlabelled.clip)
+            plausible = of_clips if plausible is None else plausible & of_clips
+        if plausible is None:
             return Target(classes, kept), {}
-        plausible = self._prompter.plausible(logits, unlabelled.spacing, clip=unlabelled.clip)
         return Target(classes, kept & plausible), self.shares("plausible", classes, plausible)
 
     def _labelled_loss(self, outputs: Outputs, labelled: Labelled) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from sss_model.batches import Batches, Unlabelled
 from sss_model.cache import SliceCache
 from sss_model.config import Config
 from sss_model.errors import InputError
+from sss_model.findings import Findings
 from sss_model.learner import Learner
 from sss_model.manifest import Manifest, cohort
 from sss_model.methods.sss import Sss
@@ -226,3 +227,23 @@ def test_the_memory_decoder_learns_alone_at_the_end(bench: Callable[..., Bench])
 def test_a_memory_decoder_that_no_step_would_teach_is_refused(bench: Callable[..., Bench]) -> None:
     with pytest.raises(InputError, match="clip_every or memory_alone"):
         bench({"sss.clip_every": None})
+
+
+def test_what_a_survey_rejected_does_not_teach_in_any_step(bench: Callable[..., Bench]) -> None:
+    made = bench({"sss.clip_every": 2})
+    for step in (0, 1):
+        made.batches.findings = Findings()
+        before = target_of(made, step)
+        assert before.any()
+        everything = torch.ones(len(made.batches._unlabelled), made.config.data.canvas, made.config.data.canvas)
+        made.batches.findings = Findings(rejected=everything.to(torch.uint8), surveys=1)
+        # Nothing was surveyed beyond the canvas.
+        assert target_of(made, step).float().mean() < 0.2 * before.float().mean()
+
+
+def target_of(made: Bench, step: int) -> torch.Tensor:
+    """Where the teacher's word counts in a step."""
+    method, unlabelled = Sss(made.config, ["RV", "MYO", "LV"]), unlabelled_of(made, step=step)
+    clip = unlabelled.clip
+    taught = made.learner._teach({"images": unlabelled.weak, "spacing": unlabelled.spacing, "clip": clip})
+    return method._target(taught, unlabelled, judged=clip > 1)[0].kept
