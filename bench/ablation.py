@@ -16,16 +16,18 @@ import typer
 from components.command_line import run_command
 
 _PLAIN = {"train.method": "sss", "sss.enhancement": False, "sss.memory": False, "sss.channel_dropout": 0.0}
+_FULL = {"train.method": "sss", "sss.channel_dropout": 0.5}
 LADDER: dict[str, dict[str, Any]] = {
     "supervised": {"train.method": "supervised"},
     "weak-to-strong": {"train.method": "weak_to_strong"},
     "+DFE": _PLAIN | {"sss.enhancement": True, "pcsw.enabled": False},
     "+PCSW": _PLAIN | {"sss.enhancement": True},
     "+memory": _PLAIN | {"sss.enhancement": True, "sss.memory": True},
-    "full": {"train.method": "sss", "sss.channel_dropout": 0.5},
+    "full": _FULL,
+    "full, in clips": _FULL | {"sss.clip_every": 4, "sss.memory_alone": 0.0, "pcsw.surveys": []},
 }
-"""Rows of the table: what each changes in the recipe. The last one adds complementary channel dropout, which the recipe
-for CPUs leaves out."""
+"""Rows of the table: what each changes in the recipe. ``full`` adds complementary channel dropout, which the recipe for
+CPUs leaves out. The last row judges clips instead of volumes, and its memory decoder learns along with the rest."""
 
 
 def command(
