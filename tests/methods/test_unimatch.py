@@ -47,7 +47,7 @@ def batches() -> Any:
     images = torch.randint(0, 4, (B, 3, S, S), generator=torch.Generator().manual_seed(0)).float()
     unmixed = CutMix(torch.zeros(B, S, S, dtype=torch.bool), torch.zeros(B, dtype=torch.bool), clip=1)
     labelled = Labelled(images, images[:, 0].long(), spacing, seeds)
-    unlabelled = Unlabelled(images, [images, images], [unmixed, unmixed], spacing, 1, seeds, [seeds, seeds])
+    unlabelled = Unlabelled(images, [images, images], [unmixed, unmixed], spacing, 1, seeds, [seeds, seeds], None)
     return SimpleNamespace(labelled=lambda step: labelled, unlabelled=lambda step, labelled: unlabelled)
 
 
