@@ -95,6 +95,7 @@ def _alone(config: Any, rounds: int) -> dict[str, float]:
     from sss_model.device import make_fabric
     from sss_model.network.segmenter import Segmenter
     from sss_model.objective import segmentation_loss
+    from sss_model.places import volume_places
 
     fabric, size = make_fabric(config.train.precision), config.data.size
     network = Segmenter(config.model, classes=_CLASSES, feature_dropout=0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -106,8 +107,9 @@ def _alone(config: Any, rounds: int) -> dict[str, float]:
 
     with fabric.autocast():
         seen, taught = images(student), images(teacher)
+        places = volume_places(student, fabric.device)
         features = [feature.detach().requires_grad_() for feature in network.encoder(seen)]
-        logits = network.decoder(seen, features).detach().float().requires_grad_()
+        logits = network.decoder(seen, features, places).detach().float().requires_grad_()
         target = torch.zeros(student, size, size, dtype=torch.long, device=fabric.device)
 
         def encode() -> None:
@@ -116,9 +118,9 @@ def _alone(config: Any, rounds: int) -> dict[str, float]:
                 network.encoder(taught)
 
         def decode() -> None:
-            network.decoder(seen, features).float().sum().backward()
+            network.decoder(seen, features, places).float().sum().backward()
             with torch.no_grad():
-                network.decoder(taught, [feature[:teacher] for feature in features])
+                network.decoder(taught, [feature[:teacher] for feature in features], places[:teacher])
 
         jobs = {"encoder": encode, "feature decoder": decode}
         jobs["loss"] = lambda: segmentation_loss(logits, target).backward()

@@ -45,6 +45,8 @@ class Labelled:
     """(B, S, S) class indices."""
     spacing: Tensor
     """(B, 3) mm between slices, rows and columns, as the view shows them."""
+    places: Tensor
+    """(B, 3) where slices lie in their volumes."""
     seeds: Tensor
     """(B,) int64 on the CPU: for what a network draws by slice."""
 
@@ -59,6 +61,10 @@ class Unlabelled:
     """Per strong view, where it shows its partner."""
     spacing: Tensor
     """(B, 3) mm between slices, rows and columns, as the views show them."""
+    places: Tensor
+    """(B, 3) where slices lie in their volumes."""
+    strong_places: list[Tensor]
+    """Per strong view, the same, its partner's counted by the share of the view that shows it."""
     clip: int
     """How many slices in a row are neighbours, moved and pasted as one."""
     weak_seeds: Tensor
@@ -74,10 +80,9 @@ class _Source(NamedTuple):
 
     images: Tensor
     labels: Tensor | None
-    places: Tensor
+    indices: np.ndarray
     """(B,) positions of the slices in their set."""
-    cases: Tensor
-    """(B,) positions of the slices' cases."""
+    places: Tensor
     distances: Tensor
     moved_by: Draw
     recoloured_by: list[tuple[Draw, Tensor]]
@@ -95,13 +100,11 @@ class Batches:
 
     Attributes:
         findings: what is known of the unlabelled scans.
-        spent: the share of the budget spent so far, by which a recipe may tell which steps see clips.
     """
 
     def __init__(self, config: Config, *, labelled: SliceSet, unlabelled: SliceSet, fabric: Fabric) -> None:
         self._config, self._labelled, self._unlabelled, self._fabric = config, labelled, unlabelled, fabric
         self.findings = Findings()
-        self.spent = 0.0
         self._ahead = _STEPS_AHEAD if fabric.device.type == "cuda" else 0
         self._labelled_source: Callable[..., _Source] = self._read_labelled
         self._unlabelled_source: Callable[..., _Source] = self._read_unlabelled
@@ -109,19 +112,23 @@ class Batches:
             self._labelled_source = Prefetcher(_pinned(self._read_labelled), workers=self._ahead)
             self._unlabelled_source = Prefetcher(_pinned(self._read_unlabelled), workers=self._ahead)
 
-    def labelled(self, step: int) -> Labelled:
-        """The labelled batch of a step, moved and recoloured."""
-        source = self._fabric.to_device(self._labelled_source(*self._from(step)))
+    def labelled(self, step: int, spent: float = 0.0) -> Labelled:
+        """The labelled batch of a step, moved and recoloured.
+
+        Args:
+            spent: the share of the budget spent so far, by which a recipe may tell which steps see clips.
+        """
+        source = self._fabric.to_device(self._labelled_source(*self._from(step, spent)))
         grid = weak_grid(source.moved_by, self._config.views, data=self._config.data)
         [(drawn, noise)] = source.recoloured_by
         images = recolour(move_images(source.images, grid), noise, drawn, self._config.views)
         labels = move_labels(source.labels, grid)
-        return Labelled(images, labels, self._spacing(source), _seeds(drawn))
+        return Labelled(images, labels, self._spacing(source), source.places, _seeds(drawn))
 
-    def unlabelled(self, step: int, labelled: Labelled) -> Unlabelled:
+    def unlabelled(self, step: int, labelled: Labelled, spent: float = 0.0) -> Unlabelled:
         """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
-        views, size, clip = self._config.views, self._config.data.size, self._clip(step)
-        source = self._fabric.to_device(self._unlabelled_source(*self._from(step)))
+        views, size, clip = self._config.views, self._config.data.size, self._clip(step, spent)
+        source = self._fabric.to_device(self._unlabelled_source(*self._from(step, spent)))
         grid = weak_grid(source.moved_by, views, data=self._config.data, turns=self._turns(source))
         weak = move_images(source.images, grid)
         foreign = self.uniform(_PARTNER, step, len(weak) // clip, 2).repeat_interleave(clip, 0) < views.cutmix_labelled
@@ -129,12 +136,15 @@ class Batches:
         mixes = [CutMix(box, foreign[:, number], clip) for number, box in enumerate(boxes)]
         recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
         strong = [mix.paste(view, labelled.images) for view, mix in zip(recoloured, mixes, strict=True)]
+        strong_places = [_shown(mix, source.places, labelled.places, size) for mix in mixes]
         strong_seeds = [_seeds(drawn) for drawn, _ in source.recoloured_by]
         return Unlabelled(
             weak,
             strong,
             mixes,
             self._spacing(source),
+            source.places,
+            strong_places,
             clip,
             _seeds(source.moved_by),
             strong_seeds,
@@ -150,18 +160,21 @@ class Batches:
 
     def _turns(self, source: _Source) -> Tensor | None:
         turns = self.findings.turns
-        return None if turns is None else source.cases.new_tensor(turns, dtype=torch.float32)[source.cases]
+        if turns is None:
+            return None
+        of_slices = np.asarray(turns, dtype=np.float32)[self._unlabelled.cases(source.indices)]
+        return self._fabric.to_device(torch.from_numpy(of_slices))
 
     def _plausible(self, source: _Source, grid: Tensor) -> Tensor | None:
         rejected = self.findings.rejected
-        return None if rejected is None else move_labels(rejected[source.places.cpu()].to(grid.device), grid) == 0
+        return None if rejected is None else move_labels(self._fabric.to_device(rejected[source.indices]), grid) == 0
 
     def _spacing(self, source: _Source) -> Tensor:
         pixel = self._config.data.spacing_mm * zooms(source.moved_by, self._config.views)
         return torch.stack([source.distances, pixel, pixel], 1)
 
-    def _from(self, step: int) -> list[_At]:
-        return [(number, self._clip(number)) for number in range(step, step + self._ahead + 1)]
+    def _from(self, step: int, spent: float) -> list[_At]:
+        return [(number, self._clip(number, spent)) for number in range(step, step + self._ahead + 1)]
 
     def _read_labelled(self, at: _At) -> _Source:
         (step, clip), size = at, self._config.data.size
@@ -170,8 +183,9 @@ class Batches:
         drawn = self._draw(_LABELLED, step, batch)
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
         noisy = [(drawn, draw_noise(drawn, size))]
-        cases, distances = self._cases(self._labelled, indices), self._distances(self._labelled, indices)
-        return _Source(images, labels, torch.from_numpy(indices), cases, distances, drawn.of_clips(clip), noisy)
+        distances = self._distances(self._labelled, indices)
+        places = self._labelled.places(indices)
+        return _Source(images, labels, indices, places, distances, drawn.of_clips(clip), noisy)
 
     def _read_unlabelled(self, at: _At) -> _Source:
         (step, clip), size = at, self._config.data.size
@@ -181,11 +195,11 @@ class Batches:
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
         noisy = [(drawn, draw_noise(drawn, size)) for drawn in draws]
         images, distances = self._unlabelled.image(indices), self._distances(self._unlabelled, indices)
-        cases = self._cases(self._unlabelled, indices)
-        return _Source(images, None, torch.from_numpy(indices), cases, distances, moves.of_clips(clip), noisy)
+        places = self._unlabelled.places(indices)
+        return _Source(images, None, indices, places, distances, moves.of_clips(clip), noisy)
 
-    def _clip(self, step: int) -> int:
-        return self._config.sss.clip_at(step, self.spent) if self._config.train.method == "sss" else 1
+    def _clip(self, step: int, spent: float) -> int:
+        return self._config.sss.clip_at(step, spent) if self._config.train.method == "sss" else 1
 
     def _indices(self, slices: SliceSet, stream: int, step: int, batch: int, clip: int) -> np.ndarray:
         rank, world = self._fabric.global_rank, self._fabric.world_size
@@ -193,15 +207,18 @@ class Batches:
         whole = draw(len(slices), seed=self._config.seed, stream=stream, step=step, batch=clips * world)
         return slices.clips(whole[rank * clips : (rank + 1) * clips], clip)
 
-    def _cases(self, slices: SliceSet, indices: np.ndarray) -> Tensor:
-        return torch.from_numpy(slices.cases(indices))
-
     def _distances(self, slices: SliceSet, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(slices.distance(indices))
 
     def _draw(self, stream: int, step: int, batch: int) -> Draw:
         rank, world = self._fabric.global_rank, self._fabric.world_size
         return draw_views(seed=self._config.seed, stream=stream, step=step, batch=batch, rank=rank, world=world)
+
+
+def _shown(mix: CutMix, places: Tensor, of_labelled: Tensor, size: int) -> Tensor:
+    """The mean place (B, 3) of a strong view's pixels."""
+    maps = (one[:, :, None, None].expand(-1, -1, size, size) for one in (places, of_labelled))
+    return mix.paste(*maps).mean((2, 3))
 
 
 def _rounded_up(count: int, whole: int) -> int:

@@ -83,6 +83,8 @@ class Model(Section):
     """Whether the feature decoder keeps the weights of ``train.init_from``, which then must name some: SAM-2's
     checkpoints have none for it."""
     decoder_channels: int = Field(ge=8, multiple_of=8)
+    context: bool
+    """Whether the feature decoder is told what a slice shows as a whole and where in its volume it lies."""
 
 
 class Train(Section):

@@ -112,7 +112,7 @@ def inherit_weights(network: Network, parent: Parent, config: Config, labels: Ma
 
 def _refuse_other_network(parent: Parent, config: Config) -> None:
     theirs, ours = parent.checkpoint.config.model, config.model
-    keys = ("network",) if ours.network == "unet" else ("network", "encoder", "decoder_channels")
+    keys = ("network",) if ours.network == "unet" else ("network", "encoder", "decoder_channels", "context")
     for key in keys:
         if getattr(theirs, key) != getattr(ours, key):
             raise InputError(

@@ -6,6 +6,13 @@ import cc3d
 import torch
 from torch import Tensor
 
+from sss_model.config import Predict
+
+
+def in_one_piece(probabilities: Tensor, config: Predict) -> Tensor:
+    """What a recipe makes of averaged probabilities (D, classes, S, S): in one piece a class, or as they are."""
+    return keep_largest(probabilities) if config.largest else probabilities
+
 
 def keep_largest(probabilities: Tensor) -> Tensor:
     """Lay each class's probability on the background where the class's map is not of its largest component.

@@ -55,7 +55,6 @@ class Learner:
         for group in self._optimizer.param_groups:
             begins, ends = group["learns"]
             group["lr"] = group["peak"] * learning_rate(self._config, (spent - begins) / (ends - begins))
-        batches.spent = spent
         inputs, objective = self._method.task(batches, self._teach, step=step, spent=spent)
         self._optimizer.zero_grad()
         scalars = backward(
@@ -77,12 +76,12 @@ class Learner:
             return network.segment(images.contiguous(memory_format=torch.channels_last), spacing, batch=batch)
 
     @torch.no_grad()
-    def glance(self, images: Tensor, *, batch: int) -> Tensor:
+    def glance(self, images: Tensor, places: Tensor, *, batch: int) -> Tensor:
         """The teacher's class logits of slices, each by itself; see `Network.glance`."""
         with self._fabric.autocast():
             network = cast(Network, self._ema.module)
             images = images.contiguous(memory_format=torch.channels_last)
-            return torch.cat([network.glance(piece) for piece in images.split(batch)])
+            return network.glances(images, places, batch=batch)
 
     @torch.no_grad()
     def _teach(self, inputs: Inputs) -> Outputs:

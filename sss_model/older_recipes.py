@@ -30,7 +30,7 @@ _OFF: dict[str, dict[str, Any]] = {
 
 _BEFORE: dict[str, dict[str, Any]] = {
     "data": {"window": None, "colour": False},
-    "model": {"network": "sam2", "freeze_decoder": False},
+    "model": {"network": "sam2", "freeze_decoder": False, "context": False},
     "views": {"bulge": 0.0, "cutmix_labelled": 0.0},
     "train": {
         **{"init_from": None, "unlabelled_from": 0.0, "micro_batch": None, "gradient_checkpointing": False},

@@ -14,8 +14,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-Glance = Callable[[Tensor], Tensor]
-"""Slices (B, C, S, S) to class logits (B, classes, S, S), background first, each slice by itself."""
+from sss_model.places import volume_places
+
+Glance = Callable[[Tensor, Tensor], Tensor]
+"""Slices (B, C, S, S) and their places (B, 3) to class logits (B, classes, S, S), background first, each slice by
+itself."""
 
 _ENOUGH = 0.5  # of the most foreground that any turn shows: to see nothing, for sure, is no orientation
 _CLEARLY = 0.8  # of the doubt about a scan as it lies: what a turn must come down to
@@ -42,8 +45,9 @@ def best_turn(glance: Glance, images: Tensor, turns: int) -> float:
     if turns == 1:
         return 0.0
     depth = len(images)
-    middle = images[depth // 4 : depth - depth // 4]
-    seen = {degrees: _seen(glance(rotate(middle, degrees)).softmax(1)) for degrees in _angles(turns)}
+    half = slice(depth // 4, depth - depth // 4)
+    middle, places = images[half], volume_places(depth, images.device)[half]
+    seen = {degrees: _seen(glance(rotate(middle, degrees), places).softmax(1)) for degrees in _angles(turns)}
     most = max(foreground for _, foreground in seen.values())
     doubts = {
         degrees: entropy / max(foreground, 1.0)

@@ -17,7 +17,7 @@ from sss_model.checkpoint import Checkpoint, load_checkpoint
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
 from sss_model.fingerprint import unlike
-from sss_model.largest import keep_largest
+from sss_model.largest import in_one_piece
 from sss_model.network.network import Spacing
 from sss_model.network.prompts import PromptBatch
 from sss_model.orientation import best_turn
@@ -132,7 +132,8 @@ class Predictor:
     def _prompted(self, volume: Volume, prompts: PromptBatch) -> Tensor:
         images, spacing = self._slices(volume)
         there = PromptBatch(*self._fabric.to_device(tuple(prompts)))
-        return self._in_one_piece(self._softmax(self._fabric.to_device(images), spacing, prompts=there).cpu())
+        probabilities = self._softmax(self._fabric.to_device(images), spacing, prompts=there)
+        return in_one_piece(probabilities.cpu(), self._config.predict)
 
     @torch.inference_mode()
     def _averaged(
@@ -141,15 +142,12 @@ class Predictor:
         images, settings = self._fabric.to_device(images), self._config.predict
         turn = best_turn(self._glance, images, settings.turns)
         averaged = average(partial(self._softmax, spacing=spacing), images, settings, turn, on_look)
-        return self._in_one_piece(averaged.cpu())
+        return in_one_piece(averaged.cpu(), settings)
 
-    def _in_one_piece(self, probabilities: Tensor) -> Tensor:
-        return keep_largest(probabilities) if self._config.predict.largest else probabilities
-
-    def _glance(self, images: Tensor) -> Tensor:
+    def _glance(self, images: Tensor, places: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         with self._fabric.autocast():
-            return torch.cat([self._network.glance(piece) for piece in images.split(self._batch)])
+            return self._network.glances(images, places, batch=self._batch)
 
     def _softmax(self, images: Tensor, spacing: Spacing, **prompted: PromptBatch) -> Tensor:
         with self._fabric.autocast():

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sss_model.places import places
+
 
 @dataclass(frozen=True)
 class SliceSet:
@@ -54,6 +56,11 @@ class SliceSet:
     def cases(self, indices: np.ndarray | int) -> np.ndarray:
         """(B,) positions of the cases that slices belong to."""
         return np.searchsorted(self._ends, indices, side="right")
+
+    def places(self, indices: np.ndarray) -> Tensor:
+        """(B, 3) where slices lie in their volumes; see `sss_model.places`."""
+        located = torch.tensor([[z, len(self.images[case])] for case, z in map(self._locate, indices)])
+        return places(*located.unbind(1))
 
     def distance(self, indices: np.ndarray) -> np.ndarray:
         """(B,) mm between each slice and the next."""

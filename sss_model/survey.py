@@ -8,6 +8,7 @@ from torch import Tensor
 from sss_model.config import Config
 from sss_model.network.prompter import Prompter
 from sss_model.orientation import Glance, rotate
+from sss_model.places import volume_places
 from sss_model.preprocess import centre
 from sss_model.slices import SliceSet
 
@@ -26,7 +27,8 @@ def survey(glance: Glance, slices: SliceSet, turns: list[float] | None, config: 
     for case in range(len(slices.images)):
         turn = turns[case] if turns else 0.0
         images = centre(slices.image(slices.case(case)), config.data.size, fill=0.0).to(device)
-        logits = rotate(glance(rotate(images, turn)), -turn)
+        places = volume_places(len(images), device)
+        logits = rotate(glance(rotate(images, turn), places), -turn)
         spacing = torch.tensor([[slices.distances[case], config.data.spacing_mm, config.data.spacing_mm]])
         prompter = Prompter(config, foreground=logits.shape[1] - 1)
         plausible = prompter.plausible(logits, spacing.expand(len(images), 3), clip=len(images))

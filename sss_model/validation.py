@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sss_model.config import Config
-from sss_model.largest import keep_largest
+from sss_model.largest import in_one_piece
 from sss_model.network.prompter import Prompter
 from sss_model.objective import pseudo_labels
 from sss_model.orientation import Glance, best_turn, rotate
@@ -57,7 +57,7 @@ def validate(
         turn = best_turn(glance, images, config.predict.turns)
         logits = rotate(segment(rotate(images, turn), spacing), -turn)
         predicted, teaches = _pseudo(logits, spacing, config, prompter)
-        final = keep_largest(logits.softmax(1)).argmax(1) if config.predict.largest else predicted
+        final = in_one_piece(logits.softmax(1), config.predict).argmax(1)
         for name, index in foreground.items():
             segmented, of_class, true = final == index, predicted == index, truth == index
             if sizes := int(segmented.sum() + true.sum()):

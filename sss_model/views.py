@@ -39,6 +39,7 @@ def draw_views(*, seed: int, stream: int, step: int, batch: int, rank: int = 0, 
     share = slice(rank * batch, (rank + 1) * batch)
     uniform = generator.random((world * batch, 17), dtype=np.float32)[share]
     seeds = generator.integers(2**62, size=world * batch)[share]
+    # Drawn last, so that a recipe without the spot draws what it drew before there was one.
     further = generator.random((world * batch, 4), dtype=np.float32)[share]
     return Draw(torch.from_numpy(np.concatenate([uniform, further], 1)), [int(value) for value in seeds])
 

@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from sss_model.batches import Batches
 from sss_model.config import Config
 from sss_model.findings import Findings
+from sss_model.places import volume_places
 from sss_model.slices import SliceSet
 
 STILL = {"views.rotation_degrees": 0, "views.scale": 0, "views.shift": 0, "views.flips": False}
@@ -52,3 +53,18 @@ def test_a_survey_s_verdict_lies_where_the_view_shows_it(recipe: Callable[..., C
     shown = seen.weak[:, 1] > 0.5
     assert shown.any()
     assert (seen.plausible == ~shown).float().mean() > 0.99
+
+
+def test_a_view_lies_where_its_pixels_do(recipe: Callable[..., Config]) -> None:
+    config = recipe({"train.method": "weak_to_strong", "train.batch": 2, "train.unlabelled_batch": 8})
+    side, random = config.data.canvas, np.random.default_rng(0)
+    scan = random.random((5, side, side)).astype(np.float16)
+    scans = SliceSet([scan], [np.zeros((5, side, side), np.uint8)], neighbours=True, distances=[8.0])
+    batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
+    seen = batches.unlabelled(0, batches.labelled(0))
+    assert {tuple(place) for place in seen.places.tolist()} <= {tuple(place) for place in volume_places(5).tolist()}
+    for mix, places in zip(seen.mixes, seen.strong_places, strict=True):
+        untouched = ~mix.boxes.flatten(1).any(1)
+        torch.testing.assert_close(places[untouched], seen.places[untouched])
+        assert mix.boxes.any()
+        assert not torch.allclose(places, seen.places)

@@ -7,6 +7,7 @@ import torch
 
 from sss_model.config import Predict
 from sss_model.orientation import best_turn, rotate
+from sss_model.places import volume_places
 from sss_model.test_time import average
 
 
@@ -17,7 +18,7 @@ def bar(side: int = 32) -> torch.Tensor:
     return images
 
 
-def knows_right(images: torch.Tensor) -> torch.Tensor:
+def knows_right(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
     """A network that is sure of what lies just right of the centre, and wavers elsewhere."""
     sure = torch.where(bar(images.shape[-1])[0, 0] > 0, 0.98, 0.6)
     foreground = torch.where(images[:, 0] > 0.5, sure, 0.01)
@@ -35,11 +36,11 @@ def test_a_scan_that_looks_alike_all_round_stays_as_it_lies() -> None:
 
 
 def test_one_turn_asks_nobody() -> None:
-    assert best_turn(lambda images: pytest.fail("asked"), bar(), 1) == 0  # type: ignore[arg-type,return-value]
+    assert best_turn(lambda images, places: pytest.fail("asked"), bar(), 1) == 0  # type: ignore[arg-type,return-value]
 
 
 def test_to_see_nothing_for_sure_is_no_orientation() -> None:
-    def wavers_and_misses_what_lies_up(images: torch.Tensor) -> torch.Tensor:
+    def wavers_and_misses_what_lies_up(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
         foreground = 0.7 * (images[:, 0] > 0.5).float()
         foreground[:, : images.shape[-1] // 2 - 3] = 0
         return torch.stack([1 - foreground, foreground], 1).log()
@@ -50,6 +51,14 @@ def test_to_see_nothing_for_sure_is_no_orientation() -> None:
 
 def test_a_single_slice_is_its_own_middle() -> None:
     assert best_turn(knows_right, rotate(bar()[:1], 90), 4) == -90
+
+
+def test_the_slices_in_the_middle_are_told_to_lie_there() -> None:
+    def hears(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        assert torch.equal(places, volume_places(5)[1:4])
+        return knows_right(images)
+
+    assert best_turn(hears, rotate(bar(), 90), 4) == -90
 
 
 def test_what_is_predicted_from_a_turn_lies_as_the_scan_does() -> None:
@@ -64,7 +73,7 @@ def test_what_is_predicted_from_a_turn_lies_as_the_scan_does() -> None:
 
 
 def test_a_turn_that_wins_by_little_is_not_made() -> None:
-    def hardly_minds(images: torch.Tensor) -> torch.Tensor:
+    def hardly_minds(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
         sure = torch.where(bar(images.shape[-1])[0, 0] > 0, 0.9, 0.88)
         foreground = torch.where(images[:, 0] > 0.5, sure, 1e-6)
         return torch.stack([1 - foreground, foreground], 1).log()

@@ -52,7 +52,7 @@ def test_a_scan_that_lies_otherwise_is_predicted_alike(checkpoint: Path, scan: V
     upright = replace(scan, array=scan.array[:118, :118])
     lies = replace(scan, array=np.ascontiguousarray(np.rot90(upright.array)))
 
-    def likes_what_is_bright_above(images: torch.Tensor) -> torch.Tensor:
+    def likes_what_is_bright_above(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         above, below = (half.mean((1, 2, 3)) for half in images.chunk(2, dim=2))
         sure = (30 * (above - below)).clamp(0.5, 20)[:, None, None, None]
         return torch.cat([torch.zeros_like(images[:, :1]), sure.expand_as(images)], 1)

@@ -16,7 +16,7 @@ from sss_model.survey import survey
 CPU = torch.device("cpu")
 
 
-def says_what_it_sees(images: torch.Tensor) -> torch.Tensor:
+def says_what_it_sees(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Logits of a network for which all that is bright is of class 1."""
     seen = torch.where(images[:, 1] > 0.5, 10.0, -10.0)
     return torch.stack([-seen, seen], 1)
@@ -47,9 +47,9 @@ def test_surveys_are_made_when_they_are_due_and_once(recipe: Callable[..., Confi
     config = recipe({"train.method": "sss", "pcsw.surveys": [0.3, 0.6], "predict.turns": 4, "train.turn_from": 0.5})
     slices, looks = scans(config.data.canvas), list[int]()
 
-    def glance(images: torch.Tensor) -> torch.Tensor:
+    def glance(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         looks.append(len(images))
-        return says_what_it_sees(images)
+        return says_what_it_sees(images, places)
 
     def found(findings: Findings, spent: float) -> tuple[Findings, int]:
         looks.clear()

@@ -31,7 +31,7 @@ def scored(config: Config, answer: Callable[[torch.Tensor], torch.Tensor]) -> Va
 
     return validate(
         segment,
-        lambda slices: answer(slices[:, 1].round().long()),
+        lambda slices, places: answer(slices[:, 1].round().long()),
         SliceSet(images, labels, True, [8.0, 8.0]),
         config=config,
         labels=LABELS,

@@ -30,7 +30,7 @@ class Sss(Method):
         self._prompter = Prompter(config, foreground=len(classes))
 
     def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
-        labelled = batches.labelled(step)
+        labelled = batches.labelled(step, spent)
         sss, alone = self.config.sss, self.config.sss.memory_learns_alone(spent)
         weight = 0.0 if alone else unlabelled_weight(self.config.train, spent)
         clip = sss.clip_at(step, spent)
@@ -40,10 +40,11 @@ class Sss(Method):
         if not weight:
             return of_labelled | common, lambda outputs: self._labelled_loss(outputs, labelled)
 
-        unlabelled = batches.unlabelled(step, labelled)
+        unlabelled = batches.unlabelled(step, labelled, spent)
         mode = torch.full((len(unlabelled.weak),), OWN if judged else NONE)
         taught = teacher(
-            {"images": unlabelled.weak, "spacing": unlabelled.spacing, "prompting": {"mode": mode}, "keep": True}
+            {"images": unlabelled.weak, "places": unlabelled.places, "spacing": unlabelled.spacing}
+            | {"prompting": {"mode": mode}, "keep": True}
             | common
         )
         target, plausible = self._target(taught, unlabelled, judged=judged)
@@ -70,6 +71,7 @@ class Sss(Method):
         mode = torch.where(u < 0.5, own, torch.where(u < 0.75, NONE, TRUTH)).repeat_interleave(clip)
         return {
             "images": labelled.images,
+            "places": labelled.places,
             "spacing": labelled.spacing,
             "prompting": {
                 "mode": mode,
@@ -92,6 +94,7 @@ class Sss(Method):
             views.append(
                 {
                     "images": images,
+                    "places": unlabelled.strong_places[number],
                     "spacing": unlabelled.spacing,
                     "prompting": {
                         "mode": mode,

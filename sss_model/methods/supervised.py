@@ -14,7 +14,7 @@ class Supervised(Method):
     """Cross-entropy plus Dice on labelled slices."""
 
     def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
-        return labelled_task(batches.labelled(step))
+        return labelled_task(batches.labelled(step, spent))
 
 
 def labelled_task(labelled: Labelled) -> tuple[Inputs, Objective]:
@@ -24,4 +24,4 @@ def labelled_task(labelled: Labelled) -> tuple[Inputs, Objective]:
         loss = segmentation_loss(outputs["logits"], labelled.labels)
         return {"loss": loss, "loss_labelled": loss}
 
-    return {"images": labelled.images, "seeds": labelled.seeds}, objective
+    return {"images": labelled.images, "places": labelled.places, "seeds": labelled.seeds}, objective

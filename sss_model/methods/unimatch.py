@@ -28,15 +28,15 @@ class UniMatch(Method):
     self_taught = True
 
     def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
-        labelled = batches.labelled(step)
+        labelled = batches.labelled(step, spent)
         weight = unlabelled_weight(self.config.train, spent)
         if not weight:
             return (
-                {"images": labelled.images, "seeds": labelled.seeds},
+                {"images": labelled.images, "places": labelled.places, "seeds": labelled.seeds},
                 lambda outputs: _labelled_scalars(outputs["logits"], labelled),
             )
-        unlabelled = batches.unlabelled(step, labelled)
-        logits = teacher({"images": unlabelled.weak})["logits"]
+        unlabelled = batches.unlabelled(step, labelled, spent)
+        logits = teacher({"images": unlabelled.weak, "places": unlabelled.places})["logits"]
         target = Target(*pseudo_labels(logits, self.config.confidence))
         streams = [labelled.images, unlabelled.weak, *unlabelled.strong]
         sizes = [len(stream) for stream in streams]
@@ -52,6 +52,7 @@ class UniMatch(Method):
 
         inputs = {
             "images": torch.cat(streams),
+            "places": torch.cat([labelled.places, unlabelled.places, *unlabelled.strong_places]),
             "seeds": torch.cat([labelled.seeds, unlabelled.weak_seeds, *unlabelled.strong_seeds]),
             "perturbed": _rows(sizes, chosen=1, device=labelled.images.device),
         }

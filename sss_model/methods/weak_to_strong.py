@@ -20,12 +20,12 @@ class WeakToStrong(Method):
     """Labelled slices, and unlabelled ones in one weak and two strong views."""
 
     def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
-        labelled = batches.labelled(step)
+        labelled = batches.labelled(step, spent)
         weight = unlabelled_weight(self.config.train, spent)
         if not weight:
             return labelled_task(labelled)
-        unlabelled = batches.unlabelled(step, labelled)
-        logits = teacher({"images": unlabelled.weak})["logits"]
+        unlabelled = batches.unlabelled(step, labelled, spent)
+        logits = teacher({"images": unlabelled.weak, "places": unlabelled.places})["logits"]
         target = Target(*pseudo_labels(logits, self.config.train.confidence))
         sizes = [len(labelled.images), *map(len, unlabelled.strong)]
 
@@ -46,6 +46,7 @@ class WeakToStrong(Method):
 
         inputs = {
             "images": torch.cat([labelled.images, *unlabelled.strong]),
+            "places": torch.cat([labelled.places, *unlabelled.strong_places]),
             "seeds": torch.cat([labelled.seeds, *unlabelled.strong_seeds]),
         }
         return inputs, objective

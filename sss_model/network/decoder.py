@@ -12,13 +12,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from sss_model.network.context import SliceContext, Told
+
 _SLOPE = 0.01
 
 
 class FeatureDecoder(nn.Module):
     """A convolutional stem that takes in the encoder's features, and a path back up to the slice's resolution."""
 
-    def __init__(self, *, classes: int, features: int, channels: int) -> None:
+    def __init__(self, *, classes: int, features: int, channels: int, context: bool = False) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels, 8 * channels, 8 * channels]  # strides 2, 4, 8, 16, 32
         self.stem = nn.ModuleList(_double(a, b, stride=2) for a, b in pairwise([3, *widths]))
@@ -27,17 +29,29 @@ class FeatureDecoder(nn.Module):
         self.merge = nn.ModuleList(_double(2 * width, width, stride=1) for width in widths[:-1])
         self.head = nn.Conv2d(channels, 4 * classes, 1)
         self._initialise(classes)
+        self.context = SliceContext(deep=widths[-1], fine=channels, classes=classes) if context else None
 
-    def forward(self, images: Tensor, features: list[Tensor]) -> Tensor:
-        """Logits (B, classes, S, S) from slices (B, 3, S, S) and their features F1..F3 at strides 4, 8 and 16."""
+    def forward(self, images: Tensor, features: list[Tensor], places: Tensor | None = None) -> Tensor:
+        """Logits (B, classes, S, S) from slices (B, 3, S, S) and their features F1..F3 at strides 4, 8 and 16.
+
+        Args:
+            places: (B, 3) where they lie in their volumes; only with context they are asked for.
+        """
         skips = [self.stem[0](images)]
         for stem, lateral, feature in zip(self.stem[1:4], self.lateral, features, strict=True):
             skips.append(stem(skips[-1]) + lateral(feature))
         x = self.stem[4](skips[-1])
+        told: Told | None = None
+        if self.context is not None:
+            assert places is not None
+            told = self.context(x, places)
+            x = x * (1 + told.scale) + told.shift
         for reduce, merge in zip(reversed(self.reduce), reversed(self.merge), strict=True):
             x = F.interpolate(reduce(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = merge(torch.cat([x, skips.pop()], dim=1))
-        return F.pixel_shuffle(self.head(x), 2)
+        if told is None:
+            return F.pixel_shuffle(self.head(x), 2)
+        return F.pixel_shuffle(self.head(x * (1 + told.gain)), 2) + told.bias
 
     def _initialise(self, classes: int) -> None:
         for module in self.modules():

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from sss_model.places import volume_places
+
 Spacing = tuple[float, float, float]
 """Millimetres between slices, rows and columns."""
 
@@ -15,8 +17,12 @@ class Network(nn.Module, ABC):
     """Called with a method's inputs, it returns named outputs, one row a slice."""
 
     @abstractmethod
-    def glance(self, images: Tensor) -> Tensor:
-        """Class logits (B, classes, S, S), float32, of slices (B, 3, S, S), each told by itself, at a look."""
+    def glance(self, images: Tensor, places: Tensor) -> Tensor:
+        """Class logits (B, classes, S, S), float32, of slices (B, 3, S, S), each told by itself, at a look.
+
+        Args:
+            places: (B, 3) where they lie in their volumes; see `sss_model.places`.
+        """
 
     def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
         """Class logits of a whole volume.
@@ -29,4 +35,9 @@ class Network(nn.Module, ABC):
         Returns:
             (D, classes, S, S), float32.
         """
-        return torch.cat([self.glance(piece) for piece in images.split(batch)])
+        return self.glances(images, volume_places(len(images), images.device), batch=batch)
+
+    def glances(self, images: Tensor, places: Tensor, *, batch: int) -> Tensor:
+        """`glance` at any number of slices, `batch` at once."""
+        pieces = zip(images.split(batch), places.split(batch), strict=True)
+        return torch.cat([self.glance(*piece) for piece in pieces])

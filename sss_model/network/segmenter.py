@@ -18,7 +18,12 @@ class SamNetwork(Network):
     def __init__(self, config: Model, *, classes: int) -> None:
         super().__init__()
         self.encoder = ImageEncoder(config)
-        self.decoder = FeatureDecoder(classes=classes, features=self.encoder.channels, channels=config.decoder_channels)
+        self.decoder = FeatureDecoder(
+            classes=classes,
+            features=self.encoder.channels,
+            channels=config.decoder_channels,
+            context=config.context,
+        )
         self.encoder.requires_grad_(not config.freeze_encoder)
         self.decoder.requires_grad_(not config.freeze_decoder)
 
@@ -35,11 +40,17 @@ class Segmenter(SamNetwork):
         self._feature_dropout = feature_dropout
 
     def forward(
-        self, images: Tensor, *, seeds: Tensor | None = None, perturbed: Tensor | None = None
+        self,
+        images: Tensor,
+        *,
+        places: Tensor | None = None,
+        seeds: Tensor | None = None,
+        perturbed: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``logits`` (B, classes, S, S), float32, of slices (B, 3, S, S); S divisible by 32.
 
         Args:
+            places: (B, 3) where slices lie in their volumes, for a decoder that is told.
             seeds: (B,) int64, from which perturbation draws.
             perturbed: (B,) booleans: slices whose features F1..F3 lose channels, as in UniMatch; needs `seeds`.
         """
@@ -48,8 +59,8 @@ class Segmenter(SamNetwork):
             assert seeds is not None
             noise = SliceNoise(seeds, images.device)
             features = [noise.drop_channels(one, self._feature_dropout, perturbed) for one in features]
-        return {"logits": self.decoder(images, features).float()}
+        return {"logits": self.decoder(images, features, places).float()}
 
-    def glance(self, images: Tensor) -> Tensor:
-        logits: Tensor = self(images=images)["logits"]
+    def glance(self, images: Tensor, places: Tensor) -> Tensor:
+        logits: Tensor = self(images=images, places=places)["logits"]
         return logits

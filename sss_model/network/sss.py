@@ -15,6 +15,7 @@ from sss_model.network.prompter import Prompter
 from sss_model.network.prompts import PromptBatch
 from sss_model.network.sam import MEMORY_PARTS, build_memory_parts
 from sss_model.network.segmenter import SamNetwork
+from sss_model.places import volume_places
 
 _SCALES = 3
 
@@ -49,6 +50,7 @@ class SssSegmenter(SamNetwork):
         *,
         spacing: Tensor,
         clip: int,
+        places: Tensor | None = None,
         partners: list[Tensor] | None = None,
         paired: Tensor | None = None,
         channels: list[Tensor] | None = None,
@@ -63,6 +65,7 @@ class SssSegmenter(SamNetwork):
         Args:
             images: (B, 3, S, S); S divisible by 32.
             spacing: (B, 3) mm between slices, rows and columns.
+            places: (B, 3) where slices lie in their volumes, for a decoder that is told.
             partners: F1..F3 (B, …) of another view of the same slices, for DFE.
             paired: (B,) booleans: whose partner is used; the others meet themselves.
             channels: per scale, (B, C) factors laid on the enhanced features.
@@ -79,7 +82,7 @@ class SssSegmenter(SamNetwork):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not memory_alone):
             features = self.encoder(images)
             enhanced = self._enhance(features, partners, paired, channels)
-            coarse = self.decoder(images, enhanced).float()
+            coarse = self.decoder(images, enhanced, places).float()
         outputs = {"coarse": coarse}
         if keep:
             outputs |= {f"features{scale}": feature for scale, feature in enumerate(features)}
@@ -90,9 +93,9 @@ class SssSegmenter(SamNetwork):
             enhanced = [feature.detach() for feature in enhanced]
         return outputs | self._remember(enhanced, coarse, prompts, draws, clip)
 
-    def glance(self, images: Tensor) -> Tensor:
+    def glance(self, images: Tensor, places: Tensor) -> Tensor:
         """The feature decoder's word, to which the memory decoder adds nothing yet."""
-        coarse: Tensor = self.decoder(images, self._enhance(self.encoder(images)))
+        coarse: Tensor = self.decoder(images, self._enhance(self.encoder(images)), places)
         return coarse.float()
 
     def segment(self, images: Tensor, spacing: Spacing, *, batch: int, prompts: PromptBatch | None = None) -> Tensor:
@@ -100,7 +103,8 @@ class SssSegmenter(SamNetwork):
         # A volume is one clip; each of its slices is encoded once.
         pieces = images.split(batch)
         features = [self._enhance(self.encoder(piece)) for piece in pieces]
-        coarse = torch.cat([self.decoder(*pair).float() for pair in zip(pieces, features, strict=True)])
+        places = volume_places(len(images), images.device).split(batch)
+        coarse = torch.cat([self.decoder(*one).float() for one in zip(pieces, features, places, strict=True)])
         if self.memory is None:
             return coarse
         whole = [torch.cat(scale) for scale in zip(*features, strict=True)]

@@ -38,11 +38,17 @@ class UNet(Network):
         self._initialise()
 
     def forward(
-        self, images: Tensor, *, seeds: Tensor | None = None, perturbed: Tensor | None = None
+        self,
+        images: Tensor,
+        *,
+        places: Tensor | None = None,
+        seeds: Tensor | None = None,
+        perturbed: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``logits`` (B, classes, S, S), float32, of slices (B, 3, S, S); S divisible by 16.
 
         Args:
+            places: not looked at.
             seeds: (B,) int64, from which dropout draws; None drops nothing.
             perturbed: (B,) booleans: slices whose features lose channels, too, as in UniMatch; needs `seeds`.
         """
@@ -59,8 +65,8 @@ class UNet(Network):
             x = block(torch.cat([features.pop(), x], 1), noise)
         return {"logits": self.head(x).float()}
 
-    def glance(self, images: Tensor) -> Tensor:
-        logits: Tensor = self(images=images)["logits"]
+    def glance(self, images: Tensor, places: Tensor) -> Tensor:
+        logits: Tensor = self(images=images, places=places)["logits"]
         return logits
 
     def _initialise(self) -> None:

@@ -215,12 +215,12 @@ def test_the_memory_decoder_learns_alone_at_the_end(bench: Callable[..., Bench])
 
     rest = {name for name, _ in network.named_parameters() if not name.startswith(("memory.", "gate"))}
     assert moved(0.5, range(3)) <= rest
-    assert len(batches.labelled(3).images) == 2
+    assert len(batches.labelled(3, 0.5).images) == 2
     # Right at its start, after a rate of nearly nothing: the rate has risen anew.
     alone = moved(0.8, range(3, 6))
     assert alone
     assert not alone & rest
-    assert len(batches.labelled(6).images) == CLIP
+    assert len(batches.labelled(6, 0.8).images) == CLIP
     assert learner.lr > 0.5 * SSS["train.lr"]
 
 

@@ -12,6 +12,7 @@ from sss_model.config import Config
 from sss_model.cutmix import CutMix
 from sss_model.methods import make_method
 from sss_model.methods.unimatch import dice_loss
+from sss_model.places import volume_places
 
 B, S = 2, 32
 
@@ -46,9 +47,14 @@ def batches() -> Any:
     seeds, spacing = torch.arange(B), torch.ones(B, 3)
     images = torch.randint(0, 4, (B, 3, S, S), generator=torch.Generator().manual_seed(0)).float()
     unmixed = CutMix(torch.zeros(B, S, S, dtype=torch.bool), torch.zeros(B, dtype=torch.bool), clip=1)
-    labelled = Labelled(images, images[:, 0].long(), spacing, seeds)
-    unlabelled = Unlabelled(images, [images, images], [unmixed, unmixed], spacing, 1, seeds, [seeds, seeds], None)
-    return SimpleNamespace(labelled=lambda step: labelled, unlabelled=lambda step, labelled: unlabelled)
+    places = volume_places(B)
+    labelled = Labelled(images, images[:, 0].long(), spacing, places, seeds)
+    unlabelled = Unlabelled(
+        images, [images] * 2, [unmixed] * 2, spacing, places, [places] * 2, 1, seeds, [seeds] * 2, plausible=None
+    )
+    return SimpleNamespace(
+        labelled=lambda step, spent=0.0: labelled, unlabelled=lambda step, labelled, spent: unlabelled
+    )
 
 
 def test_the_terms_are_weighed_as_its_authors_weigh_them(recipe: Callable[..., Config], batches: Any) -> None:

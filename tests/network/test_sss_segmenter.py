@@ -13,6 +13,7 @@ from sss_model.config import Config
 from sss_model.network import build_network
 from sss_model.network.prompter import NONE, OWN, TRUTH
 from sss_model.network.sss import SssSegmenter
+from sss_model.places import volume_places
 
 CLIP, SIDE = 4, 64
 SPACING = (10.0, 2.5, 2.5)
@@ -94,7 +95,7 @@ def test_inference_is_what_training_computes_without_a_partner(make: Callable[..
 def test_a_glance_is_the_feature_decoders_word(make: Callable[..., SssSegmenter]) -> None:
     network = make()
     coarse = network(images(), spacing=spacing(), clip=CLIP, remember=False)["coarse"]
-    assert torch.equal(network.glance(images()), coarse)
+    assert torch.equal(network.glance(images(), volume_places(len(images()))), coarse)
 
 
 @torch.no_grad()

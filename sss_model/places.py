@@ -1,0 +1,28 @@
+"""Where slices lie in their volume."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+WIDTH = 3
+"""Numbers that tell a slice's place."""
+
+
+def places(z: Tensor, depth: Tensor) -> Tensor:
+    """(B, 3) places of slices: -1 to 1 from the first slice to the last; 1 for the first, else -1; 1 for the last, else
+    -1.
+
+    Args:
+        z: (B,) which slice of its volume each is, from 0.
+        depth: (B,) how many slices its volume has; the only one of its volume is in the middle.
+    """
+    last = depth - 1
+    along = torch.where(last > 0, 2 * z / last.clamp_min(1) - 1, 0.0)
+    return torch.stack([along, *(2.0 * at_end - 1 for at_end in (z == 0, z == last))], 1)
+
+
+def volume_places(depth: int, device: torch.device | None = None) -> Tensor:
+    """(depth, 3) places of all slices of a volume, in order."""
+    z = torch.arange(depth, device=device)
+    return places(z, torch.full_like(z, depth))

@@ -1,0 +1,73 @@
+"""What a slice as a whole tells its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from sss_model.config import Config
+from sss_model.network import build_network
+from sss_model.network.context import SliceContext
+from sss_model.network.segmenter import SamNetwork
+from sss_model.places import volume_places
+
+DEEP, FINE, CLASSES = 16, 8, 4
+
+
+def a_trained_one() -> SliceContext:
+    context = SliceContext(deep=DEEP, fine=FINE, classes=CLASSES)
+    torch.nn.init.normal_(context.tell[-1].weight, generator=torch.Generator().manual_seed(0))
+    return context
+
+
+def test_it_starts_by_changing_nothing(recipe: Callable[..., Config]) -> None:
+    plain, told = (build_network(recipe({"model.context": context}), classes=CLASSES) for context in (False, True))
+    assert isinstance(plain, SamNetwork)
+    assert isinstance(told, SamNetwork)
+    generator = torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(plain.decoder.head.weight, generator=generator)
+    told.load_state_dict(plain.state_dict(), strict=False)
+    images = torch.randn(2, 3, 64, 64, generator=generator)
+    torch.testing.assert_close(told(images=images, places=volume_places(2))["logits"], plain(images=images)["logits"])
+
+
+def test_it_keeps_what_instance_normalisation_takes_away() -> None:
+    context, generator = a_trained_one(), torch.Generator().manual_seed(0)
+    deepest = torch.randn(1, DEEP, 4, 4, generator=generator)
+    brighter = deepest + torch.randn(1, DEEP, 1, 1, generator=generator)
+    normalised = torch.nn.functional.instance_norm(torch.cat([deepest, brighter]))
+    torch.testing.assert_close(normalised[0], normalised[1], atol=1e-4, rtol=1e-3)
+    assert all(
+        (part[0] - part[1]).abs().max() > 0.1
+        for part in context(torch.cat([deepest, brighter]), volume_places(3)[1:2].expand(2, 3))
+    )
+
+
+def test_where_something_lies_in_the_slice_means_nothing_to_it() -> None:
+    context, deepest = a_trained_one(), torch.randn(3, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+    moved = deepest.roll((1, 2), (2, 3))
+    for here, there in zip(context(deepest, volume_places(3)), context(moved, volume_places(3)), strict=True):
+        torch.testing.assert_close(here, there)
+
+
+def test_the_same_slice_is_told_differently_at_the_end_of_its_volume() -> None:
+    context, deepest = a_trained_one(), torch.randn(1, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+    for part in context(deepest.expand(5, -1, -1, -1), volume_places(5)):
+        assert (part[0] - part[1]).abs().max() > 2 * (part[1] - part[2]).abs().max() > 0
+
+
+@pytest.mark.parametrize("method", ["weak_to_strong", "sss"])
+def test_a_volume_s_slices_are_told_their_places(recipe: Callable[..., Config], method: str) -> None:
+    network = build_network(
+        recipe({"model.context": True, "train.method": method, "sss.memory": False}), classes=CLASSES
+    ).eval()
+    assert isinstance(network, SamNetwork)
+    assert network.decoder.context is not None
+    torch.nn.init.normal_(network.decoder.context.tell[-1].weight, generator=torch.Generator().manual_seed(0))
+    alike = torch.zeros(5, 3, 64, 64)
+    with torch.inference_mode():
+        whole = network.segment(alike, (8.0, 1.5, 1.5), batch=2)
+        torch.testing.assert_close(whole, network.glance(alike, volume_places(5)), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(whole[0], whole[1])
