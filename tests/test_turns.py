@@ -12,7 +12,7 @@ from sss_model.slices import SliceSet
 from sss_model.turns import find_turns
 
 
-def knows_the_upper_half(images: torch.Tensor) -> torch.Tensor:
+def knows_the_upper_half(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Logits of a network that is sure of what is bright in the upper half, and wavers about the lower one's."""
     upper = torch.arange(images.shape[-2])[:, None] < images.shape[-2] // 2
     foreground = torch.where(images[:, 1] > 0.5, torch.where(upper, 10.0, 0.5), -10.0)
