@@ -136,7 +136,7 @@ class Batches:
         mixes = [CutMix(box, foreign[:, number], clip) for number, box in enumerate(boxes)]
         recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
         strong = [mix.paste(view, labelled.images) for view, mix in zip(recoloured, mixes, strict=True)]
-        strong_places = [_shown(mix, source.places, labelled.places, size) for mix in mixes]
+        strong_places = [mix.blend(source.places, labelled.places) for mix in mixes]
         strong_seeds = [_seeds(drawn) for drawn, _ in source.recoloured_by]
         return Unlabelled(
             weak,
@@ -213,12 +213,6 @@ class Batches:
     def _draw(self, stream: int, step: int, batch: int) -> Draw:
         rank, world = self._fabric.global_rank, self._fabric.world_size
         return draw_views(seed=self._config.seed, stream=stream, step=step, batch=batch, rank=rank, world=world)
-
-
-def _shown(mix: CutMix, places: Tensor, of_labelled: Tensor, size: int) -> Tensor:
-    """The mean place (B, 3) of a strong view's pixels."""
-    maps = (one[:, :, None, None].expand(-1, -1, size, size) for one in (places, of_labelled))
-    return mix.paste(*maps).mean((2, 3))
 
 
 def _rounded_up(count: int, whole: int) -> int:

@@ -34,12 +34,20 @@ class CutMix(NamedTuple):
             values: (B, h, w) or (B, C, h, w), on the boxes' grid or a coarser one.
             of_labelled: the same of any number of labelled slices; None leaves all partners unlabelled.
         """
-        partner = values.unflatten(0, (-1, 2, self.clip)).flip(1).flatten(0, 2)
-        if of_labelled is not None:
-            labelled = of_labelled[self._partners(len(values), len(of_labelled)).to(values.device)]
-            partner = torch.where(_over(self.from_labelled, values), labelled.to(values.dtype), partner)
         boxes = self._on(values.shape[-1])
-        return torch.where(boxes if values.ndim == 3 else boxes[:, None], partner, values)
+        return torch.where(boxes if values.ndim == 3 else boxes[:, None], self._partner(values, of_labelled), values)
+
+    def blend(self, values: Tensor, of_labelled: Tensor) -> Tensor:
+        """The mean over a view's pixels of numbers (B, C) that are a whole slice's; its partner's hold in its box."""
+        share = self.boxes.flatten(1).to(values.dtype).mean(1, keepdim=True)
+        return torch.lerp(values, self._partner(values, of_labelled), share)
+
+    def _partner(self, values: Tensor, of_labelled: Tensor | None) -> Tensor:
+        partner = values.unflatten(0, (-1, 2, self.clip)).flip(1).flatten(0, 2)
+        if of_labelled is None:
+            return partner
+        labelled = of_labelled[self._partners(len(values), len(of_labelled)).to(values.device)]
+        return torch.where(_over(self.from_labelled, values), labelled.to(values.dtype), partner)
 
     def _partners(self, count: int, labelled: int) -> Tensor:
         # Clips pair off in proportion, so that a process pairs its share as one process pairs them all.

@@ -10,7 +10,7 @@ from sss_model.config import Predict
 
 
 def in_one_piece(probabilities: Tensor, config: Predict) -> Tensor:
-    """What a recipe makes of averaged probabilities (D, classes, S, S): in one piece a class, or as they are."""
+    """Probabilities (D, classes, S, S) as a recipe makes masks of them: each class in one piece, or as they are."""
     return keep_largest(probabilities) if config.largest else probabilities
 
 

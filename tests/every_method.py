@@ -8,6 +8,7 @@ import pytest
 
 AT_ONCE: dict[str, Any] = {"train.unlabelled_from": 0, "train.ramp": 0, "pcsw.warmup": 0}
 UNET: dict[str, Any] = {"model.network": "unet"}
+TOLD: dict[str, Any] = {"model.context": True}
 
 # What a network says that has learnt nothing is hardly an organ; nor is it sure.
 LENIENT = dict.fromkeys(["min_area_mm2", "min_confidence", "thin_area_mm2", "thin_confidence"], 0)
@@ -20,11 +21,11 @@ SSS: dict[str, Any] = {
 
 EVERY_METHOD: dict[str, dict[str, Any]] = {
     "supervised": {"train.method": "supervised"},
-    "weak_to_strong": {"train.method": "weak_to_strong", **AT_ONCE},
+    "weak_to_strong": {"train.method": "weak_to_strong", **AT_ONCE, **TOLD},
     "weak_to_strong on the unet": {"train.method": "weak_to_strong", **AT_ONCE, **UNET},
     "unimatch": {"train.method": "unimatch", **AT_ONCE, **UNET},
-    "unimatch on sam2": {"train.method": "unimatch", **AT_ONCE},
-    "sss": {"train.method": "sss", **AT_ONCE, **SSS},
+    "unimatch on sam2": {"train.method": "unimatch", **AT_ONCE, **TOLD},
+    "sss": {"train.method": "sss", **AT_ONCE, **TOLD, **SSS},
 }
 
 # What no recipe trains by default takes its minutes in `make acceptance`.

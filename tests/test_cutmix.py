@@ -54,6 +54,14 @@ def test_partners_swap_the_same_box_in_images_and_targets() -> None:
     assert torch.equal(mix.paste(numbered(4)[:, None].float())[:, 0], mixed.float())
 
 
+def test_what_is_a_whole_slice_s_is_blended_by_the_share_of_the_box() -> None:
+    from_labelled = torch.tensor([False, True, False, False])
+    mix = CutMix(box(4), from_labelled, clip=1)
+    own, of_labelled = torch.arange(4.0)[:, None].expand(4, 2), torch.full((2, 2), 9.0)
+    spread = [one[:, :, None, None].expand(-1, -1, 8, 8) for one in (own, of_labelled)]
+    torch.testing.assert_close(mix.blend(own, of_labelled), mix.paste(*spread).mean((2, 3)))
+
+
 def test_clips_swap_slice_by_slice() -> None:
     mix = CutMix(box(8), torch.zeros(8, dtype=torch.bool), clip=2)
     assert mix.paste(numbered(8))[:, 3, 4].tolist() == [2, 3, 0, 1, 6, 7, 4, 5]

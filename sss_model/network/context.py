@@ -42,13 +42,16 @@ class SliceContext(nn.Module):
 
     def __init__(self, *, deep: int, fine: int, classes: int) -> None:
         super().__init__()
-        self._widths = [deep, deep, fine, classes]
-        last = nn.Linear(_HIDDEN, sum(self._widths))
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.tell = nn.Sequential(nn.Linear(deep + WIDTH, _HIDDEN), nn.GELU(), last)
+        self._widths = [deep, deep, fine]
+        self.look = nn.Sequential(nn.Linear(deep + WIDTH, _HIDDEN), nn.GELU())
+        # Apart from the channels' layer, so that its rows are the classes, by which another training may take it over.
+        self.channels, self.classes = nn.Linear(_HIDDEN, sum(self._widths)), nn.Linear(_HIDDEN, classes)
+        for last in (self.channels, self.classes):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, deepest: Tensor, places: Tensor) -> Told:
         """From the deepest features (B, deep, H, W) and places (B, 3), those of `sss_model.places`."""
-        told = self.tell(torch.cat([deepest.float().mean((2, 3)), places], 1)).to(deepest.dtype)
-        return Told(*(part[:, :, None, None] for part in told.split(self._widths, 1)))
+        seen = self.look(torch.cat([deepest.float().mean((2, 3)), places], 1))
+        parts = [*self.channels(seen).split(self._widths, 1), self.classes(seen)]
+        return Told(*(part.to(deepest.dtype)[:, :, None, None] for part in parts))

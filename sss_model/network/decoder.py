@@ -20,7 +20,7 @@ _SLOPE = 0.01
 class FeatureDecoder(nn.Module):
     """A convolutional stem that takes in the encoder's features, and a path back up to the slice's resolution."""
 
-    def __init__(self, *, classes: int, features: int, channels: int, context: bool = False) -> None:
+    def __init__(self, *, classes: int, features: int, channels: int, context: bool) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels, 8 * channels, 8 * channels]  # strides 2, 4, 8, 16, 32
         self.stem = nn.ModuleList(_double(a, b, stride=2) for a, b in pairwise([3, *widths]))

@@ -72,7 +72,7 @@ def bench(recipe: Callable[..., Config], phantom: Path, manifest: Manifest, cach
 
 
 def test_after_fifty_steps_everything_that_can_learn_has_moved(bench: Callable[..., Bench]) -> None:
-    _, network, batches, learner = bench()
+    _, network, batches, learner = bench({"model.context": True})
     before = {name: value.detach().clone() for name, value in network.named_parameters() if value.requires_grad}
     for step in range(50):
         learner.step(batches, step=step, spent=0.2)

@@ -18,7 +18,13 @@ DEEP, FINE, CLASSES = 16, 8, 4
 
 def a_trained_one() -> SliceContext:
     context = SliceContext(deep=DEEP, fine=FINE, classes=CLASSES)
-    torch.nn.init.normal_(context.tell[-1].weight, generator=torch.Generator().manual_seed(0))
+    return with_a_word(context)
+
+
+def with_a_word(context: SliceContext) -> SliceContext:
+    generator = torch.Generator().manual_seed(0)
+    for last in (context.channels, context.classes):
+        torch.nn.init.normal_(last.weight, generator=generator)
     return context
 
 
@@ -65,7 +71,7 @@ def test_a_volume_s_slices_are_told_their_places(recipe: Callable[..., Config], 
     ).eval()
     assert isinstance(network, SamNetwork)
     assert network.decoder.context is not None
-    torch.nn.init.normal_(network.decoder.context.tell[-1].weight, generator=torch.Generator().manual_seed(0))
+    with_a_word(network.decoder.context)
     alike = torch.zeros(5, 3, 64, 64)
     with torch.inference_mode():
         whole = network.segment(alike, (8.0, 1.5, 1.5), batch=2)

@@ -29,7 +29,8 @@ def with_a_say(network: Network) -> Network:
     head = network.decoder.head if isinstance(network, SamNetwork) else network.head
     torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(0))
     if isinstance(network, SamNetwork) and network.decoder.context is not None:
-        torch.nn.init.normal_(network.decoder.context.tell[-1].weight, generator=torch.Generator().manual_seed(0))
+        for last in (network.decoder.context.channels, network.decoder.context.classes):
+            torch.nn.init.normal_(last.weight, generator=torch.Generator().manual_seed(0))
     return network
 
 
