@@ -3,7 +3,8 @@
     python -m bench.step --encoder micro --size 128
 
 A mechanism's cost is what a step saves without it, its backward pass included; encoder, feature decoder and loss are
-timed alone on what a step gives them. Means over whole rounds of `clip_every` steps, on made-up slices.
+timed alone on as many slices as a step has, which is more where it sees clips. Means over whole rounds of `clip_every`
+steps, on made-up slices.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,16 +54,20 @@ def command(
         "PCSW": step(pcsw__enabled=False),
         "memory decoder": step(sss__memory=False),
     }
-    parts = _alone(load_config(recipe, start), rounds) | {"data wait": whole["wait"]}
+    labelled, unlabelled = (round(whole[name]) for name in ("labelled", "unlabelled"))
+    alone = _alone(load_config(recipe, start), rounds, student=labelled + 2 * unlabelled, teacher=unlabelled)
+    parts = alone | {"data wait": whole["wait"]}
     parts |= {name: max(whole["seconds"] - other["seconds"], 0.0) for name, other in without.items()}
     parts["the rest"] = max(whole["seconds"] - sum(parts.values()), 0.0)
     rows = [{"part": name, "seconds": took, "share": took / whole["seconds"]} for name, took in parts.items()]
+    beyond = 1 - (alone["encoder"] + alone["feature decoder"]) / whole["seconds"]
     print_table(f"A step of SSS, {encoder} at {size}²", rows, ["part", "seconds", "share"])
-    print(json.dumps({"encoder": encoder, "size": size, "seconds": whole["seconds"], "parts": rows}))
+    print(f"beyond encoder and feature decoder: {beyond:.1%}")
+    print(json.dumps({"encoder": encoder, "size": size, "seconds": whole["seconds"], "beyond": beyond, "parts": rows}))
 
 
 def timed_step(config: Any, rounds: int, slices: Any = None) -> dict[str, float]:
-    """Mean seconds of a step, and of waiting for its data.
+    """Mean ``seconds`` of a step and of the ``wait`` for its data, and its mean ``labelled`` and ``unlabelled`` slices.
 
     Args:
         slices: the labelled and the unlabelled `SliceSet`, of classes 0 to 3; made up where none are given.
@@ -74,22 +80,25 @@ def timed_step(config: Any, rounds: int, slices: Any = None) -> dict[str, float]
     fabric = make_fabric(config.train.precision)
     labelled, unlabelled = slices or _slices(config)
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
-    wait = [0.0]
-    for name in ("labelled", "unlabelled"):
-        setattr(batches, name, _clocked(getattr(batches, name), wait))
+    sources = {name: _Source(getattr(batches, name)) for name in ("labelled", "unlabelled")}
+    for name, source in sources.items():
+        setattr(batches, name, source)
     learner = Learner(build_network(config, classes=_CLASSES), config, ["RV", "MYO", "LV"], fabric)
     count = rounds * config.sss.clip_every
     for number in range(2 * config.sss.clip_every):  # the first ones warm up, and teach it to see something
         learner.step(batches, step=number, spent=0.5)
-    wait[0] = 0.0
+    for source in sources.values():
+        source.seconds, source.slices = 0.0, 0
     began = time.perf_counter()
     for number in range(count):
         learner.step(batches, step=number, spent=0.5)
-    return {"seconds": (time.perf_counter() - began) / count, "wait": wait[0] / count}
+    seconds = (time.perf_counter() - began) / count
+    wait = sum(source.seconds for source in sources.values()) / count
+    return {"seconds": seconds, "wait": wait, **{name: source.slices / count for name, source in sources.items()}}
 
 
-def _alone(config: Any, rounds: int) -> dict[str, float]:
-    """Seconds of encoder, feature decoder and loss for a step's slices: the student's both ways, the teacher's one."""
+def _alone(config: Any, rounds: int, *, student: int, teacher: int) -> dict[str, float]:
+    """Seconds of encoder, feature decoder and loss for so many slices: the student's both ways, the teacher's one."""
     import torch
 
     from sss_model.device import make_fabric
@@ -100,7 +109,6 @@ def _alone(config: Any, rounds: int) -> dict[str, float]:
     fabric, size = make_fabric(config.train.precision), config.data.size
     network = Segmenter(config.model, classes=_CLASSES, feature_dropout=0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network = fabric.to_device(network)
-    student, teacher = config.train.batch + 2 * config.train.unlabelled_batch, config.train.unlabelled_batch
 
     def images(count: int) -> Any:
         return fabric.to_device(torch.randn(count, 3, size, size).contiguous(memory_format=torch.channels_last))
@@ -140,14 +148,20 @@ def _slices(config: Any) -> Any:
     return SliceSet(images, labels, neighbours, distances), SliceSet(images, None, neighbours, distances)
 
 
-def _clocked(function: Callable[..., Any], clock: list[float]) -> Callable[..., Any]:
-    def timed(*arguments: Any) -> Any:
-        began = time.perf_counter()
-        result = function(*arguments)
-        clock[0] += time.perf_counter() - began
-        return result
+@dataclass
+class _Source:
+    """Where a step gets a batch from, with a clock and a count of slices."""
 
-    return timed
+    make: Callable[..., Any]
+    seconds: float = 0.0
+    slices: int = 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        began = time.perf_counter()
+        batch = self.make(*arguments)
+        self.seconds += time.perf_counter() - began
+        self.slices += len(batch.places)
+        return batch
 
 
 def _mean_seconds(job: Callable[[], None], times: int) -> float:
