@@ -1,31 +1,37 @@
 """One cell of a table: a recipe trained once, then scored on a split.
 
 A cell that was killed goes on where it was. A finished one is a row of a results file under its identity (recipe, data
-and code), and is read from there ever after, so that a table can be filled over many days.
+and code), and is read from there ever after, so that a table can be filled over many days. A recipe that differs from a
+trained one in nothing but how many looks a prediction averages takes over its weights.
 """
 
 from __future__ import annotations
 
 import json
 import resource
+import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from components.pretrained.resolve import pretrained_file
-from sss_model.checkpoint import load_checkpoint
-from sss_model.config import Config
+from sss_model.checkpoint import load_checkpoint, save_checkpoint
+from sss_model.config import Config, dump_config
 from sss_model.evaluate import evaluate
 from sss_model.files import sha256
 from sss_model.identity import training_identity
-from sss_model.manifest import Manifest, build_manifest, read_manifest, write_manifest
+from sss_model.manifest import Manifest, build_manifest, cohort, read_manifest, write_manifest
+from sss_model.predict import Predictor
+from sss_model.quality.calibrate import calibrate
 from sss_model.train import train
 
 _WORK = Path(".runs/cells")
 _CACHE = Path(".cache")
+_LOOKS = ("flips", "rotations")
+"""Of a recipe's section `predict`, what no training asks for, so that other values need no other training."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,14 @@ def _identity(config: Config, data: Dataset) -> str:
 
 
 def _trained(config: Config, data: Dataset) -> Path:
-    """The recipe's checkpoint; an earlier one of the same identity is used again."""
+    """The checkpoint of a recipe: its own, one that was trained alike but averages other looks, or a new one."""
     identity = _identity(config, data)
     checkpoint = _WORK / identity
-    if not checkpoint.exists():
+    if checkpoint.exists():
+        return checkpoint
+    if twin := _twin(config, data):
+        _look_as(config, data, twin, checkpoint)
+    else:
         before = _cpu_seconds()
         train(
             config,
@@ -91,6 +101,29 @@ def _trained(config: Config, data: Dataset) -> Path:
         )
         (checkpoint / "cost.json").write_text(json.dumps({"cpu_seconds": round(_cpu_seconds() - before)}))
     return checkpoint
+
+
+def _twin(config: Config, data: Dataset) -> Path | None:
+    """A checkpoint of this code and these data whose recipe differs in nothing but how many looks are averaged."""
+    for meta in sorted(_WORK.glob("*/meta.json")):
+        trained = load_checkpoint(meta.parent).config
+        looks = trained.predict.model_copy(update={name: getattr(config.predict, name) for name in _LOOKS})
+        alike = _identity(trained.model_copy(update={"predict": looks}), data) == _identity(config, data)
+        # A folder's name tells of code and data; only what is named by the code as it is was trained by it.
+        if alike and meta.parent.name == _identity(trained, data):
+            return meta.parent
+    return None
+
+
+def _look_as(config: Config, data: Dataset, twin: Path, checkpoint: Path) -> None:
+    """Write the twin's weights as a checkpoint of the recipe; what its masks' signs are worth is learned anew."""
+    weights = load_checkpoint(twin)
+    changed = replace(weights, config=config, meta=weights.meta.model_copy(update={"config": dump_config(config)}))
+    val = cohort(data.manifest, config.data.labelled).val
+    quality = calibrate(Predictor(changed), val, labels=data.manifest.labels, data_dir=data.folder)
+    meta = changed.meta.model_copy(update={"quality": quality})
+    save_checkpoint(checkpoint, meta=meta, weights=weights.weights, history=weights.history.to_dict("records"))
+    shutil.copy(twin / "cost.json", checkpoint)
 
 
 def _cpu_seconds() -> float:

@@ -1,0 +1,71 @@
+"""Cells of a table: what of a recipe asks for a training of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from components import cells
+from sss_model.checkpoint import Checkpoint, load_checkpoint
+from sss_model.config import Config
+
+Row = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """The recipes that were trained, in order."""
+    trained: list[Config] = []
+    train = cells.train
+
+    def counted(config: Config, **settings: Any) -> None:
+        trained.append(config)
+        train(config, **settings)
+
+    monkeypatch.setattr(cells, "train", counted)
+    return trained
+
+
+@pytest.fixture
+def row(tmp_path: Path, phantom: Path, recipe: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> Row:
+    monkeypatch.chdir(tmp_path)
+
+    def of(**changes: Any) -> dict[str, Any]:
+        config = recipe({"train.steps": 2, **{key.replace("__", "."): value for key, value in changes.items()}})
+        return cells.cell(config, cells.Dataset.open(phantom), split="val", results=tmp_path / "cells.jsonl")
+
+    return of
+
+
+def _checkpoint(row: dict[str, Any]) -> Checkpoint:
+    return load_checkpoint(Path(".runs/cells") / row["identity"])
+
+
+def test_other_looks_at_a_scan_take_over_the_weights(row: Row, trainings: list[Config]) -> None:
+    first, other = row(predict__rotations=[]), row(predict__rotations=[20.0, 40.0])
+    assert len(trainings) == 1
+    assert first["identity"] != other["identity"]
+    for name in ("steps", "minutes", "cpu_seconds", "revision"):
+        assert first[name] == other[name]
+    before, after = _checkpoint(first), _checkpoint(other)
+    assert all(torch.equal(weight, after.weights[name]) for name, weight in before.weights.items())
+    assert after.config.predict.rotations == [20.0, 40.0]
+    assert after.meta.config["predict"]["rotations"] == [20.0, 40.0]
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"predict__turns": 4}, {"train__steps": 3}])
+def test_what_training_asks_for_is_trained_for(changes: dict[str, Any], row: Row, trainings: list[Config]) -> None:
+    row()
+    row(**changes)
+    assert len(trainings) == 2
+
+
+def test_other_code_trains_anew(row: Row, trainings: list[Config], monkeypatch: pytest.MonkeyPatch) -> None:
+    row(predict__rotations=[])
+    monkeypatch.setattr("sss_model.identity.code_sha256", lambda: "changed")
+    row(predict__rotations=[20.0])
+    assert len(trainings) == 2
