@@ -3,8 +3,9 @@
     python -m bench.step --encoder micro --size 128
 
 A mechanism's cost is what a step saves without it, its backward pass included; encoder, feature decoder and loss are
-timed alone on as many slices as a step has, which is more where it sees clips. Means over whole rounds of `clip_every`
-steps, on made-up slices.
+timed alone on as many slices as a step has, which is more where it sees clips. Means over whole rounds of four steps,
+one of which sees clips, with every mechanism at work; with ``--scheduled`` over steps spread evenly over a training,
+each as the recipe has it at its time. On made-up slices.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import typer
 from components.command_line import run_command
 
 _CLASSES, _VOLUMES, _DEPTH = 4, 8, 10
+_ROUND = 4
 _ALWAYS = {
-    **{"train.method": "sss", "train.unlabelled_from": 0, "train.ramp": 0},
-    **{"sss.clip_every": 4, "sss.memory_alone": 0, "pcsw.warmup": 0},
+    **{"train.unlabelled_from": 0, "train.ramp": 0},
+    **{"sss.clip_every": _ROUND, "sss.memory_alone": 0, "pcsw.warmup": 0},
 }
 
 
@@ -32,6 +34,7 @@ def command(
     encoder: Annotated[str, typer.Option(help="micro, tiny, small, base_plus or large.")] = "micro",
     size: Annotated[int, typer.Option(help="Side of a slice in pixels.")] = 128,
     rounds: Annotated[int, typer.Option(help="How many rounds of steps to take the mean of.")] = 2,
+    scheduled: Annotated[bool, typer.Option("--scheduled", help="Steps as the recipe schedules them.")] = False,
     recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/cpu/acdc.yaml"),
 ) -> None:
     """Print the seconds and the share of a step that each part takes.
@@ -41,12 +44,11 @@ def command(
     from components.cells import print_table
     from sss_model.config import load_config
 
-    start = {**_ALWAYS, "model.encoder": encoder, "data.size": size}
+    start = {"train.method": "sss", "model.encoder": encoder, "data.size": size} | ({} if scheduled else _ALWAYS)
 
     def step(**changes: Any) -> dict[str, float]:
-        return timed_step(
-            load_config(recipe, {**start, **{key.replace("__", "."): v for key, v in changes.items()}}), rounds
-        )
+        config = load_config(recipe, {**start, **{key.replace("__", "."): value for key, value in changes.items()}})
+        return timed_step(config, rounds, spread=scheduled)
 
     whole = step()
     without = {
@@ -61,16 +63,20 @@ def command(
     parts["the rest"] = max(whole["seconds"] - sum(parts.values()), 0.0)
     rows = [{"part": name, "seconds": took, "share": took / whole["seconds"]} for name, took in parts.items()]
     beyond = 1 - (alone["encoder"] + alone["feature decoder"]) / whole["seconds"]
-    print_table(f"A step of SSS, {encoder} at {size}²", rows, ["part", "seconds", "share"])
+    title = f"A step of SSS, {encoder} at {size}²" + (", as scheduled" if scheduled else "")
+    print_table(title, rows, ["part", "seconds", "share"])
     print(f"beyond encoder and feature decoder: {beyond:.1%}")
-    print(json.dumps({"encoder": encoder, "size": size, "seconds": whole["seconds"], "beyond": beyond, "parts": rows}))
+    setting = {"encoder": encoder, "size": size, "scheduled": scheduled}
+    print(json.dumps({**setting, "seconds": whole["seconds"], "beyond": beyond, "parts": rows}))
 
 
-def timed_step(config: Any, rounds: int, slices: Any = None) -> dict[str, float]:
+def timed_step(config: Any, rounds: int, slices: Any = None, *, spread: bool = False) -> dict[str, float]:
     """Mean ``seconds`` of a step and of the ``wait`` for its data, and its mean ``labelled`` and ``unlabelled`` slices.
 
     Args:
+        rounds: of four steps each.
         slices: the labelled and the unlabelled `SliceSet`, of classes 0 to 3; made up where none are given.
+        spread: whether steps are spread over a training's budget; else all are at its half.
     """
     from sss_model.batches import Batches
     from sss_model.device import make_fabric
@@ -84,14 +90,14 @@ def timed_step(config: Any, rounds: int, slices: Any = None) -> dict[str, float]
     for name, source in sources.items():
         setattr(batches, name, source)
     learner = Learner(build_network(config, classes=_CLASSES), config, ["RV", "MYO", "LV"], fabric)
-    count = rounds * config.sss.clip_every
-    for number in range(2 * config.sss.clip_every):  # the first ones warm up, and teach it to see something
+    count = rounds * _ROUND
+    for number in range(2 * _ROUND):  # the first ones warm up, and teach it to see something
         learner.step(batches, step=number, spent=0.5)
     for source in sources.values():
         source.seconds, source.slices = 0.0, 0
     began = time.perf_counter()
     for number in range(count):
-        learner.step(batches, step=number, spent=0.5)
+        learner.step(batches, step=number, spent=(number + 0.5) / count if spread else 0.5)
     seconds = (time.perf_counter() - began) / count
     wait = sum(source.seconds for source in sources.values()) / count
     return {"seconds": seconds, "wait": wait, **{name: source.slices / count for name, source in sources.items()}}
