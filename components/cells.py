@@ -18,8 +18,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from components.pretrained.resolve import pretrained_file
-from sss_model.checkpoint import load_checkpoint, save_checkpoint
-from sss_model.config import Config, dump_config
+from sss_model.checkpoint import load_checkpoint, read_meta, save_checkpoint
+from sss_model.config import Config, dump_config, parse_config
 from sss_model.evaluate import evaluate
 from sss_model.files import sha256
 from sss_model.identity import training_identity
@@ -105,12 +105,14 @@ def _trained(config: Config, data: Dataset) -> Path:
 
 def _twin(config: Config, data: Dataset) -> Path | None:
     """A checkpoint of this code and these data whose recipe differs in nothing but how many looks are averaged."""
+    wanted = dump_config(config)
+    looks = {name: wanted["predict"][name] for name in _LOOKS}
     for meta in sorted(_WORK.glob("*/meta.json")):
-        trained = load_checkpoint(meta.parent).config
-        looks = trained.predict.model_copy(update={name: getattr(config.predict, name) for name in _LOOKS})
-        alike = _identity(trained.model_copy(update={"predict": looks}), data) == _identity(config, data)
+        recipe = read_meta(meta).config
+        if {**recipe, "predict": {**recipe.get("predict", {}), **looks}} != wanted:
+            continue
         # A folder's name tells of code and data; only what is named by the code as it is was trained by it.
-        if alike and meta.parent.name == _identity(trained, data):
+        if meta.parent.name == _identity(parse_config(recipe, where=str(meta)), data):
             return meta.parent
     return None
 
