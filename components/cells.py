@@ -119,12 +119,12 @@ def _twin(config: Config, data: Dataset) -> Path | None:
 
 def _look_as(config: Config, data: Dataset, twin: Path, checkpoint: Path) -> None:
     """Write the twin's weights as a checkpoint of the recipe; what its masks' signs are worth is learned anew."""
-    weights = load_checkpoint(twin)
-    changed = replace(weights, config=config, meta=weights.meta.model_copy(update={"config": dump_config(config)}))
+    trained = load_checkpoint(twin)
     val = cohort(data.manifest, config.data.labelled).val
-    quality = calibrate(Predictor(changed), val, labels=data.manifest.labels, data_dir=data.folder)
-    meta = changed.meta.model_copy(update={"quality": quality})
-    save_checkpoint(checkpoint, meta=meta, weights=weights.weights, history=weights.history.to_dict("records"))
+    looking = Predictor(replace(trained, config=config))
+    quality = calibrate(looking, val, labels=data.manifest.labels, data_dir=data.folder)
+    meta = trained.meta.model_copy(update={"config": dump_config(config), "quality": quality})
+    save_checkpoint(checkpoint, meta=meta, weights=trained.weights, history=trained.history.to_dict("records"))
     shutil.copy(twin / "cost.json", checkpoint)
 
 
