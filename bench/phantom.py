@@ -22,12 +22,14 @@ def command(
 
     Example: python -m bench.phantom
     """
+    from bench import RESULTS
     from components.cells import Dataset, cell, print_table
     from sss_model.config import load_config
 
     methods = ("supervised", "weak_to_strong")
     dataset = Dataset.open(data)
-    rows = [cell(load_config(recipe, {"train.method": method}), dataset, split="test") for method in methods]
+    recipes = [load_config(recipe, {"train.method": method}) for method in methods]
+    rows = [cell(config, dataset, split="test", results=RESULTS) for config in recipes]
     print_table("Phantom, test patients", rows, ["method", "labelled", "dice", "steps", "minutes"])
     print(json.dumps({"gain": round(rows[1]["dice"] - rows[0]["dice"], 4), "rows": rows}))
 

@@ -21,7 +21,7 @@ from components.pretrained.resolve import pretrained_file
 from sss_model.checkpoint import load_checkpoint, read_meta, save_checkpoint
 from sss_model.config import Config, dump_config, parse_config
 from sss_model.evaluate import evaluate
-from sss_model.files import sha256
+from sss_model.files import sha256, write_atomically
 from sss_model.identity import training_identity
 from sss_model.manifest import Manifest, build_manifest, cohort, read_manifest, write_manifest
 from sss_model.predict import Predictor
@@ -87,7 +87,7 @@ def _trained(config: Config, data: Dataset) -> Path:
     if twin := _twin(config, data):
         _look_as(config, data, twin, checkpoint)
     else:
-        before = _cpu_seconds()
+        cost = _Cost(_cost_of(checkpoint))
         train(
             config,
             data_dir=data.folder,
@@ -98,8 +98,9 @@ def _trained(config: Config, data: Dataset) -> Path:
             data_version="bench",
             manifest_sha256=data.sha256,
             pretrained=pretrained_file(config.model),
+            on_save=lambda folder: cost.write(),
         )
-        (checkpoint / "cost.json").write_text(json.dumps({"cpu_seconds": round(_cpu_seconds() - before)}))
+        cost.write()
     return checkpoint
 
 
@@ -125,7 +126,26 @@ def _look_as(config: Config, data: Dataset, twin: Path, checkpoint: Path) -> Non
     quality = calibrate(looking, val, labels=data.manifest.labels, data_dir=data.folder)
     meta = trained.meta.model_copy(update={"config": dump_config(config), "quality": quality})
     save_checkpoint(checkpoint, meta=meta, weights=trained.weights, history=trained.history.to_dict("records"))
-    shutil.copy(twin / "cost.json", checkpoint)
+    shutil.copy(_cost_of(twin), _cost_of(checkpoint))
+
+
+class _Cost:
+    """CPU-seconds of a training, those of killed processes up to their last saved state included."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._before, self._began = path, _cpu_seconds_in(path) or 0, _cpu_seconds()
+
+    def write(self) -> None:
+        seconds = round(self._before + _cpu_seconds() - self._began)
+        write_atomically(self._path, json.dumps({"cpu_seconds": seconds}).encode())
+
+
+def _cost_of(checkpoint: Path) -> Path:
+    return checkpoint.with_name(f"{checkpoint.name}.cost.json")
+
+
+def _cpu_seconds_in(path: Path) -> int | None:
+    return int(json.loads(path.read_text())["cpu_seconds"]) if path.exists() else None
 
 
 def _cpu_seconds() -> float:
@@ -163,7 +183,7 @@ def _scored(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
         "steps": meta.steps,
         "best_step": meta.best_step,
         "minutes": meta.minutes,
-        "cpu_seconds": json.loads((checkpoint / "cost.json").read_text())["cpu_seconds"],
+        "cpu_seconds": _cpu_seconds_in(_cost_of(checkpoint)),
         "revision": meta.git_revision,
         "prompt_source": summary["prompt_source"],
     }

@@ -53,6 +53,10 @@ def why_silent(error: Exception) -> str:
 
 
 def _server(url: str) -> str:
+    from urllib3.exceptions import LocationParseError
     from urllib3.util import parse_url
 
-    return parse_url(url)._replace(auth=None, path=None, query=None, fragment=None).url
+    try:
+        return parse_url(url)._replace(auth=None, path=None, query=None, fragment=None).url
+    except LocationParseError:
+        return url.rpartition("@")[2]

@@ -36,19 +36,19 @@ def create_run(client: MlflowClient, experiment: str, name: str) -> str:
 
 
 def find_run(client: MlflowClient, record: Path) -> str | None:
-    """The run that `record` (see `LiveRun`) names, or None where the store has no such run or there is no record."""
+    """The run that `record` (see `LiveRun`) names; None without a record, and where the run is not there or deleted."""
     from mlflow.exceptions import MlflowException
 
     run_id = read_record(record, "run_id")["run_id"] if record.exists() else None
     if run_id is None:
         return None
     try:
-        client.get_run(run_id)
+        found = client.get_run(run_id)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-    return str(run_id)
+    return str(run_id) if found.info.lifecycle_stage == "active" else None
 
 
 def scalars_to_metrics(step: int, scalars: dict[str, float]) -> list[Metric]:

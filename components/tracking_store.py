@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from components.patience import be_patient, short_calls
+from components.tracking_errors import address as shown
 from components.tracking_errors import one_sentence
+from sss_model.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 ADDRESS = "MLFLOW_TRACKING_URI"
+_UNKNOWN = (
+    "no address of a store that can be opened here; expected http(s)://HOST, sqlite:///FILE or "
+    "postgresql+psycopg2://USER@HOST/DATABASE"
+)
 
 
 def connect() -> MlflowClient:
@@ -71,6 +77,12 @@ def _look_at_database() -> None:
     from mlflow.store.db.utils import create_sqlalchemy_engine
 
     os.environ.setdefault("PGCONNECT_TIMEOUT", "10")
-    engine = create_sqlalchemy_engine(address)
+    try:
+        engine = create_sqlalchemy_engine(address)
+    except Exception as error:
+        # Nothing is connected to yet: no such kind of database, or no driver for it.
+        if isinstance(error, ImportError) or type(error).__module__ == "sqlalchemy.exc":
+            raise InputError(f"{shown()}: {_UNKNOWN}") from None
+        raise
     engine.connect().close()
     engine.dispose()

@@ -64,7 +64,8 @@ def _launch(
         **{name: path for name, path in inputs.items() if name != "data_dir"}, pretrained=pretrained, parent=parent
     )
     shared = Path(work, f"{identity}-shared")
-    places = {name: _share(path, shared / name / path.name) for name, path in inputs.items()}
+    # The identity leaves out what of a recipe changes no weight, such as the experiment: an earlier one may differ.
+    places = {name: _share(path, shared / name / path.name, anew=name == "params") for name, path in inputs.items()}
     options = options_of(
         **places, output=shared / "checkpoint", work=work, cache=beside(work, "cache"), checkpoints=checkpoints
     )
@@ -78,9 +79,10 @@ def _launch(
     shutil.rmtree(shared)
 
 
-def _share(source: Path, target: Path) -> Path:
-    """Put a file or folder on the volume, whole, unless an earlier attempt, whose job may still run, has."""
-    if target.exists():
+def _share(source: Path, target: Path, *, anew: bool) -> Path:
+    """Put a file or folder on the volume, whole, unless an earlier attempt, whose job may still run, has; a file also
+    `anew`."""
+    if target.exists() and not anew:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")

@@ -45,14 +45,16 @@ def run_pipeline(
         Task to the paths of its artifacts.
 
     Raises:
-        InputError: an unknown parameter, containers without an MLflow server, or a task failed; its own words are in
-            the log above.
+        InputError: an unknown parameter, or the image as one, containers without an MLflow server, or a task failed;
+            its own words are in the log above.
     """
     from kfp import components, local
 
     # Kubeflow's backend finds the run's image among its parameters; the local runners don't look it up.
     specification = _compiled(image if runner is Runner.docker else None)
     arguments = {**_here(runner), **parse_arguments(settings, specification)}
+    if "image" in arguments:
+        raise InputError("image: not among the parameters of a run on this machine; expected --image, for containers")
     if runner is Runner.docker and not arguments["mlflow"]:
         raise InputError(
             "MLFLOW_TRACKING_URI: not set; expected the address of a server that containers reach too, such as "

@@ -52,8 +52,7 @@ def training(
     Untouched, the form trains on the built-in synthetic phantom, on CPUs, in about five minutes.
 
     Args:
-        recipe: What to start from: phantom, acdc (for a GPU) or cpu/acdc, files of configs/ in the image; or a .yaml
-            file of your own on the work volume.
+        recipe: What to start from: phantom, acdc (for a GPU) or cpu/acdc, files of configs/ in the image.
         data_version: The scans: the md5 in data.dvc, or phantom for the built-in synthetic cohort.
         data_remote: The DVC remote that holds this version. Not needed for the phantom.
         labelled_patients: How many patients lend their labels; 0 as the recipe says, -1 all.

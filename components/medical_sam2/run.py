@@ -53,7 +53,9 @@ def _see_gpu(chosen: dict[str, Any]) -> bool:
         # A scheduler may have given us some of the machine's GPUs: ours are counted among them.
         ours = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         number = chosen["gpu_device"]
-        os.environ["CUDA_VISIBLE_DEVICES"] = ours[number] if number < len(ours) and ours[number] else str(number)
+        if ours[0] and number >= len(ours):
+            raise InputError(f"-gpu_device: {number} is none of the {len(ours)} GPUs in CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ours[number] if ours[0] else str(number)
     import torch
 
     found = torch.cuda.is_available()
@@ -135,6 +137,8 @@ def _evaluate(chosen: dict[str, Any], folder: Path, data_dir: Path) -> dict[str,
     from components import evaluate
 
     output = folder / "evaluation"
+    # Before `metrics.json`, which says that a run is finished.
+    oracle = _oracle_line(chosen, folder, data_dir) if {"prompt", "prompt_freq"} & chosen.keys() else None
     summary = evaluate.run(
         checkpoint=folder / "checkpoint",
         data_dir=data_dir,
@@ -145,8 +149,8 @@ def _evaluate(chosen: dict[str, Any], folder: Path, data_dir: Path) -> dict[str,
         metrics=folder / "metrics.json",
     )
     print(_dice_line(summary))
-    if {"prompt", "prompt_freq"} & chosen.keys():
-        print(_oracle_line(chosen, folder, data_dir))
+    if oracle:
+        print(oracle)
     print(f"report: {output / 'report.html'}")
     if chosen.get("vis"):
         print(f"pictures: {output / 'overlays'}")

@@ -11,7 +11,7 @@ from components.predicting.masks import SUMMARY, Masks, masks_at
 from components.predicting.model import identity_of
 from components.predicting.scans import Scan, find_scans
 from components.predicting.stream import Outcome, judge_scans
-from components.predicting.summary import Row, failed_row, read_rows, row_of, summary_bytes
+from components.predicting.summary import Row, doubt_of, failed_row, read_rows, row_of, summary_bytes
 from sss_model.errors import InputError
 from sss_model.formats import ending_of
 
@@ -58,7 +58,7 @@ def predict(
     """Segment every scan of a place.
 
     Masks that an earlier run of the same model made of the same files are kept. The summary is written anew after every
-    scan, so that a run that is killed goes on where it was.
+    scan, so that a run that is killed goes on where it was; rows of masks that other runs made there stay.
 
     Args:
         source: a file, a folder with all below it, or ``s3://BUCKET/PREFIX``.
@@ -68,21 +68,25 @@ def predict(
         on_row: called with each row, its number from 1, and how many there will be.
 
     Raises:
-        InputError: nothing to segment, nowhere to write, or masks of another model are there. A scan that can't be
-            segmented raises nothing: it has a row that says so.
+        InputError: nothing to segment, nowhere to write, a mask would replace a scan, or masks of another model are
+            there. A scan that can't be segmented raises nothing: it has a row that says so.
     """
-    found = find_scans(source, beside=None if destination.startswith(s3.SCHEME) else Path(destination))
+    found = find_scans(source, masks=destination)
     masks = masks_at(destination, single=found.single)
+    _refuse_to_replace_scans(found.scans, masks)
     model = identity_of(checkpoint)
-    kept = {} if replace else _kept(masks, found.scans, model)
+    earlier = _earlier(masks)
+    kept = {} if replace else _kept(masks, found.scans, earlier, model)
+    kept = {name: row.kept(doubt_of(row, checkpoint.meta.quality, look_below)) for name, row in kept.items()}
     masks.name_labels(checkpoint.meta.labels, file_ending=ending_of(Path(found.scans[0].name)))
+    others = _others(masks, found.scans, earlier or {})
     rows = dict(kept)
     for number, row in enumerate(kept.values(), start=1):
         on_row(row, number, len(found.scans))
-    masks.write_summary(summary_bytes(list(rows.values())))
+    masks.write_summary(summary_bytes([*others, *rows.values()]))
     for row in _made(checkpoint, [scan for scan in found.scans if scan.name not in kept], masks, model, look_below):
         rows[row.scan] = row
-        masks.write_summary(summary_bytes(_in_order(rows, found.scans)))
+        masks.write_summary(summary_bytes([*others, *_in_order(rows, found.scans)]))
         on_row(row, len(rows), len(found.scans))
     return Done(_in_order(rows, found.scans), masks)
 
@@ -108,23 +112,45 @@ def _made(
             yield row_of(scan, judged, triage(meta, judged, look_below=look_below), labels=meta.labels, model=model)
 
 
-def _kept(masks: Masks, scans: tuple[Scan, ...], model: str) -> dict[str, Row]:
+def _refuse_to_replace_scans(scans: tuple[Scan, ...], masks: Masks) -> None:
+    """Whatever `replace` says, a scan is not overwritten by a mask."""
+    places = {_place(scan.where) for scan in scans}
+    for scan in scans:
+        if _place(masks.where(scan.name)) in places:
+            raise InputError(f"{masks.where(scan.name)}: a mask there would replace a scan; expected another place")
+
+
+def _place(where: str) -> str:
+    return where if where.startswith(s3.SCHEME) else str(Path(where).resolve())
+
+
+def _earlier(masks: Masks) -> dict[str, Row] | None:
+    """The rows of the summary that is there, None where there is none."""
+    content = masks.read_summary()
+    return None if content is None else read_rows(content, masks.where(SUMMARY))
+
+
+def _others(masks: Masks, scans: tuple[Scan, ...], earlier: dict[str, Row]) -> list[Row]:
+    """The rows of masks that are there, of scans that this run isn't about."""
+    about = {scan.name for scan in scans}
+    elsewhere = [row for name, row in earlier.items() if name not in about]
+    there = masks.names() if elsewhere else set()
+    return [row for row in elsewhere if row.scan in there]
+
+
+def _kept(masks: Masks, scans: tuple[Scan, ...], earlier: dict[str, Row] | None, model: str) -> dict[str, Row]:
     """The rows of masks that need not be made again."""
     there = masks.names() & {scan.name for scan in scans}
-    if not there:
-        return {}
-    content = masks.read_summary()
-    where = masks.where(SUMMARY)
-    rows = read_rows(content, where) if content else {}
-    foreign = sorted(name for name in there if content is None or _of_another(rows.get(name), model))
+    rows = earlier or {}
+    foreign = sorted(name for name in there if earlier is None or _of_another(rows.get(name), model))
     if foreign:
-        whose = "which no summary.csv beside it tells of" if content is None else "which another model made"
+        whose = "which no summary.csv beside it tells of" if earlier is None else "which another model made"
         raise InputError(
             f"{masks.where(foreign[0])}: a mask is there, {whose} ({len(foreign)} such); expected another folder, or "
             "--replace to make them anew"
         )
     return {
-        scan.name: rows[scan.name].kept()
+        scan.name: rows[scan.name]
         for scan in scans
         if scan.name in there and scan.name in rows and _same(rows[scan.name], scan, model)
     }

@@ -39,19 +39,19 @@ class Scans:
     single: bool
 
 
-def find_scans(place: str, *, beside: Path | None = None) -> Scans:
+def find_scans(place: str, *, masks: str | None = None) -> Scans:
     """List the scans of a place; files whose name begins with a dot are none, and of a data set in nnU-Net's layout
     only its images are.
 
     Args:
         place: a path, or ``s3://BUCKET/PREFIX``.
-        beside: a folder whose files are not scans, since masks go there.
+        masks: where masks go; what lies there, below the place, is no scan.
 
     Raises:
         InputError: nothing is there, no scans are, or the store refuses.
     """
     if place.startswith(s3.SCHEME):
-        return _in_bucket(place)
+        return _in_bucket(place, masks)
     path = Path(place)
     if path.is_file():
         return Scans((_file(path, path.parent),), single=True)
@@ -60,16 +60,22 @@ def find_scans(place: str, *, beside: Path | None = None) -> Scans:
             f"{place}: no such file or folder; expected a scan ({', '.join(ENDINGS)}), a folder of scans, or "
             "s3://BUCKET/PREFIX"
         )
-    files = {file.relative_to(path).as_posix(): file for file in _below(path, beside)}
+    files = {file.relative_to(path).as_posix(): file for file in _below(path, masks)}
     return Scans(tuple(_file(files[name], path) for name in _images(files, place)), single=False)
 
 
-def _below(folder: Path, beside: Path | None) -> Iterator[Path]:
+def _below(folder: Path, masks: str | None) -> Iterator[Path]:
+    made = Path(masks).resolve() if masks and not masks.startswith(s3.SCHEME) else None
+    if made is not None and folder.resolve().is_relative_to(made):
+        made = None  # it holds the scans, too
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        own = beside is not None and path.resolve().is_relative_to(beside.resolve())
-        if path.is_file() and not hidden and not own:
+        own = made is not None and path.resolve().is_relative_to(made)
+        if path.is_file() and not own and not _hidden(path.relative_to(folder).as_posix()):
             yield path
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _images(names: Iterable[str], place: str) -> list[str]:
@@ -89,14 +95,18 @@ def _file(path: Path, folder: Path) -> Scan:
     return Scan(name, str(path), f"{facts.st_size}-{facts.st_mtime_ns}", lambda into: path)
 
 
-def _in_bucket(uri: str) -> Scans:
+def _in_bucket(uri: str, masks: str | None) -> Scans:
     from components.fetching.objects import list_objects
 
     with tempfile.TemporaryDirectory(prefix="sss-") as nowhere:
         folder = Path(nowhere)
         objects = {each.target.relative_to(folder).as_posix(): each for each in list_objects(s3.client(), uri, folder)}
     single = len(objects) == 1 and next(iter(objects.values())).key == s3.bucket_and_key(uri)[1]
-    found = [(name, objects[name]) for name in _images(objects, uri)]
+    made = f"{masks.rstrip('/')}/" if masks else None
+    if made is not None and f"{uri.rstrip('/')}/".startswith(made):
+        made = None
+    names = [name for name, each in objects.items() if made is None or not each.uri.startswith(made)]
+    found = [(name, objects[name]) for name in _images((name for name in names if not _hidden(name)), uri)]
     return Scans(tuple(Scan(name, each.uri, each.etag, partial(_fetch, each.uri)) for name, each in found), single)
 
 

@@ -15,11 +15,13 @@ from sss_model.errors import InputError
 if TYPE_CHECKING:
     from components.predicting.scans import Scan
     from sss_model.predict import Judged
+    from sss_model.quality.fit import QualityFit
     from sss_model.quality.triage import Triage
     from sss_model.volumes import Volume
 
 _ML, _PIXELS = "_ml", "_pixels"
 _MOST_ROWS = 30
+_BETWEEN = "; "
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,13 @@ class Row:
     stamp: str
     sizes: Mapping[str, str] = field(default_factory=dict)
 
-    def kept(self) -> Row:
-        """The row of a mask that an earlier run made."""
-        return replace(self, status="kept")
+    def kept(self, doubt: str | None) -> Row:
+        """The row of a mask that an earlier run made; `doubt` is what its quality gives to say now, see `doubt_of`."""
+        from sss_model.quality.triage import DOUBT
+
+        reasons = [one for one in self.warnings.split(_BETWEEN) if one and not one.startswith(DOUBT)]
+        reasons += [doubt] if doubt else []
+        return replace(self, status="kept", look="yes" if reasons else "no", warnings=_BETWEEN.join(reasons))
 
 
 _COLUMNS = tuple(item.name for item in fields(Row) if item.name != "sizes")
@@ -65,11 +71,18 @@ def row_of(scan: Scan, judged: Judged, found: Triage, *, labels: Mapping[str, in
         quality=quality,
         quality_low=low,
         quality_high=high,
-        warnings="; ".join(found.reasons),
+        warnings=_BETWEEN.join(found.reasons),
         model=model,
         stamp=scan.stamp,
         sizes=sizes_of(judged.segmentation.mask, labels, picture=scan.name.endswith(".png")),
     )
+
+
+def doubt_of(row: Row, fit: QualityFit | None, look_below: float | None) -> str | None:
+    """Why to look at a mask whose row is there, if its expected Dice is a reason; see `triage`."""
+    from sss_model.quality.triage import doubt
+
+    return doubt(float(row.quality), fit, look_below) if fit and row.quality else None
 
 
 def failed_row(scan: Scan, error: str) -> Row:

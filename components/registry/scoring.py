@@ -29,8 +29,9 @@ def fetched(name: str, versions: list[str]) -> Iterator[dict[str, Checkpoint]]:
 
 def score(checkpoint: Checkpoint, cases: tuple[Case, ...], *, manifest: Manifest, data_dir: Path) -> list[Score]:
     """A row per case and class; raises `InputError` where the model saw one of the patients or has other classes."""
+    from sss_model.content import check_content
     from sss_model.evaluate import evaluate_cases
-    from sss_model.leaks import check_content, check_evaluable
+    from sss_model.leaks import check_evaluable
     from sss_model.predict import Predictor
 
     check_evaluable(checkpoint.meta, manifest.labels, cases, split="test")

@@ -9,7 +9,9 @@ from typing import NamedTuple
 from sss_model.checkpoint import Meta
 from sss_model.predict import Judged
 from sss_model.quality.calibrate import foreground
-from sss_model.quality.fit import Estimate, score_of
+from sss_model.quality.fit import Estimate, QualityFit, score_of
+
+DOUBT = "expected Dice"
 
 
 class Triage(NamedTuple):
@@ -41,11 +43,17 @@ def triage(meta: Meta, judged: Judged, *, look_below: float | None = None) -> Tr
             reasons.append("nothing found")
         return Triage(None, tuple(reasons))
     estimate = fit.expect(score)
+    doubts = doubt(estimate.dice, fit, look_below)
+    return Triage(estimate, (*reasons, doubts) if doubts else tuple(reasons))
+
+
+def doubt(dice: float, fit: QualityFit, look_below: float | None = None) -> str | None:
+    """Why to look at a mask of which so much Dice is expected, if that is a reason: it begins with `DOUBT`."""
     limit = fit.look_below if look_below is None else look_below
-    if estimate.dice < limit:
-        whose = "the validation scans' lowest tenth" if look_below is None else "the limit"
-        reasons.append(f"expected Dice {estimate.dice:.2f}, below {whose} {limit:.2f}")
-    return Triage(estimate, tuple(reasons))
+    if dice >= limit:
+        return None
+    whose = "the validation scans' lowest tenth" if look_below is None else "the limit"
+    return f"{DOUBT} {dice:.2f}, below {whose} {limit:.2f}"
 
 
 def _missing(judged: Judged, names: Sequence[str], always: Sequence[str]) -> list[str]:

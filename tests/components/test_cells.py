@@ -69,3 +69,11 @@ def test_other_code_trains_anew(row: Row, trainings: list[Config], monkeypatch: 
     monkeypatch.setattr("sss_model.identity.code_sha256", lambda: "changed")
     row(predict__rotations=[20.0])
     assert len(trainings) == 2
+
+
+def test_a_killed_training_costs_what_its_processes_did_together(tmp_path: Path) -> None:
+    for expected in (2.0, 4.0):
+        cost = cells._Cost(tmp_path / "cost.json")
+        cost._began -= 2.0  # a process of two seconds
+        cost.write()
+        assert cells._cpu_seconds_in(tmp_path / "cost.json") == pytest.approx(expected, abs=1)

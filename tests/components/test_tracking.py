@@ -8,6 +8,8 @@ import mlflow
 import pytest
 
 from components.tracking import LiveRun
+from components.tracking_store import connect
+from sss_model.errors import InputError
 
 
 def only_run(store: mlflow.MlflowClient) -> mlflow.entities.Run:
@@ -46,6 +48,24 @@ def test_a_resumed_training_goes_on_in_its_run(store: mlflow.MlflowClient, tmp_p
         live.log(2, {"loss": 0.25})
     assert losses(store) == [(1, 0.5), (2, 0.25)]
     assert only_run(store).info.status == "FINISHED"
+
+
+def test_a_run_that_was_deleted_is_not_gone_on_in(store: mlflow.MlflowClient, tmp_path: Path) -> None:
+    record = tmp_path / "work/tracking.json"
+    with LiveRun("heart", name="first", record=record) as live:
+        live.log(1, {"loss": 0.5})
+    store.delete_run(only_run(store).info.run_id)
+    with LiveRun("heart", name="second", record=record) as live:
+        live.log(2, {"loss": 0.25})
+    assert losses(store) == [(2, 0.25)]
+
+
+@pytest.mark.parametrize("address", ["postgres://u:secret@db/mlflow", "file:///tmp/mlruns", "nonsense://db"])
+def test_an_address_of_no_known_store_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(InputError, match=r"expected http\(s\)://HOST, sqlite:///FILE or postgresql\+psycopg2") as error:
+        connect()
+    assert "secret" not in str(error.value)
 
 
 def test_what_a_resumed_training_logs_again_is_in_the_store_once(store: mlflow.MlflowClient, tmp_path: Path) -> None:

@@ -133,6 +133,12 @@ def test_an_unknown_parameter_is_refused_with_the_one_that_was_meant(here: Here)
     assert done.stderr.startswith("error: step: no such parameter; did you mean steps; expected one of ")
 
 
+def test_the_image_is_an_option_and_no_parameter(here: Here) -> None:
+    done = here.run("phantom", "image=sss:dev")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: image: not among the parameters of a run on this machine; expected --image")
+
+
 def test_containers_are_refused_without_a_server_that_keeps_what_they_find(here: Here) -> None:
     done = here.run("phantom", "--runner", "docker")
     assert done.returncode == 2

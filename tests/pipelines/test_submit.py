@@ -170,6 +170,7 @@ def test_no_token_where_one_is_wanted(server: KfpServer, package: Path) -> None:
     [
         ("http://127.0.0.1:9", "http://127.0.0.1:9: nothing listens; expected a server"),
         ("http://nowhere.invalid", "http://nowhere.invalid: no host of that name"),
+        ("http://user:secret@localhost:8O80", "^localhost:8O80: no address of a server"),
         ("", "KFP_HOST: not set"),
     ],
 )

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import IMAGE
+
+from tests.pipelines.conftest import IMAGE
 
 STEPS = ["version-data", "validate-splits", "train", "evaluate", "register"]
 Tasks = dict[str, dict[str, Any]]

@@ -175,6 +175,9 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(InputError, match="-gpu_device: no GPU 3 is seen"):
         command_line._see_gpu({"gpu_device": 3})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    with pytest.raises(InputError, match="-gpu_device: 2 is none of the 2 GPUs"):
+        command_line._see_gpu({"gpu_device": 2})
 
 
 def test_help_names_every_flag() -> None:

@@ -57,6 +57,16 @@ def test_a_prefix_is_segmented_into_a_prefix_and_gone_on_from(bucket: Any, check
     assert [row.status for row in again.rows] == ["kept", "made"]
 
 
+def test_masks_below_the_scans_are_not_taken_for_scans_nor_laid_over_them(bucket: Any, checkpoint: Path) -> None:
+    bucket.put_object(Key="in/.hidden.nii", Body=b"no scan")
+    for status in ("made", "kept"):
+        done = run(checkpoint, f"s3://{BUCKET}/in", f"s3://{BUCKET}/in/masks")
+        assert [(row.scan, row.status) for row in done.rows] == [("a.nii", status), ("ward/b.nii", status)]
+    for scan, place in (("in", "in"), ("in/a.nii", "in/a.nii"), ("in/a.nii", "in")):
+        with pytest.raises(InputError, match="would replace a scan"):
+            run(checkpoint, f"s3://{BUCKET}/{scan}", f"s3://{BUCKET}/{place}")
+
+
 def test_a_mask_is_the_same_from_a_bucket_and_from_a_file(
     bucket: Any, checkpoint: Path, tmp_path: Path, phantom: Path, manifest: Manifest
 ) -> None:

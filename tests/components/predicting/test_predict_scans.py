@@ -6,6 +6,7 @@ import csv
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -14,9 +15,11 @@ import pytest
 
 from components.cli import main
 from components.predicting.scans import find_scans
+from components.predicting.summary import Row, doubt_of
 from sss_model.checkpoint import load_checkpoint, save_checkpoint
 from sss_model.errors import InputError
 from sss_model.manifest import Manifest
+from sss_model.quality.fit import QualityFit
 
 Sss = Callable[..., tuple[int, str, str]]
 
@@ -144,6 +147,49 @@ def test_masks_below_the_scans_are_not_taken_for_scans(sss: Sss, checkpoint: Pat
     for _ in range(2):
         assert sss("predict", checkpoint, scans, scans / "masks")[0] == 0
     assert len(rows(scans / "masks")) == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--replace",)])
+def test_a_mask_never_replaces_a_scan(
+    sss: Sss, checkpoint: Path, scans: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    scan = next(scans.glob("*.nii"))
+    content = scan.read_bytes()
+    for source, destination in ((scan, scan), (scan, scans), (scans, scans), (scans, tmp_path / "ward/../scans")):
+        code, _, error = sss("predict", checkpoint, source, destination, *options)
+        assert (code, "would replace a scan" in error) == (2, True), error
+    assert scan.read_bytes() == content
+    assert not (scans / "summary.csv").exists()
+
+
+def test_masks_may_go_above_the_scans(sss: Sss, checkpoint: Path, scans: Path, tmp_path: Path) -> None:
+    assert sss("predict", checkpoint, scans, tmp_path)[0] == 0
+    assert len(rows(tmp_path)) == 2
+
+
+def test_a_limit_also_holds_for_masks_that_are_kept() -> None:
+    line = {"slope": 1.0, "intercept": 0.0, "low": -0.1, "high": 0.1}
+    fit = QualityFit(**line, cases=9, patients=9, spearman=None, look_below=0.4, always=[])
+    row = Row(
+        "a.nii", "made", "yes", "0.5000", "0.4000", "0.6000", "other tones; expected Dice 0.50, below …", "m", "s"
+    )
+    strict, lenient = (row.kept(doubt_of(row, fit, limit)) for limit in (0.9, None))
+    assert strict.warnings == "other tones; expected Dice 0.50, below the limit 0.90"
+    assert (lenient.warnings, lenient.look) == ("other tones", "yes")
+    sure = replace(row, warnings="")
+    assert [sure.kept(doubt_of(sure, fit, limit)).look for limit in (0.9, 0.1)] == ["yes", "no"]
+
+
+def test_the_summary_keeps_the_rows_of_other_runs_while_their_masks_are_there(
+    sss: Sss, checkpoint: Path, scans: Path, tmp_path: Path
+) -> None:
+    masks, (one, other) = tmp_path / "masks", sorted(scans.rglob("[!.]*.nii"))
+    for scan in (one, other):
+        assert sss("predict", checkpoint, scan, masks)[0] == 0
+    assert {row["scan"] for row in rows(masks)} == {one.name, other.name}
+    (masks / one.name).unlink()
+    sss("predict", checkpoint, other, masks)
+    assert {row["scan"] for row in rows(masks)} == {other.name}
 
 
 def test_of_a_data_set_only_the_images_are_scans(phantom: Path) -> None:
