@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from lightning_fabric import Fabric
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from sss_model.config import Config
 from sss_model.cutmix import CutMix, cutmix_boxes
 from sss_model.findings import Findings
+from sss_model.places import WIDTH
 from sss_model.prefetch import Prefetcher
 from sss_model.slices import SliceSet, draw
 from sss_model.views import (
@@ -30,8 +32,10 @@ from sss_model.views import (
 
 # Names of the random streams; each is a sequence of its own under the one seed.
 _LABELLED, _UNLABELLED, _STRONG, _FURTHER = 0, 1, 2, 10
-_PARTNER = 1000  # among the further ones
+_PARTNER, _MOVE, _FORGET = 1000, 1001, 1002  # among the further ones; three streams from the last on
 _STEPS_AHEAD = 2
+_OFF = 0.35  # how far a first look is off a label's proportions
+_FORGOTTEN = 0.3  # share of the slices that are not told theirs
 
 _At = tuple[int, int]
 """A step, and how many slices in a row are neighbours in it."""
@@ -46,7 +50,7 @@ class Labelled:
     spacing: Tensor
     """(B, 3) mm between slices, rows and columns, as the view shows them."""
     places: Tensor
-    """(B, 3) where slices lie in their volumes."""
+    """(B, 3) where slices lie in their volumes, or (B, 3 + K) with the proportions of those."""
     seeds: Tensor
     """(B,) int64 on the CPU: for what a network draws by slice."""
 
@@ -62,7 +66,7 @@ class Unlabelled:
     spacing: Tensor
     """(B, 3) mm between slices, rows and columns, as the views show them."""
     places: Tensor
-    """(B, 3) where slices lie in their volumes."""
+    """As those of `Labelled`."""
     strong_places: list[Tensor]
     """Per strong view, the same, its partner's counted by the share of the view that shows it."""
     clip: int
@@ -98,12 +102,24 @@ class Batches:
 
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
 
+    Args:
+        proportions: (cases, K) of the labelled scans, where slices are told of them; see `sss_model.proportions`.
+
     Attributes:
         findings: what is known of the unlabelled scans.
     """
 
-    def __init__(self, config: Config, *, labelled: SliceSet, unlabelled: SliceSet, fabric: Fabric) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        labelled: SliceSet,
+        unlabelled: SliceSet,
+        fabric: Fabric,
+        proportions: Tensor | None = None,
+    ) -> None:
         self._config, self._labelled, self._unlabelled, self._fabric = config, labelled, unlabelled, fabric
+        self._proportions = proportions
         self.findings = Findings()
         self._ahead = _STEPS_AHEAD if fabric.device.type == "cuda" else 0
         self._labelled_source: Callable[..., _Source] = self._read_labelled
@@ -123,7 +139,8 @@ class Batches:
         [(drawn, noise)] = source.recoloured_by
         images = recolour(move_images(source.images, grid), noise, drawn, self._config.views)
         labels = move_labels(source.labels, grid)
-        return Labelled(images, labels, self._spacing(source), source.places, _seeds(drawn))
+        places = self._told_of_labelled(source, step)
+        return Labelled(images, labels, self._spacing(source), places, _seeds(drawn))
 
     def unlabelled(self, step: int, labelled: Labelled, spent: float = 0.0) -> Unlabelled:
         """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
@@ -136,14 +153,18 @@ class Batches:
         mixes = [CutMix(box, foreign[:, number], clip) for number, box in enumerate(boxes)]
         recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
         strong = [mix.paste(view, labelled.images) for view, mix in zip(recoloured, mixes, strict=True)]
-        strong_places = [mix.blend(source.places, labelled.places) for mix in mixes]
+        places = self._told_of_unlabelled(source)
+        strong_places = [
+            mix.blend(self._partly_forgotten(places, step, _FORGET + 1 + number), labelled.places)
+            for number, mix in enumerate(mixes)
+        ]
         strong_seeds = [_seeds(drawn) for drawn, _ in source.recoloured_by]
         return Unlabelled(
             weak,
             strong,
             mixes,
             self._spacing(source),
-            source.places,
+            places,
             strong_places,
             clip,
             _seeds(source.moved_by),
@@ -157,6 +178,28 @@ class Batches:
         generator = np.random.default_rng([self._config.seed, _FURTHER + stream, step])
         whole = generator.random((batch * world, width), dtype=np.float32)
         return self._fabric.to_device(torch.from_numpy(whole[rank * batch : (rank + 1) * batch]))
+
+    def _told_of_labelled(self, source: _Source, step: int) -> Tensor:
+        """Labelled volumes' proportions, moved about by as much as a first look is off, in some slices not told."""
+        if self._proportions is None:
+            return source.places
+        known = self._proportions[self._labelled.cases(source.indices)].to(source.places)
+        moved = known + _OFF * (2 * self.uniform(_MOVE, step, *known.shape) - 1)
+        return self._partly_forgotten(torch.cat([source.places, moved], 1), step, _FORGET)
+
+    def _told_of_unlabelled(self, source: _Source) -> Tensor:
+        """Unlabelled volumes' proportions, as the teacher saw them last."""
+        if self._proportions is None:
+            return source.places
+        if self.findings.proportions is None:
+            return F.pad(source.places, (0, self._proportions.shape[1]))
+        known = self.findings.proportions[self._unlabelled.cases(source.indices)]
+        return torch.cat([source.places, known.to(source.places)], 1)
+
+    def _partly_forgotten(self, places: Tensor, step: int, stream: int) -> Tensor:
+        """The same without proportions in some slices, for a first look must do without."""
+        told = self.uniform(stream, step, len(places), 1) >= _FORGOTTEN
+        return torch.cat([places[:, :WIDTH], places[:, WIDTH:] * told], 1)
 
     def _turns(self, source: _Source) -> Tensor | None:
         turns = self.findings.turns

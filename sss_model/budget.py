@@ -6,25 +6,43 @@ import math
 from dataclasses import dataclass
 
 from sss_model.config import Train
+from sss_model.errors import InputError
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Turns what has been spent into a share of the whole, from 0 to 1."""
+    """Turns what has been spent into a share of the whole, from 0 to 1.
+
+    Of minutes, what went into reading scans before the first step is gone, but schedules begin with that step.
+    """
 
     steps: int | None
     minutes: float | None
+    prepared: float = 0.0
 
     @classmethod
-    def of(cls, config: Train) -> Budget:
-        return cls(config.steps, config.minutes)
+    def of(cls, config: Train, *, prepared: float = 0.0) -> Budget:
+        """The recipe's budget.
+
+        Args:
+            prepared: seconds of work before the first step.
+
+        Raises:
+            InputError: nothing is left for a step.
+        """
+        if config.minutes is not None and prepared >= 60 * config.minutes:
+            raise InputError(
+                f"train.minutes: {config.minutes:g}, and {prepared / 60:.1f} were gone before the first step, for "
+                "reading the scans; expected more, or another try, which finds them in the cache"
+            )
+        return cls(config.steps, config.minutes, prepared)
 
     def spent(self, *, step: int, seconds: float) -> float:
-        """The share spent after `step` steps and `seconds` of training, pauses not counted."""
+        """The share spent after `step` steps and `seconds` of work, preparation included and pauses not."""
         if self.steps is not None:
             return min(1.0, step / self.steps)
         assert self.minutes is not None  # Train allows exactly one of the two
-        return min(1.0, seconds / (60 * self.minutes))
+        return min(1.0, (seconds - self.prepared) / (60 * self.minutes - self.prepared))
 
 
 def learning_rate(config: Train, spent: float) -> float:

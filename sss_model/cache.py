@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sss_model.config import Data
+from sss_model.content import check_file
 from sss_model.manifest import Case
 from sss_model.preprocess import image_slices, label_slices
 from sss_model.volumes import read_pair, read_volume
@@ -29,11 +30,15 @@ class SliceCache:
         self._folder, self._data_dir, self._config, self._classes = folder, data_dir, config, classes
 
     def images(self, cases: tuple[Case, ...]) -> list[np.ndarray]:
-        """Per case, standardised slices (D, canvas, canvas) float16, or (D, 3, canvas, canvas) in colour."""
+        """Per case, standardised slices (D, canvas, canvas) float16, or (D, 3, canvas, canvas) in colour.
+
+        Raises:
+            InputError: a scan can't be read, or has other content than the manifest says, for which it would be kept.
+        """
         return self._all(cases, self._image)
 
     def labels(self, cases: tuple[Case, ...]) -> list[np.ndarray]:
-        """Per case, class indices (D, canvas, canvas) uint8."""
+        """Per case, class indices (D, canvas, canvas) uint8; raises as `images` does."""
         return self._all(cases, self._label)
 
     def _all(self, cases: tuple[Case, ...], one: Callable[[Case], np.ndarray]) -> list[np.ndarray]:
@@ -42,6 +47,7 @@ class SliceCache:
 
     def _image(self, case: Case) -> np.ndarray:
         def make() -> np.ndarray:
+            check_file(case.case, self._data_dir / case.image, case.image_sha256)
             volume = read_volume(self._data_dir / case.image, case.case)
             return image_slices(volume, self._config, self._config.canvas).astype(np.float16)
 
@@ -49,6 +55,7 @@ class SliceCache:
 
     def _label(self, case: Case) -> np.ndarray:
         def make() -> np.ndarray:
+            check_file(case.case, self._data_dir / str(case.label), case.label_sha256)
             _, label = read_pair(self._data_dir / case.image, self._data_dir / str(case.label), case.case)
             return label_slices(label, self._config, self._config.canvas, self._classes)
 

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from sss_model.errors import InputError
 from sss_model.frozen import refuse_frozen
 from sss_model.method_settings import Pcsw, Sss, UniMatch
+from sss_model.registry_settings import Gate, Register
 from sss_model.section import Fraction, Section
 from sss_model.validation_settings import Validate
 from sss_model.view_settings import Views
@@ -85,6 +86,9 @@ class Model(Section):
     decoder_channels: int = Field(ge=8, multiple_of=8)
     context: bool
     """Whether the feature decoder is told what a slice shows as a whole and where in its volume it lies."""
+    proportions: bool
+    """Whether it is also told what the volume is made of: each structure's share of the foreground, as a first look
+    finds it. Needs ``context`` and ``train.proportions_at``."""
 
 
 class Train(Section):
@@ -118,6 +122,9 @@ class Train(Section):
     """Share of the budget over which the unlabelled loss then rises to its weight."""
     turn_from: float = Fraction
     """Share of the budget from which unlabelled scans are turned as in ``predict.turns``; 1 leaves them as they lie."""
+    proportions_at: list[Annotated[float, Fraction]]
+    """Shares of the budget at which the teacher looks at the unlabelled scans' proportions, for ``model.proportions``;
+    before the first nothing is told of them."""
     precision: Literal["auto", "32-true", "bf16-mixed"]
     """``auto`` is bf16-mixed on hardware that computes in bfloat16, 32-true elsewhere."""
     micro_batch: int | None = Field(ge=1)
@@ -166,32 +173,6 @@ class Evaluation(Section):
         return self.ejection_class if self.ejection_class in labels else None
 
 
-class Register(Section):
-    """Where a model is registered, and from which Dice on."""
-
-    experiment: str
-    model: str
-    min_dice: float = Fraction
-    """Mean test Dice below which a model is not registered; 0 registers any."""
-
-
-class Gate(Section):
-    """What a version must show before it may become the champion; `sss_model.comparison` says how it is measured."""
-
-    min_patients: int = Field(ge=2)
-    """Test patients that neither model saw, below which nothing is promoted."""
-    min_dice: float = Fraction
-    """Mean Dice on them (over cases, then classes) that a version must reach, with or without a champion."""
-    margin: float = Fraction
-    """How much Dice a class may lose against the champion: the whole interval of its difference must lie above that."""
-    class_margins: dict[str, Annotated[float, Fraction]]
-    """Other margins for single classes, by name."""
-    confidence: float = Field(gt=0.5, lt=1)
-    """Of the differences' intervals, two-sided."""
-    resamples: int = Field(ge=1000)
-    """Times that patients are drawn for them."""
-
-
 class Config(Section):
     """A whole recipe."""
 
@@ -214,6 +195,10 @@ class Config(Section):
         """From which probability on the method's pseudo-labels count."""
         return self.unimatch.confidence if self.train.method == "unimatch" else self.train.confidence
 
+    def memory_learns_alone(self, spent: float) -> bool:
+        """Whether the step after the share `spent` of the budget is one of the memory decoder's own."""
+        return self.train.method == "sss" and self.sss.memory_learns_alone(spent)
+
     @property
     def surveys(self) -> list[float]:
         """When the method judges the whole volumes that it learns from: ``pcsw.surveys`` where it does at all."""
@@ -228,6 +213,12 @@ class Config(Section):
                 raise ValueError("model.checkpoint holds SAM-2's weights and needs model.network sam2")
             if self.train.gradient_checkpointing:
                 raise ValueError("train.gradient_checkpointing is SAM-2's encoder's and needs model.network sam2")
+        return self
+
+    @model_validator(mode="after")
+    def _proportions_are_known(self) -> Config:
+        if self.model.proportions and not (self.model.context and self.train.proportions_at):
+            raise ValueError("model.proportions needs model.context and moments in train.proportions_at")
         return self
 
     @model_validator(mode="after")

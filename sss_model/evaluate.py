@@ -19,9 +19,10 @@ from sss_model.calibration import (
 from sss_model.checkpoint import Meta, load_checkpoint
 from sss_model.config import Evaluation
 from sss_model.confusion import count_confusion, write_confusion
+from sss_model.content import check_content
 from sss_model.files import write_atomically
 from sss_model.formats import ending_of
-from sss_model.leaks import check_content, check_evaluable, leak_check
+from sss_model.leaks import check_evaluable, leak_check
 from sss_model.manifest import Case, Manifest, manifest_bytes
 from sss_model.metrics import Score, score_case
 from sss_model.overlays import draw_overlay

@@ -20,6 +20,7 @@ from sss_model.network import Network
 _PER_CLASS = {
     "decoder.head.weight": (4, 0),
     "decoder.head.bias": (4, 0),
+    "decoder.context.proportions": (1, 1),
     "decoder.context.classes.weight": (1, 0),
     "decoder.context.classes.bias": (1, 0),
     "head.weight": (1, 0),

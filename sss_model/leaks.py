@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from sss_model.checkpoint import Meta
 from sss_model.errors import InputError
-from sss_model.files import sha256
 from sss_model.manifest import Case
 
 
@@ -52,24 +50,6 @@ def leak_check(meta: Meta) -> str:
     if meta.origin and not meta.origin.images_known:
         return "patients and images, those that the model it started from saw by patients alone"
     return "patients and images"
-
-
-def check_content(cases: Sequence[Case], data_dir: Path) -> None:
-    """Refuse scans that are not the manifest's, since nothing that was said of those holds for them.
-
-    Raises:
-        InputError: an image or a label is missing, or has other bytes than the manifest says.
-    """
-    for case in cases:
-        for name, expected in ((case.image, case.image_sha256), (case.label, case.label_sha256)):
-            path = data_dir / str(name)
-            if not path.is_file():
-                raise InputError(f"case {case.case}: no file {path}; expected what the manifest names")
-            if sha256(path) != expected:
-                raise InputError(
-                    f"case {case.case}: {path} has other content than the manifest says; "
-                    "expected the same data, or a manifest made anew (sss version-data)"
-                )
 
 
 def _seen(roles: dict[str, list[str]], split: str) -> dict[str, list[str]]:

@@ -69,11 +69,14 @@ class Learner:
         return {name: value.detach() for name, value in scalars.items()}
 
     @torch.no_grad()
-    def segment(self, images: Tensor, spacing: tuple[float, float, float], *, batch: int) -> Tensor:
+    def segment(
+        self, images: Tensor, spacing: tuple[float, float, float], proportions: Tensor | None, *, batch: int
+    ) -> Tensor:
         """The teacher's class logits of a whole volume; see `Network.segment`."""
         with self._fabric.autocast():
             network = cast(Network, self._ema.module)
-            return network.segment(images.contiguous(memory_format=torch.channels_last), spacing, batch=batch)
+            images = images.contiguous(memory_format=torch.channels_last)
+            return network.segment(images, spacing, batch=batch, proportions=proportions)
 
     @torch.no_grad()
     def glance(self, images: Tensor, places: Tensor, *, batch: int) -> Tensor:

@@ -30,11 +30,11 @@ _OFF: dict[str, dict[str, Any]] = {
 
 _BEFORE: dict[str, dict[str, Any]] = {
     "data": {"window": None, "colour": False},
-    "model": {"network": "sam2", "freeze_decoder": False, "context": False},
+    "model": {"network": "sam2", "freeze_decoder": False, "context": False, "proportions": False},
     "views": {"bulge": 0.0, "cutmix_labelled": 0.0},
     "train": {
         **{"init_from": None, "unlabelled_from": 0.0, "micro_batch": None, "gradient_checkpointing": False},
-        **{"turn_from": 1.0},
+        **{"turn_from": 1.0, "proportions_at": []},
     },
     "predict": {"turns": 1, "largest": False},
     "sss": {"memory_shapes_features": True, "memory_alone": 0.0},

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from sss_model.places import volume_places
+from sss_model.places import middle_half, volume_places
+from sss_model.preprocess import centre
 
 Glance = Callable[[Tensor, Tensor], Tensor]
 """Slices (B, C, S, S) and their places (B, 3) to class logits (B, classes, S, S), background first, each slice by
@@ -34,20 +35,29 @@ def rotate(images: Tensor, degrees: float) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def best_turn(glance: Glance, images: Tensor, turns: int) -> float:
-    """The turn in degrees, for `rotate`, in which a network doubts least, if it doubts clearly less than about the scan
+def view(canvas: Tensor, degrees: float, size: int) -> Tensor:
+    """What a network sees of slices (B, C, H, H) that are turned about their centre: the inner `size` pixels.
+
+    As in the views of training, which are cut from a canvas too, a turned view's corners show what lies there.
+    """
+    return centre(rotate(canvas, degrees), size, fill=0.0)
+
+
+def best_turn(glance: Glance, canvas: Tensor, turns: int, *, size: int) -> float:
+    """The turn in degrees, for `view`, in which a network doubts least, if it doubts clearly less than about the scan
     as it lies; else 0. It is shown the middle half of the slices.
 
     Args:
-        images: a volume's slices (D, C, S, S), in order.
+        canvas: a volume's slices (D, C, H, H), in order.
         turns: how many are tried, evenly over the circle; 1 leaves the scan as it lies.
+        size: pixels of a view, at most H.
     """
     if turns == 1:
         return 0.0
-    depth = len(images)
-    half = slice(depth // 4, depth - depth // 4)
-    middle, places = images[half], volume_places(depth, images.device)[half]
-    seen = {degrees: _seen(glance(rotate(middle, degrees), places).softmax(1)) for degrees in _angles(turns)}
+    depth = len(canvas)
+    half = middle_half(depth)
+    middle, places = canvas[half], volume_places(depth, canvas.device)[half]
+    seen = {degrees: _seen(glance(view(middle, degrees, size), places).softmax(1)) for degrees in _angles(turns)}
     most = max(foreground for _, foreground in seen.values())
     doubts = {
         degrees: entropy / max(foreground, 1.0)

@@ -22,7 +22,13 @@ def places(z: Tensor, depth: Tensor) -> Tensor:
     return torch.stack([along, *(2.0 * at_end - 1 for at_end in (z == 0, z == last))], 1)
 
 
-def volume_places(depth: int, device: torch.device | None = None) -> Tensor:
-    """(depth, 3) places of all slices of a volume, in order."""
+def volume_places(depth: int, device: torch.device | None = None, proportions: Tensor | None = None) -> Tensor:
+    """(depth, 3) places of all slices of a volume, in order; with its `proportions` (K,) beside each (depth, 3 + K)."""
     z = torch.arange(depth, device=device)
-    return places(z, torch.full_like(z, depth))
+    found = places(z, torch.full_like(z, depth))
+    return found if proportions is None else torch.cat([found, proportions.to(found).expand(depth, -1)], 1)
+
+
+def middle_half(depth: int) -> slice:
+    """The slices of a volume that lie in its middle half; of one slice, that one."""
+    return slice(depth // 4, depth - depth // 4)

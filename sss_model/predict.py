@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from sss_model.appearance import measure_appearance
+from sss_model.appearance import measure_cached
 from sss_model.checkpoint import Checkpoint, load_checkpoint
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
@@ -20,7 +20,8 @@ from sss_model.fingerprint import unlike
 from sss_model.largest import in_one_piece
 from sss_model.network.network import Spacing
 from sss_model.network.prompts import PromptBatch
-from sss_model.orientation import best_turn
+from sss_model.orientation import view
+from sss_model.overview import look_over, proportions_from
 from sss_model.preprocess import image_slices, restore_with_confidence
 from sss_model.quality.signs import Signs, measure_signs
 from sss_model.slices import SliceSet
@@ -82,11 +83,11 @@ class Predictor:
     def judge(self, volume: Volume) -> Judged:
         """`segment`, and what it and the scan tell of the mask's quality, from the same passes through the network."""
         planes, votes = self._planes(volume), list[Tensor]()
-        images, spacing = self._stacked(planes, volume)
-        probabilities = self._averaged(images, spacing, lambda look: votes.append(look.argmax(1).to(torch.uint8).cpu()))
+        canvas, spacing = self._stacked(planes, volume)
+        probabilities = self._averaged(canvas, spacing, lambda look: votes.append(look.argmax(1).to(torch.uint8).cpu()))
         mask, confidence = restore_with_confidence(probabilities, volume, self._config.data)
         seen = self.checkpoint.meta.fingerprint
-        appearance = measure_appearance(planes, windowed=self._config.data.window is not None)
+        [appearance] = measure_cached([planes], self._config.data)
         return Judged(
             Segmentation(volume.like(mask), confidence, self.prompt_source),
             measure_signs(probabilities, votes),
@@ -120,7 +121,7 @@ class Predictor:
         return self._stacked(self._planes(volume), volume)
 
     def _planes(self, volume: Volume) -> np.ndarray:
-        return image_slices(volume, self._config.data, self._config.data.size)
+        return image_slices(volume, self._config.data, self._config.data.canvas)
 
     def _stacked(self, planes: np.ndarray, volume: Volume) -> tuple[Tensor, Spacing]:
         data = self._config.data
@@ -130,18 +131,21 @@ class Predictor:
 
     @torch.inference_mode()
     def _prompted(self, volume: Volume, prompts: PromptBatch) -> Tensor:
-        images, spacing = self._slices(volume)
+        canvas, spacing = self._slices(volume)
+        canvas = self._fabric.to_device(canvas)
         there = PromptBatch(*self._fabric.to_device(tuple(prompts)))
-        probabilities = self._softmax(self._fabric.to_device(images), spacing, prompts=there)
+        proportions = proportions_from(self._glance, canvas, 0.0, self._config)
+        probabilities = self._softmax(view(canvas, 0.0, self._config.data.size), spacing, proportions, prompts=there)
         return in_one_piece(probabilities.cpu(), self._config.predict)
 
     @torch.inference_mode()
     def _averaged(
-        self, images: Tensor, spacing: Spacing, on_look: Callable[[Tensor], None] = lambda look: None
+        self, canvas: Tensor, spacing: Spacing, on_look: Callable[[Tensor], None] = lambda look: None
     ) -> Tensor:
-        images, settings = self._fabric.to_device(images), self._config.predict
-        turn = best_turn(self._glance, images, settings.turns)
-        averaged = average(partial(self._softmax, spacing=spacing), images, settings, turn, on_look)
+        canvas, settings, size = self._fabric.to_device(canvas), self._config.predict, self._config.data.size
+        turn, proportions = look_over(self._glance, canvas, self._config)
+        segment = partial(self._softmax, spacing=spacing, proportions=proportions)
+        averaged = average(segment, canvas, settings, turn, size=size, on_look=on_look)
         return in_one_piece(averaged.cpu(), settings)
 
     def _glance(self, images: Tensor, places: Tensor) -> Tensor:
@@ -149,12 +153,13 @@ class Predictor:
         with self._fabric.autocast():
             return self._network.glances(images, places, batch=self._batch)
 
-    def _softmax(self, images: Tensor, spacing: Spacing, **prompted: PromptBatch) -> Tensor:
+    def _softmax(self, images: Tensor, spacing: Spacing, proportions: Tensor | None, **prompted: PromptBatch) -> Tensor:
         with self._fabric.autocast():
             logits = self._network.segment(
                 images.contiguous(memory_format=torch.channels_last),
                 spacing,
                 batch=self._batch,
+                proportions=proportions,
                 **prompted,
             )
         return logits.softmax(1)

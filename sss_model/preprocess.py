@@ -71,7 +71,7 @@ def restore_with_confidence(probabilities: Tensor, volume: Volume, config: Data)
 def seen_voxels(volume: Volume, config: Data) -> int:
     """How many pixels all of a volume's slices have on their way to the network, where they are most."""
     height, width = _target(volume, config)
-    return volume.array.shape[volume.slice_axis] * max(height * width, config.size**2)
+    return volume.array.shape[volume.slice_axis] * max(height * width, config.canvas**2)
 
 
 def slices_first(volume: Volume) -> np.ndarray:

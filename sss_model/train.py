@@ -37,6 +37,7 @@ from sss_model.network.segmenter import SamNetwork
 from sss_model.pcsw import AcceptanceWatch, watch_acceptance
 from sss_model.predict import Predictor
 from sss_model.progress import TrainingProgress
+from sss_model.proportions import labelled_proportions
 from sss_model.quality.calibrate import calibrate
 from sss_model.slices import SliceSet
 from sss_model.validation import Validation, validate
@@ -78,8 +79,9 @@ def train(
         on_save: called with `work_dir` each time the state has been saved there.
 
     Raises:
-        InputError: the data are too few for the recipe, a pretrained checkpoint or the parent does not fit, the parent
-            learned from validation patients, or the loss is no number any more; the state that was saved before stays.
+        InputError: the data are too few for the recipe, or other files than the manifest names, a pretrained checkpoint
+            or the parent does not fit, the parent learned from validation patients, the budget is gone before the first
+            step, or the loss is no number any more; the state that was saved before stays.
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
     started = time.monotonic()
@@ -91,15 +93,16 @@ def train(
     network, notes = _network(config, manifest, pretrained=pretrained, parent=parent)
     pretrained_sha256 = sha256(pretrained) if pretrained else None
     labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
-    batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
     labels = manifest.labels
+    told = labelled_proportions(labelled, len(labels)) if config.model.proportions else None
+    batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric, proportions=told)
     classes = sorted(labels, key=labels.__getitem__)[1:]
     learner = Learner(network, config, classes, fabric)
     segment, glance = (partial(look, batch=config.predict.batch) for look in (learner.segment, learner.glance))
     find_out = partial(findings.find_out, glance=glance, slices=unlabelled, config=config, device=fabric.device)
     state = WorkState.resume(work_dir, learner, started=started)
     _pass_on(state.history, on_metrics)
-    budget = Budget.of(config.train)
+    budget = Budget.of(config.train, prepared=_agree(fabric, state.prepared, False)[0])
 
     watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)
 
@@ -111,7 +114,10 @@ def train(
                 _save(fabric, state, learner, config, on_save)
                 raise SystemExit(143)
             spent = budget.spent(step=state.step, seconds=seconds)
-            if fabric.is_global_zero and state.step and (spent >= 1 or state.step % config.train.val_every == 0):
+            # What the rest has learned is judged once without the memory decoder, which must be worth its voice.
+            memory_begins = state.memory_begins(config.memory_learns_alone(spent))
+            due = spent >= 1 or memory_begins or state.step % config.train.val_every == 0
+            if fabric.is_global_zero and state.step and due:
                 check_weights(learner.weights, step=state.step, settings=config.train)
                 scores = validate(segment, glance, validation, config=config, labels=labels, device=fabric.device)
                 state.keep_if_best(scores, learner.teacher_weights())

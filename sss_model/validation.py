@@ -17,12 +17,14 @@ from sss_model.config import Config
 from sss_model.largest import in_one_piece
 from sss_model.network.prompter import Prompter
 from sss_model.objective import pseudo_labels
-from sss_model.orientation import Glance, best_turn, rotate
+from sss_model.orientation import Glance, rotate, view
+from sss_model.overview import look_over
 from sss_model.preprocess import centre
 from sss_model.slices import SliceSet
 
-Segment = Callable[[Tensor, tuple[float, float, float]], Tensor]
-"""A volume's slices (D, 3, S, S) and its spacing to class logits (D, classes, S, S)."""
+Segment = Callable[[Tensor, tuple[float, float, float], Tensor | None], Tensor]
+"""A volume's slices (D, 3, S, S), its spacing and its proportions, where they are asked for, to class logits (D,
+classes, S, S)."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ def validate(
     prompter = Prompter(config, foreground=len(foreground))
     for case in range(len(slices.images)):
         indices = slices.case(case)
-        images = centre(slices.image(indices), config.data.size, fill=0.0).to(device)
+        canvas = slices.image(indices).to(device)
         truth = centre(slices.label(indices), config.data.size, fill=0).to(device)
         spacing = (slices.distances[case], config.data.spacing_mm, config.data.spacing_mm)
-        turn = best_turn(glance, images, config.predict.turns)
-        logits = rotate(segment(rotate(images, turn), spacing), -turn)
+        turn, proportions = look_over(glance, canvas, config)
+        logits = rotate(segment(view(canvas, turn, config.data.size), spacing, proportions), -turn)
         predicted, teaches = _pseudo(logits, spacing, config, prompter)
         final = in_one_piece(logits.softmax(1), config.predict).argmax(1)
         for name, index in foreground.items():

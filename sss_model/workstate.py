@@ -22,17 +22,21 @@ class WorkState:
 
     Attributes:
         folder: the run's own work folder.
+        prepared: seconds of work before the first step.
         step: steps done.
         history: the training curve, one row a logged step.
         findings: what the teacher has found out about the unlabelled scans.
+        memory_began: whether the memory decoder's own steps did.
         best: step, per-class Dice and weights of the best validation so far; empty before the first.
     """
 
     folder: Path
+    prepared: float
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
+    memory_began: bool = False
     _origin: float = field(default_factory=time.monotonic)
     _saved_at: float = field(default_factory=time.monotonic)
 
@@ -45,12 +49,11 @@ class WorkState:
         """
         path = folder / "state.pt"
         if not path.exists():
-            return cls(folder, _origin=started)
+            return cls(folder, time.monotonic() - started, _origin=started)
         saved = read_weights(path)
         learner.load_state(saved["learner"])
-        origin = started - saved["seconds"]
-        findings = Findings(**saved["findings"])
-        return cls(folder, saved["step"], saved["history"], saved["best"], findings, _origin=origin)
+        done = {name: saved[name] for name in ("prepared", "step", "history", "best", "memory_began")}
+        return cls(folder, **done, findings=Findings(**saved["findings"]), _origin=started - saved["seconds"])
 
     @property
     def seconds(self) -> float:
@@ -68,6 +71,11 @@ class WorkState:
         else:
             self.history.append({"step": self.step, **row})
 
+    def memory_begins(self, alone: bool) -> bool:
+        """Whether the memory decoder's own steps begin with the next one, which is one of them if `alone`."""
+        begins, self.memory_began = alone and not self.memory_began, alone
+        return begins
+
     def keep_if_best(self, validation: Validation, weights: dict[str, Tensor]) -> None:
         if validation.dice > self.best_dice:
             self.best = {"step": self.step, "per_class": validation.per_class, "weights": weights}
@@ -78,11 +86,13 @@ class WorkState:
     def save(self, learner: Learner) -> None:
         """Write the state so that a kill at any moment leaves the old or the new one."""
         content = {
+            "prepared": self.prepared,
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
             "best": self.best,
             "findings": vars(self.findings),
+            "memory_began": self.memory_began,
             "learner": learner.state(),
         }
         write_weights(self.folder / "state.pt", content)

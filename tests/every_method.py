@@ -8,7 +8,7 @@ import pytest
 
 AT_ONCE: dict[str, Any] = {"train.unlabelled_from": 0, "train.ramp": 0, "pcsw.warmup": 0}
 UNET: dict[str, Any] = {"model.network": "unet"}
-TOLD: dict[str, Any] = {"model.context": True}
+TOLD: dict[str, Any] = {"model.context": True, "model.proportions": True, "train.proportions_at": [0.2, 0.6]}
 
 # What a network says that has learnt nothing is hardly an organ; nor is it sure.
 LENIENT = dict.fromkeys(["min_area_mm2", "min_confidence", "thin_area_mm2", "thin_confidence"], 0)

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from sss_model.batches import Batches
 from sss_model.config import Config
 from sss_model.findings import Findings
-from sss_model.places import volume_places
+from sss_model.places import WIDTH, volume_places
 from sss_model.slices import SliceSet
 
 STILL = {"views.rotation_degrees": 0, "views.scale": 0, "views.shift": 0, "views.flips": False}
@@ -37,6 +37,30 @@ def test_unlabelled_scans_are_turned_each_by_its_own_angle(recipe: Callable[...,
         torch.testing.assert_close(turned, expected, atol=1e-2, rtol=0)
     assert torch.equal(batches.labelled(0).labels, labelled.labels)
     assert len(set(before.spacing[:, 0].tolist())) == 2  # both scans were among them
+
+
+def test_slices_are_told_what_their_volume_is_made_of(recipe: Callable[..., Config]) -> None:
+    config = recipe(
+        {"train.method": "weak_to_strong", "train.batch": 32, "train.unlabelled_batch": 32, "views.cutmix": 0}
+    )
+    scans, known = two_scans(config), torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    fabric = Fabric(accelerator="cpu", devices=1)
+    batches = Batches(config, labelled=scans, unlabelled=scans, fabric=fabric, proportions=known)
+    labelled = batches.labelled(0)
+    assert not batches.unlabelled(0, labelled).places[:, WIDTH:].any()
+    batches.findings = Findings(proportions=2 * known)
+    unlabelled = batches.unlabelled(0, labelled)
+    for places, spacing, scale, off in [
+        (labelled.places, labelled.spacing, 1, 0.35),
+        (unlabelled.places, unlabelled.spacing, 2, 0.0),
+        *((places, unlabelled.spacing, 2, 0.0) for places in unlabelled.strong_places),
+    ]:
+        told = places[:, WIDTH:]
+        silent = (told == 0).all(1)
+        expected = scale * known[(spacing[:, 0] == 10.0).long()]
+        assert ((told - expected)[~silent].abs() <= off + 1e-6).all()
+        assert 0 < silent.sum() < 20 or places is unlabelled.places
+    assert (unlabelled.places[:, WIDTH:] != 0).all()
 
 
 def test_a_survey_s_verdict_lies_where_the_view_shows_it(recipe: Callable[..., Config]) -> None:

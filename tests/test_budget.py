@@ -7,6 +7,7 @@ import pytest
 
 from sss_model.budget import Budget, learning_rate, unlabelled_weight
 from sss_model.config import Config
+from sss_model.errors import InputError
 
 
 def test_a_budget_of_steps_ignores_the_clock(recipe: Callable[..., Config]) -> None:
@@ -19,6 +20,15 @@ def test_a_budget_of_minutes_ignores_the_steps(recipe: Callable[..., Config]) ->
     budget = Budget.of(recipe({"train.steps": None, "train.minutes": 2}).train)
     assert budget.spent(step=10**9, seconds=30) == 0.25
     assert budget.spent(step=0, seconds=121) == 1
+
+
+def test_the_schedule_begins_with_the_first_step_and_preparation_counts(recipe: Callable[..., Config]) -> None:
+    train = recipe({"train.steps": None, "train.minutes": 2}).train
+    budget = Budget.of(train, prepared=60)
+    assert [budget.spent(step=0, seconds=seconds) for seconds in (60, 90, 121)] == [0, 0.5, 1]
+    with pytest.raises(InputError, match=r"train.minutes: 2, and 2.0 were gone before the first step"):
+        Budget.of(train, prepared=120)
+    assert Budget.of(recipe({"train.steps": 10}).train, prepared=1e9).spent(step=5, seconds=1e9) == 0.5
 
 
 def test_the_learning_rate_rises_then_falls_to_zero(recipe: Callable[..., Config]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from sss_model.cache import SliceCache
 from sss_model.config import Config
+from sss_model.errors import InputError
 from sss_model.manifest import Manifest
 
 
@@ -42,6 +43,19 @@ def test_other_settings_are_other_slices(
     fine = open_cache(tmp_path / "cache", scans, recipe({"data.spacing_mm": 2.0})).images(cases)[0]
     assert coarse.shape == fine.shape
     assert not np.array_equal(coarse, fine)
+
+
+def test_a_file_that_is_not_the_manifest_s_is_refused_and_not_kept(
+    tmp_path: Path, scans: Path, manifest: Manifest, recipe: Callable[..., Config]
+) -> None:
+    one, other, *_ = manifest.cases
+    for place in ("image", "label"):
+        shutil.copyfile(scans / str(getattr(other, place)), scans / str(getattr(one, place)))
+    cache = open_cache(tmp_path / "cache", scans, recipe())
+    for read in (cache.images, cache.labels):
+        with pytest.raises(InputError, match=f"case {one.case}: .* has other content than the manifest says"):
+            read((one,))
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_full_disk_leaves_nothing_half_written(

@@ -79,6 +79,7 @@ def test_with_encoder_and_decoder_frozen_feature_enhancement_learns(
         **SSS,
         "train.method": "sss",
         "model.context": False,
+        "model.proportions": False,
         "model.freeze_decoder": True,
         "model.freeze_encoder": True,
         "train.steps": 2,

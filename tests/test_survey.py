@@ -35,7 +35,7 @@ def test_a_speck_is_rejected_where_it_lies(recipe: Callable[..., Config]) -> Non
     config = recipe({"train.method": "sss"})
     slices = scans(config.data.canvas)
     for turns in (None, [0.0, 90.0]):
-        rejected = survey(says_what_it_sees, slices, turns, config, CPU)
+        rejected = survey(says_what_it_sees, slices, config, CPU, turns=turns)
         assert rejected.shape == (12, config.data.canvas, config.data.canvas)
         expected = torch.zeros_like(rejected)
         middle = config.data.canvas // 2

@@ -25,7 +25,9 @@ def scored(config: Config, answer: Callable[[torch.Tensor], torch.Tensor]) -> Va
         label[:, 20:40, 30:50] = 1
     images = [label.astype(np.float16) for label in labels]
 
-    def segment(slices: torch.Tensor, spacing: tuple[float, float, float]) -> torch.Tensor:
+    def segment(
+        slices: torch.Tensor, spacing: tuple[float, float, float], proportions: torch.Tensor | None
+    ) -> torch.Tensor:
         assert spacing == (8.0, config.data.spacing_mm, config.data.spacing_mm)
         return answer(slices[:, 1].round().long())
 

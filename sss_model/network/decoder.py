@@ -20,7 +20,7 @@ _SLOPE = 0.01
 class FeatureDecoder(nn.Module):
     """A convolutional stem that takes in the encoder's features, and a path back up to the slice's resolution."""
 
-    def __init__(self, *, classes: int, features: int, channels: int, context: bool) -> None:
+    def __init__(self, *, classes: int, features: int, channels: int, context: bool, proportions: bool) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels, 8 * channels, 8 * channels]  # strides 2, 4, 8, 16, 32
         self.stem = nn.ModuleList(_double(a, b, stride=2) for a, b in pairwise([3, *widths]))
@@ -29,13 +29,15 @@ class FeatureDecoder(nn.Module):
         self.merge = nn.ModuleList(_double(2 * width, width, stride=1) for width in widths[:-1])
         self.head = nn.Conv2d(channels, 4 * classes, 1)
         self._initialise(classes)
-        self.context = SliceContext(deep=widths[-1], fine=channels, classes=classes) if context else None
+        self.context: SliceContext | None = None
+        if context:
+            self.context = SliceContext(deep=widths[-1], fine=channels, classes=classes, proportions=proportions)
 
     def forward(self, images: Tensor, features: list[Tensor], places: Tensor | None = None) -> Tensor:
         """Logits (B, classes, S, S) from slices (B, 3, S, S) and their features F1..F3 at strides 4, 8 and 16.
 
         Args:
-            places: (B, 3) where they lie in their volumes; only with context they are asked for.
+            places: (B, 3) or (B, 3 + K), see `sss_model.places.volume_places`; only with context they are asked for.
         """
         skips = [self.stem[0](images)]
         for stem, lateral, feature in zip(self.stem[1:4], self.lateral, features, strict=True):

@@ -21,21 +21,22 @@ class Network(nn.Module, ABC):
         """Class logits (B, classes, S, S), float32, of slices (B, 3, S, S), each told by itself, at a look.
 
         Args:
-            places: (B, 3) where they lie in their volumes; see `sss_model.places`.
+            places: (B, 3) or (B, 3 + K), see `sss_model.places.volume_places`.
         """
 
-    def segment(self, images: Tensor, spacing: Spacing, *, batch: int) -> Tensor:
+    def segment(self, images: Tensor, spacing: Spacing, *, batch: int, proportions: Tensor | None = None) -> Tensor:
         """Class logits of a whole volume.
 
         Args:
             images: (D, 3, S, S), its slices in order.
             spacing: of the slices as they are given.
             batch: how many slices pass through the encoder at once.
+            proportions: (K,) of the volume, where they are known; see `sss_model.proportions`.
 
         Returns:
             (D, classes, S, S), float32.
         """
-        return self.glances(images, volume_places(len(images), images.device), batch=batch)
+        return self.glances(images, volume_places(len(images), images.device, proportions), batch=batch)
 
     def glances(self, images: Tensor, places: Tensor, *, batch: int) -> Tensor:
         """`glance` at any number of slices, `batch` at once."""

@@ -23,6 +23,7 @@ class SamNetwork(Network):
             features=self.encoder.channels,
             channels=config.decoder_channels,
             context=config.context,
+            proportions=config.proportions,
         )
         self.encoder.requires_grad_(not config.freeze_encoder)
         self.decoder.requires_grad_(not config.freeze_decoder)
@@ -50,7 +51,8 @@ class Segmenter(SamNetwork):
         """``logits`` (B, classes, S, S), float32, of slices (B, 3, S, S); S divisible by 32.
 
         Args:
-            places: (B, 3) where slices lie in their volumes, for a decoder that is told.
+            places: (B, 3) or (B, 3 + K) where slices lie in their volumes, and what those are made of, for a decoder
+                that is told.
             seeds: (B,) int64, from which perturbation draws.
             perturbed: (B,) booleans: slices whose features F1..F3 lose channels, as in UniMatch; needs `seeds`.
         """

@@ -65,7 +65,7 @@ class SssSegmenter(SamNetwork):
         Args:
             images: (B, 3, S, S); S divisible by 32.
             spacing: (B, 3) mm between slices, rows and columns.
-            places: (B, 3) where slices lie in their volumes, for a decoder that is told.
+            places: (B, 3) or (B, 3 + K), see `sss_model.places.volume_places`, for a decoder that is told.
             partners: F1..F3 (B, …) of another view of the same slices, for DFE.
             paired: (B,) booleans: whose partner is used; the others meet themselves.
             channels: per scale, (B, C) factors laid on the enhanced features.
@@ -98,12 +98,20 @@ class SssSegmenter(SamNetwork):
         coarse: Tensor = self.decoder(images, self._enhance(self.encoder(images)), places)
         return coarse.float()
 
-    def segment(self, images: Tensor, spacing: Spacing, *, batch: int, prompts: PromptBatch | None = None) -> Tensor:
+    def segment(
+        self,
+        images: Tensor,
+        spacing: Spacing,
+        *,
+        batch: int,
+        proportions: Tensor | None = None,
+        prompts: PromptBatch | None = None,
+    ) -> Tensor:
         """As every network's; with the memory decoder, `prompts` of the slices replace the network's own."""
         # A volume is one clip; each of its slices is encoded once.
         pieces = images.split(batch)
         features = [self._enhance(self.encoder(piece)) for piece in pieces]
-        places = volume_places(len(images), images.device).split(batch)
+        places = volume_places(len(images), images.device, proportions).split(batch)
         coarse = torch.cat([self.decoder(*one).float() for one in zip(pieces, features, places, strict=True)])
         if self.memory is None:
             return coarse

@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 
 from sss_model.batches import Batches, Unlabelled
 from sss_model.cache import SliceCache
+from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config
 from sss_model.errors import InputError
 from sss_model.findings import Findings
@@ -247,3 +248,10 @@ def target_of(made: Bench, step: int) -> torch.Tensor:
     clip = unlabelled.clip
     taught = made.learner._teach({"images": unlabelled.weak, "spacing": unlabelled.spacing, "clip": clip})
     return method._target(taught, unlabelled, judged=clip > 1)[0].kept
+
+
+def test_what_was_learned_is_judged_before_the_memory_decoder_has_its_say(train_phantom: Callable[..., Path]) -> None:
+    steps = {"train.steps": 8, "train.val_every": 100}
+    folder = train_phantom({**SSS, **steps, "sss.clip_every": None, "sss.memory_alone": 0.5})
+    history = load_checkpoint(folder).history
+    assert history.loc[history["val_dice"].notna(), "step"].tolist() == [4, 8]

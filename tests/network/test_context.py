@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from every_method import TOLD
 
 from sss_model.config import Config
 from sss_model.network import build_network
@@ -17,14 +18,14 @@ DEEP, FINE, CLASSES = 16, 8, 4
 
 
 def a_trained_one() -> SliceContext:
-    context = SliceContext(deep=DEEP, fine=FINE, classes=CLASSES)
-    return with_a_word(context)
+    return with_a_word(SliceContext(deep=DEEP, fine=FINE, classes=CLASSES, proportions=True))
 
 
 def with_a_word(context: SliceContext) -> SliceContext:
     generator = torch.Generator().manual_seed(0)
-    for last in (context.channels, context.classes):
-        torch.nn.init.normal_(last.weight, generator=generator)
+    for weight in (context.channels.weight, context.classes.weight, context.proportions):
+        if weight is not None:
+            torch.nn.init.normal_(weight, generator=generator)
     return context
 
 
@@ -64,11 +65,18 @@ def test_the_same_slice_is_told_differently_at_the_end_of_its_volume() -> None:
         assert (part[0] - part[1]).abs().max() > 2 * (part[1] - part[2]).abs().max() > 0
 
 
+def test_what_a_volume_is_made_of_matters_where_it_is_known() -> None:
+    context, deepest = a_trained_one(), torch.randn(2, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+    unknown = context(deepest, volume_places(2))
+    for part, other in zip(unknown, context(deepest, volume_places(2, proportions=torch.zeros(3))), strict=True):
+        assert torch.equal(part, other)
+    for part, other in zip(unknown, context(deepest, volume_places(2, proportions=torch.ones(3))), strict=True):
+        assert (part - other).abs().max() > 0.1
+
+
 @pytest.mark.parametrize("method", ["weak_to_strong", "sss"])
 def test_a_volume_s_slices_are_told_their_places(recipe: Callable[..., Config], method: str) -> None:
-    network = build_network(
-        recipe({"model.context": True, "train.method": method, "sss.memory": False}), classes=CLASSES
-    ).eval()
+    network = build_network(recipe({"train.method": method, "sss.memory": False, **TOLD}), classes=CLASSES).eval()
     assert isinstance(network, SamNetwork)
     assert network.decoder.context is not None
     with_a_word(network.decoder.context)
@@ -76,4 +84,6 @@ def test_a_volume_s_slices_are_told_their_places(recipe: Callable[..., Config], 
     with torch.inference_mode():
         whole = network.segment(alike, (8.0, 1.5, 1.5), batch=2)
         torch.testing.assert_close(whole, network.glance(alike, volume_places(5)), atol=1e-4, rtol=1e-4)
+        made_of = network.segment(alike, (8.0, 1.5, 1.5), batch=2, proportions=torch.ones(3))
+    assert not torch.allclose(whole, made_of)
     assert not torch.allclose(whole[0], whole[1])
