@@ -59,4 +59,4 @@ def _server(url: str) -> str:
     try:
         return parse_url(url)._replace(auth=None, path=None, query=None, fragment=None).url
     except LocationParseError:
-        return url.rpartition("@")[2]
+        return url.partition("://")[2].rpartition("@")[2].partition("/")[0]
