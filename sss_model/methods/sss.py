@@ -91,41 +91,45 @@ class Sss(Method):
         channels = self._channels(batches, [feature.shape[1] for feature in partners], step, count, unlabelled.clip)
         views = []
         for number, (images, mix) in enumerate(zip(unlabelled.strong, unlabelled.mixes, strict=True)):
-            views.append(
-                {
-                    "images": images,
-                    "places": unlabelled.strong_places[number],
-                    "spacing": unlabelled.spacing,
-                    "prompting": {
-                        "mode": mode,
-                        "truth": torch.zeros_like(mix.boxes, dtype=torch.long),
-                        "jitter": images.new_zeros(count, len(self.classes), 4),
-                    },
-                    "draws": self._reads(batches, step, count, stream=1 + number),
-                    # What CutMix pasted into the view is pasted into the partner, too; the teacher hasn't seen labelled
-                    # slices, so a view that holds a piece of one meets itself.
-                    "partners": [mix.paste(feature) for feature in partners],
-                    "paired": pairs[:, number] & ~(mix.from_labelled & mix.boxes.any(2).any(1)),
-                    "channels": [kept[number] for kept in channels],
-                }
-            )
+            view: Inputs = {
+                "images": images,
+                "places": unlabelled.strong_places[number],
+                "spacing": unlabelled.spacing,
+                "prompting": {
+                    "mode": mode,
+                    "truth": torch.zeros_like(mix.boxes, dtype=torch.long),
+                    "jitter": images.new_zeros(count, len(self.classes), 4),
+                },
+                "draws": self._reads(batches, step, count, stream=1 + number),
+                # What CutMix pasted into the view is pasted into the partner, too; the teacher hasn't seen labelled
+                # slices, so a view that holds a piece of one meets itself.
+                "partners": [mix.paste(feature) for feature in partners],
+                "paired": pairs[:, number] & ~(mix.from_labelled & mix.boxes.any(2).any(1)),
+            }
+            if channels:
+                view["channels"] = [kept[number] for kept in channels]
+            views.append(view)
         return views
 
     def _alone(self, inputs: Inputs, taught: Outputs) -> Inputs:
         """A stream that meets itself, with the keys of those that meet another."""
         count = len(inputs["images"])
         partners = [feature.new_zeros(count, *feature.shape[1:]) for feature in _features(taught)]
-        return inputs | {
+        alone = inputs | {
             "partners": partners,
             "paired": torch.zeros(count, dtype=torch.bool, device=inputs["images"].device),
-            "channels": [inputs["images"].new_ones(count, partner.shape[1]) for partner in partners],
         }
+        if self.config.sss.channel_dropout:
+            alone["channels"] = [inputs["images"].new_ones(count, partner.shape[1]) for partner in partners]
+        return alone
 
     def _channels(
         self, batches: Batches, widths: list[int], step: int, count: int, clip: int
     ) -> list[tuple[Tensor, Tensor]]:
         """Per scale, the factors of both strong views' channels (count, C): what one view keeps, doubled, the other
-        lacks (complementary dropout, UniMatch V2)."""
+        lacks (complementary dropout, UniMatch V2); none where the recipe drops none."""
+        if not self.config.sss.channel_dropout:
+            return []
         u = batches.uniform(_CHANNELS, step, count // clip, 1 + sum(widths)).repeat_interleave(clip, 0)
         dropped = u[:, :1] < self.config.sss.channel_dropout
         scales = u[:, 1:].split(widths, 1)

@@ -47,7 +47,8 @@ class SliceContext(nn.Module):
     def __init__(self, *, deep: int, fine: int, classes: int, proportions: bool) -> None:
         super().__init__()
         self._widths = [deep, deep, fine]
-        self.look = nn.Linear(deep + WIDTH, _HIDDEN)
+        # In a sequence, as checkpoints of before proportions call it.
+        self.look = nn.Sequential(nn.Linear(deep + WIDTH, _HIDDEN))
         # A row a class, too. It starts at zero, as proportions do that aren't known.
         self.proportions = nn.Parameter(torch.zeros(classes - 1, _HIDDEN)) if proportions else None
         # Apart from the channels' layer, so that its rows are the classes, by which another training may take it over.

@@ -40,6 +40,12 @@ def test_it_starts_by_changing_nothing(recipe: Callable[..., Config]) -> None:
     torch.testing.assert_close(told(images=images, places=volume_places(2))["logits"], plain(images=images)["logits"])
 
 
+def test_without_proportions_its_weights_are_called_as_before_there_were_any() -> None:
+    context = SliceContext(deep=DEEP, fine=FINE, classes=CLASSES, proportions=False)
+    layers = ("look.0", "channels", "classes")
+    assert context.state_dict().keys() == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+
+
 def test_it_keeps_what_instance_normalisation_takes_away() -> None:
     context, generator = a_trained_one(), torch.Generator().manual_seed(0)
     deepest = torch.randn(1, DEEP, 4, 4, generator=generator)
