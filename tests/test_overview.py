@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from every_method import TOLD
 
 from sss_model.config import Config
 from sss_model.findings import Findings, find_out
 from sss_model.overview import find_proportions, find_turns, look_over
 from sss_model.proportions import labelled_proportions, proportions
 from sss_model.slices import SliceSet
+
+CPU = torch.device("cpu")
 
 
 def knows_the_upper_half(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -28,12 +31,8 @@ def test_each_scan_has_a_turn_of_its_own(recipe: Callable[..., Config]) -> None:
     upright[:, side // 4 : side // 2 - 4, side // 2 - 4 : side // 2 + 4] = 1
     scans = [np.ascontiguousarray(np.rot90(upright, quarters, axes=(1, 2))) for quarters in (0, 1, 2, 3)]
     slices = SliceSet(scans, None, neighbours=True, distances=[8.0] * 4)
-    found = find_turns(knows_the_upper_half, slices, config, torch.device("cpu"))
+    found = find_turns(knows_the_upper_half, slices, config, CPU)
     assert found == [0, -90, 180, 90]
-
-
-CPU = torch.device("cpu")
-TOLD = {"model.context": True, "model.proportions": True, "train.proportions_at": [0.2, 0.6]}
 
 
 def reads(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
