@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -23,9 +24,8 @@ def a_trained_one() -> SliceContext:
 
 def with_a_word(context: SliceContext) -> SliceContext:
     generator = torch.Generator().manual_seed(0)
-    for weight in (context.channels.weight, context.classes.weight, context.proportions):
-        if weight is not None:
-            torch.nn.init.normal_(weight, generator=generator)
+    for weight in context.parameters():
+        torch.nn.init.normal_(weight, generator=generator)
     return context
 
 
@@ -65,10 +65,21 @@ def test_where_something_lies_in_the_slice_means_nothing_to_it() -> None:
         torch.testing.assert_close(here, there)
 
 
-def test_the_same_slice_is_told_differently_at_the_end_of_its_volume() -> None:
+def test_the_same_slice_is_told_differently_along_its_volume() -> None:
     context, deepest = a_trained_one(), torch.randn(1, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
     for part in context(deepest.expand(5, -1, -1, -1), volume_places(5)):
-        assert (part[0] - part[1]).abs().max() > 2 * (part[1] - part[2]).abs().max() > 0
+        assert all((one - other).abs().max() > 1e-3 for one, other in pairwise(part))
+
+
+def test_the_ends_of_a_volume_are_told_apart_from_all_between() -> None:
+    context, deepest = a_trained_one(), torch.randn(1, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        # What lies between differs in nothing but how far along its volume it is.
+        context.get_parameter("look.0.weight")[:, DEEP] = 0
+    for first, *between, last in context(deepest.expand(5, -1, -1, -1), volume_places(5)):
+        assert all(torch.equal(between[0], one) for one in between)
+        assert all((between[0] - end).abs().max() > 1e-3 for end in (first, last))
+        assert (first - last).abs().max() > 1e-3
 
 
 def test_what_a_volume_is_made_of_matters_where_it_is_known() -> None:
