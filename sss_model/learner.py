@@ -33,8 +33,8 @@ class Learner:
         self._config, self._fabric = config.train, fabric
         self._method = make_method(config, classes)
         network = fabric.to_device(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload,assignment]
-        # On a GPU one kernel updates all parameters; elsewhere torch chooses.
-        fused = True if fabric.device.type == "cuda" else None
+        # One kernel updates a parameter: on a CPU a third of the time of torch's choice.
+        fused = True if fabric.device.type in ("cpu", "cuda") else None
         groups = _parameter_groups(network, config)
         optimizer = torch.optim.AdamW(groups, weight_decay=config.train.weight_decay, fused=fused)
         self._ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema_decay))

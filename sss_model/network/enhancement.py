@@ -41,18 +41,19 @@ class FeatureEnhancement(nn.Module):
         if partners is None:
             return [own + model(own) for model, own in zip(self.models, features, strict=True)]
         if paired is None:
-            paired = torch.ones(len(features[0]), dtype=torch.bool)
-        met, alone = paired.nonzero()[:, 0], (~paired).nonzero()[:, 0]
-        order = torch.cat([met, alone]).argsort()
+            paired = torch.ones(len(features[0]), dtype=torch.bool, device=features[0].device)
+        met = paired.nonzero()[:, 0]
         return [
-            own + torch.cat([model(*split(own[met], other[met])), model(own[alone])])[order]
+            own + model(own, (met, other[met]))
             for model, own, other in zip(self.models, features, partners, strict=True)
         ]
 
 
 def split(own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """The shared and the specific part of features (B, C, H, W)."""
-    alike = ((1 + F.cosine_similarity(own, other, dim=1, eps=_EPSILON)[:, None]) / 2).to(own.dtype)
+    """The shared and the specific part of features (B, C, H, W); no gradient passes through their similarity."""
+    # It says how much of each part there is; a network that could move it would learn to make all alike or unlike.
+    with torch.no_grad():
+        alike = ((1 + F.cosine_similarity(own, other, dim=1, eps=_EPSILON)[:, None]) / 2).to(own.dtype)
     return alike * (own + other) / 2, (1 - alike) * (own - other)
 
 
@@ -68,11 +69,13 @@ class _Model(nn.Module):
         assert self.restore.bias is not None
         nn.init.zeros_(self.restore.bias)
 
-    def forward(self, shared: Tensor, specific: Tensor | None = None) -> Tensor:
+    def forward(self, own: Tensor, meeting: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """What is added to `own` (B, C, H, W), whose slices meet themselves but for a `meeting`'s: their indices (M,)
+        and partners (M, C, H, W)."""
         # Most slices meet themselves: what they have of their own is zero, and half of the work falls away.
-        if specific is None:
-            narrow = F.conv2d(shared, self.reduce.weight[:, : shared.shape[1]], self.reduce.bias)
-        else:
-            narrow = self.reduce(torch.cat([shared, specific], 1))
+        narrow = F.conv2d(own, self.reduce.weight[:, : own.shape[1]], self.reduce.bias)
+        if meeting is not None:
+            met, partners = meeting
+            narrow = narrow.index_copy(0, met, self.reduce(torch.cat(split(own[met], partners), 1)))
         restored: Tensor = self.restore(F.gelu(narrow))
         return restored
