@@ -2,7 +2,8 @@
 
     python -m bench.acdc --labelled 3 --labelled 7 --method sss --method weak_to_strong --seed 0 --seed 1 --seed 2
 
-Decide on ``--split val``; every look, and so every one at the test split, is a row of docs/results.jsonl. A cell that
+Methods are compared on the same seeds: what a seed does to one it partly does to another, and so does a machine. Decide
+on ``--split val``; every look, and so every one at the test split, is a row of docs/results.jsonl. A cell that
 is there already, of the same recipe, data and code, is not trained again.
 """
 
@@ -29,7 +30,9 @@ def command(
     labelled: Annotated[list[int], typer.Option(help="Labelled patients, in the literature's order.")] = [7],  # noqa: B006
     minutes: Annotated[float, typer.Option(help="Wall clock of a training, preprocessing included.")] = 15,
     method: Annotated[list[Method], typer.Option(help="How to learn.")] = [Method.weak_to_strong],  # noqa: B006
-    network: Annotated[Network, typer.Option(help="Of what; sss needs sam2.")] = Network.sam2,
+    network: Annotated[
+        Network | None, typer.Option(help="Of what; sss needs sam2. [default: unet for unimatch, else sam2]")
+    ] = None,
     split: Annotated[Split, typer.Option(help="Whom to score: 10 or 20 patients.")] = Split.val,
     seed: Annotated[list[int], typer.Option(help="Seeds of weights, sampling and augmentation.")] = [0],  # noqa: B006
     data: Annotated[Path, typer.Option(help="What `sss import acdc` wrote.")] = Path("data/acdc"),
@@ -42,20 +45,25 @@ def command(
     Example: python -m bench.acdc --labelled 3 --labelled 7 --method sss --seed 0 --seed 1
     """
     from bench import RESULTS
-    from components.cells import Dataset, cell, print_table
+    from components.cells import Dataset, cell, over_seeds, print_table
     from sss_model.config import load_config
 
     dataset = Dataset.open(data)
     rows = []
     for patients, how, number in product(labelled, method, seed):
-        changes = {"seed": number, "data.labelled": patients, "train.method": how.value, "model.network": network.value}
+        of = network or (Network.unet if how is Method.unimatch else Network.sam2)
+        changes = {"seed": number, "data.labelled": patients, "train.method": how.value, "model.network": of.value}
         config = load_config(recipe, {**changes, "train.minutes": minutes, "train.steps": None})
         row = cell(config, dataset, split=split.value, results=RESULTS)
         rows.append(row | {f"dice {name}": dice for name, dice in row["dice_per_class"].items()})
     classes = [f"dice {name}" for name in rows[0]["dice_per_class"]]
-    columns = ["method", "labelled", "seed", "dice", *classes, "hd95_voxel", "asd_voxel", "steps", "minutes"]
-    print_table(f"ACDC {split}, SSL4MIS protocol, {network}", rows, columns)
-    print(json.dumps(rows))
+    columns = ["labelled", "method", "network", "seed", "dice", *classes, "hd95_voxel", "asd_voxel", "steps", "minutes"]
+    title = f"ACDC {split}, SSL4MIS protocol"
+    print_table(title, rows, columns)
+    summary = over_seeds(rows, baseline=Method.weak_to_strong)
+    columns = ["labelled", "method", "network", "seeds", "dice", "deviation", "ahead", "deviation of ahead", "steps"]
+    print_table(f"{title}: over seeds, and ahead of {Method.weak_to_strong} on the same ones", summary, columns)
+    print(json.dumps({"rows": rows, "over_seeds": summary}))
 
 
 if __name__ == "__main__":

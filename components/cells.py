@@ -200,6 +200,24 @@ def spread(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def over_seeds(rows: list[dict[str, Any]], *, baseline: str) -> list[dict[str, Any]]:
+    """Mean and spread over seeds of each method with as many labelled patients, and by how much it is ahead of the
+    baseline: mean and sample standard deviation of the differences on the seeds that both have; None where none is."""
+    groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["labelled"], row["method"], row["network"]), []).append(row)
+    found = []
+    for (labelled, method, network), group in groups.items():
+        others = {row["seed"]: row["dice"] for row in rows if (row["labelled"], row["method"]) == (labelled, baseline)}
+        ahead = [row["dice"] - others[row["seed"]] for row in group if method != baseline and row["seed"] in others]
+        found.append(
+            {"labelled": labelled, "method": method, "network": network, **spread(group)}
+            | {"ahead": mean(ahead) if ahead else None}
+            | {"deviation of ahead": stdev(ahead) if len(ahead) > 1 else None}
+        )
+    return found
+
+
 def print_table(title: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
     """A table of some columns of some rows."""
     from rich.console import Console
@@ -209,9 +227,13 @@ def print_table(title: str, rows: list[dict[str, Any]], columns: list[str]) -> N
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(
-            *(f"{row[column]:.4f}" if isinstance(row[column], float) else str(row[column]) for column in columns)
-        )
+        table.add_row(*(_shown(row[column]) for column in columns))
     console = Console()
     console.width = max(console.width, 120)  # figures cut short would be none
     console.print(table)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -77,3 +77,27 @@ def test_a_killed_training_costs_what_its_processes_did_together(tmp_path: Path)
         cost._began -= 2.0  # a process of two seconds
         cost.write()
         assert cells._cpu_seconds_in(tmp_path / "cost.json") == pytest.approx(expected, abs=1)
+
+
+def _of(method: str, seed: int, dice: float) -> dict[str, Any]:
+    return {"labelled": 3, "method": method, "network": "sam2", "seed": seed, "dice": dice, "steps": 10}
+
+
+def test_methods_are_compared_on_the_seeds_that_both_have() -> None:
+    rows = [_of("plain", 0, 0.5), _of("plain", 1, 0.7), _of("new", 0, 0.6), _of("new", 1, 0.9), _of("new", 2, 0.1)]
+    plain, new = cells.over_seeds(rows, baseline="plain")
+    assert plain["dice"] == pytest.approx(0.6)
+    assert plain["ahead"] is None
+    assert (new["seeds"], new["dice"]) == (3, pytest.approx(1.6 / 3))
+    assert new["ahead"] == pytest.approx(0.15)
+    assert new["deviation of ahead"] == pytest.approx(0.05 * 2**0.5)
+
+
+def test_one_seed_has_no_spread() -> None:
+    [only] = cells.over_seeds([_of("new", 0, 0.6)], baseline="plain")
+    assert (only["deviation"], only["ahead"], only["deviation of ahead"]) == (None, None, None)
+
+
+def test_other_numbers_of_labelled_patients_are_no_baseline() -> None:
+    rows = [_of("plain", 0, 0.5) | {"labelled": 7}, _of("new", 0, 0.6)]
+    assert [row["ahead"] for row in cells.over_seeds(rows, baseline="plain")] == [None, None]

@@ -81,3 +81,11 @@ def test_some_slices_meet_their_partner_and_the_others_themselves(random_weights
     mixed = random_weights(own, other, torch.tensor([False, True]))
     for one, alone, met in zip(mixed, random_weights(own), random_weights(own, other), strict=True):
         torch.testing.assert_close(one, torch.stack([alone[0], met[1]]))
+
+
+def test_no_gradient_passes_through_the_similarity() -> None:
+    own, other = features(0)[0].requires_grad_(), features(1)[0]
+    shared, specific = split(own, other)
+    (gradient,) = torch.autograd.grad(shared.sum() + specific.sum(), own)
+    alike = (1 + torch.cosine_similarity(own, other, dim=1)[:, None]) / 2
+    torch.testing.assert_close(gradient, (1 - alike / 2).expand_as(own))
