@@ -47,13 +47,15 @@ def command(
     from sss_model.config import load_config
 
     budget = {"data.labelled": labelled, "train.minutes": minutes, "train.steps": None}
+    # What is wrong with the last row should be said before the first training.
+    trainings = {
+        name: [load_config(recipe, {**budget, **changes, "seed": seed}) for seed in range(seeds)]
+        for name, changes in LADDER.items()
+    }
     dataset = Dataset.open(data)
     rows = []
-    for name, changes in LADDER.items():
-        cells = [
-            cell(load_config(recipe, {**budget, **changes, "seed": seed}), dataset, split=split, results=RESULTS)
-            for seed in range(seeds)
-        ]
+    for name, configs in trainings.items():
+        cells = [cell(config, dataset, split=split, results=RESULTS) for config in configs]
         rows.append({"mechanisms": name, **spread(cells)})
     title = f"ACDC {split}, {labelled} labelled patients, {minutes:g} minutes, SSL4MIS protocol"
     print_table(title, rows, ["mechanisms", "dice", "deviation", "seeds", "steps"])

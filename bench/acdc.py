@@ -31,7 +31,7 @@ def command(
     minutes: Annotated[float, typer.Option(help="Wall clock of a training, preprocessing included.")] = 15,
     method: Annotated[list[Method], typer.Option(help="How to learn.")] = [Method.weak_to_strong],  # noqa: B006
     network: Annotated[
-        Network | None, typer.Option(help="Of what; sss needs sam2. [default: unet for unimatch, else sam2]")
+        Network | None, typer.Option(help="Of what; sss needs sam2. [default: the recipe's; unet for unimatch]")
     ] = None,
     split: Annotated[Split, typer.Option(help="Whom to score: 10 or 20 patients.")] = Split.val,
     seed: Annotated[list[int], typer.Option(help="Seeds of weights, sampling and augmentation.")] = [0],  # noqa: B006
@@ -45,14 +45,14 @@ def command(
     Example: python -m bench.acdc --labelled 3 --labelled 7 --method sss --seed 0 --seed 1
     """
     from bench import RESULTS
-    from components.cells import Dataset, cell, over_seeds, print_table
+    from components.cells import Dataset, by_method, cell, over_seeds, print_table
     from sss_model.config import load_config
 
-    dataset = Dataset.open(data)
+    started, dataset = load_config(recipe), Dataset.open(data)
     rows = []
     for patients, how, number in product(labelled, method, seed):
-        of = network or (Network.unet if how is Method.unimatch else Network.sam2)
-        changes = {"seed": number, "data.labelled": patients, "train.method": how.value, "model.network": of.value}
+        changes = {**by_method(how.value, started), "seed": number, "data.labelled": patients}
+        changes |= {"model.network": network.value} if network else {}
         config = load_config(recipe, {**changes, "train.minutes": minutes, "train.steps": None})
         row = cell(config, dataset, split=split.value, results=RESULTS)
         rows.append(row | {f"dice {name}": dice for name, dice in row["dice_per_class"].items()})

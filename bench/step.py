@@ -2,10 +2,11 @@
 
     python -m bench.step --encoder micro --size 128
 
-A mechanism's cost is what a step saves without it, its backward pass included; encoder, feature decoder and loss are
-timed alone on as many slices as a step has, which is more where it sees clips. Means over whole rounds of four steps,
-one of which sees clips, with every mechanism at work; with ``--scheduled`` over steps spread evenly over a training,
-each as the recipe has it at its time. On made-up slices.
+What DFE and the memory decoder cost is what a step saves without them, backward pass included; PCSW and the wait for
+data are timed where they happen; encoder, feature decoder and loss alone, on as many slices as a step has, which is
+more where it sees clips. Means over whole rounds of four steps, one of which sees clips, with every mechanism at work;
+with ``--scheduled`` over steps spread evenly over a training, each as the recipe has it at its time. What a teacher
+finds out a few times in a training (turns, proportions, surveys) is no part of a step. On made-up slices.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import numpy as np
 import typer
@@ -51,15 +53,13 @@ def command(
         return timed_step(config, rounds, spread=scheduled)
 
     whole = step()
-    without = {
-        "DFE": step(sss__enhancement=False),
-        "PCSW": step(pcsw__enabled=False),
-        "memory decoder": step(sss__memory=False),
-    }
+    without = {"DFE": step(sss__enhancement=False), "memory decoder": step(sss__memory=False)}
     labelled, unlabelled = (round(whole[name]) for name in ("labelled", "unlabelled"))
     alone = _alone(load_config(recipe, start), rounds, student=labelled + 2 * unlabelled, teacher=unlabelled)
-    parts = alone | {"data wait": whole["wait"]}
-    parts |= {name: max(whole["seconds"] - other["seconds"], 0.0) for name, other in without.items()}
+    parts = alone | {"data wait": whole["wait"], "PCSW": whole["pcsw"]}
+    # Without a memory decoder nothing is prompted either: what PCSW does for it is PCSW's.
+    network = whole["seconds"] - whole["pcsw"]
+    parts |= {name: max(network - (other["seconds"] - other["pcsw"]), 0.0) for name, other in without.items()}
     parts["the rest"] = max(whole["seconds"] - sum(parts.values()), 0.0)
     rows = [{"part": name, "seconds": took, "share": took / whole["seconds"]} for name, took in parts.items()]
     beyond = 1 - (alone["encoder"] + alone["feature decoder"]) / whole["seconds"]
@@ -71,7 +71,8 @@ def command(
 
 
 def timed_step(config: Any, rounds: int, slices: Any = None, *, spread: bool = False) -> dict[str, float]:
-    """Mean ``seconds`` of a step and of the ``wait`` for its data, and its mean ``labelled`` and ``unlabelled`` slices.
+    """Mean ``seconds`` of a step, of the ``wait`` for its data and of ``pcsw`` in it, and its mean ``labelled`` and
+    ``unlabelled`` slices.
 
     Args:
         rounds: of four steps each.
@@ -81,7 +82,7 @@ def timed_step(config: Any, rounds: int, slices: Any = None, *, spread: bool = F
     from sss_model.batches import Batches
     from sss_model.device import make_fabric
     from sss_model.learner import Learner
-    from sss_model.network import build_network
+    from sss_model.network import build_network, prompter
 
     fabric = make_fabric(config.train.precision)
     labelled, unlabelled = slices or _slices(config)
@@ -90,17 +91,19 @@ def timed_step(config: Any, rounds: int, slices: Any = None, *, spread: bool = F
     for name, source in sources.items():
         setattr(batches, name, source)
     learner = Learner(build_network(config, classes=_CLASSES), config, ["RV", "MYO", "LV"], fabric)
-    count = rounds * _ROUND
-    for number in range(2 * _ROUND):  # the first ones warm up, and teach it to see something
-        learner.step(batches, step=number, spent=0.5)
-    for source in sources.values():
-        source.seconds, source.slices = 0.0, 0
-    began = time.perf_counter()
-    for number in range(count):
-        learner.step(batches, step=number, spent=(number + 0.5) / count if spread else 0.5)
-    seconds = (time.perf_counter() - began) / count
+    count, pcsw = rounds * _ROUND, _Clocked(prompter.generate_prompts)
+    with patch.object(prompter, "generate_prompts", pcsw):
+        for number in range(2 * _ROUND):  # the first ones warm up, and teach it to see something
+            learner.step(batches, step=number, spent=0.5)
+        for clocked in (*sources.values(), pcsw):
+            clocked.reset()
+        began = time.perf_counter()
+        for number in range(count):
+            learner.step(batches, step=number, spent=(number + 0.5) / count if spread else 0.5)
+        seconds = (time.perf_counter() - began) / count
     wait = sum(source.seconds for source in sources.values()) / count
-    return {"seconds": seconds, "wait": wait, **{name: source.slices / count for name, source in sources.items()}}
+    slices_a_step = {name: source.slices / count for name, source in sources.items()}
+    return {"seconds": seconds, "wait": wait, "pcsw": pcsw.seconds / count, **slices_a_step}
 
 
 def _alone(config: Any, rounds: int, *, student: int, teacher: int) -> dict[str, float]:
@@ -155,19 +158,36 @@ def _slices(config: Any) -> Any:
 
 
 @dataclass
-class _Source:
-    """Where a step gets a batch from, with a clock and a count of slices."""
+class _Clocked:
+    """A function with a clock."""
 
-    make: Callable[..., Any]
+    function: Callable[..., Any]
     seconds: float = 0.0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        began = time.perf_counter()
+        found = self.function(*arguments, **options)
+        self.seconds += time.perf_counter() - began
+        return found
+
+    def reset(self) -> None:
+        self.seconds = 0.0
+
+
+@dataclass
+class _Source(_Clocked):
+    """Where a step gets a batch from, with a count of slices, too."""
+
     slices: int = 0
 
-    def __call__(self, *arguments: Any) -> Any:
-        began = time.perf_counter()
-        batch = self.make(*arguments)
-        self.seconds += time.perf_counter() - began
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        batch = super().__call__(*arguments, **options)
         self.slices += len(batch.places)
         return batch
+
+    def reset(self) -> None:
+        super().reset()
+        self.slices = 0
 
 
 def _mean_seconds(job: Callable[[], None], times: int) -> float:

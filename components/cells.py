@@ -8,6 +8,8 @@ trained one in nothing but how many looks a prediction averages takes over its w
 from __future__ import annotations
 
 import json
+import os
+import platform
 import resource
 import shutil
 import tempfile
@@ -49,6 +51,12 @@ class Dataset:
             path = Path(temporary) / "manifest.csv"
             write_manifest(build_manifest(folder), path)
             return cls(folder, read_manifest(path), sha256(path))
+
+
+def by_method(method: str, recipe: Config) -> dict[str, Any]:
+    """What a recipe changes for another method: UniMatch is compared on the U-Net that its authors train."""
+    other = method == "unimatch" != recipe.train.method
+    return {"train.method": method, **({"model.network": "unet"} if other else {})}
 
 
 def cell(config: Config, data: Dataset, *, split: str, results: Path) -> dict[str, Any]:
@@ -133,19 +141,20 @@ class _Cost:
     """CPU-seconds of a training, those of killed processes up to their last saved state included."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._before, self._began = path, _cpu_seconds_in(path) or 0, _cpu_seconds()
+        self._path, self._before, self._began = path, _cost_in(path)["cpu_seconds"] or 0, _cpu_seconds()
 
     def write(self) -> None:
         seconds = round(self._before + _cpu_seconds() - self._began)
-        write_atomically(self._path, json.dumps({"cpu_seconds": seconds}).encode())
+        write_atomically(self._path, json.dumps({"cpu_seconds": seconds, "machine": _machine()}).encode())
 
 
 def _cost_of(checkpoint: Path) -> Path:
     return checkpoint.with_name(f"{checkpoint.name}.cost.json")
 
 
-def _cpu_seconds_in(path: Path) -> int | None:
-    return int(json.loads(path.read_text())["cpu_seconds"]) if path.exists() else None
+def _cost_in(path: Path) -> dict[str, Any]:
+    """``cpu_seconds`` of a training, and on which ``machine``; None where that wasn't kept."""
+    return {"cpu_seconds": None, "machine": None} | (json.loads(path.read_text()) if path.exists() else {})
 
 
 def _cpu_seconds() -> float:
@@ -183,10 +192,21 @@ def _scored(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
         "steps": meta.steps,
         "best_step": meta.best_step,
         "minutes": meta.minutes,
-        "cpu_seconds": _cpu_seconds_in(_cost_of(checkpoint)),
+        **_cost_in(_cost_of(checkpoint)),
+        "size": config.data.size,
+        "looks": (4 if config.predict.flips else 1) + 2 * len(config.predict.rotations),
         "revision": meta.git_revision,
         "prompt_source": summary["prompt_source"],
     }
+
+
+def _machine() -> str:
+    """The processor, as far as a row of a table needs it, and how many of its cores there were."""
+    info = Path("/proc/cpuinfo")
+    said = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line) if info.exists() else {}
+    cpu = {name.strip(): value.strip() for name, value in said.items()}
+    family = f", family {cpu['cpu family']}, model {cpu['model']}" if "cpu family" in cpu else ""
+    return f"{cpu.get('model name', platform.processor() or platform.machine())}{family}, {os.cpu_count()} cores"
 
 
 def spread(rows: list[dict[str, Any]]) -> dict[str, Any]:

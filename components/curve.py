@@ -50,20 +50,23 @@ def run(
     """
     import pandas as pd
 
-    from components.cells import Dataset, cell, spread
+    from components.cells import Dataset, by_method, cell, spread
     from sss_model.config import load_config
     from sss_model.files import write_atomically
     from sss_model.manifest import cohort
 
-    points = [
+    recipe = load_config(params)
+    # What is wrong with the last training should be said before the first one.
+    trainings = [
         (
             (method, patients),
-            [{"train.method": method, "data.labelled": patients, "seed": seed} for seed in range(seeds)],
+            [
+                load_config(params, {**by_method(method, recipe), "data.labelled": patients, "seed": seed})
+                for seed in range(seeds)
+            ],
         )
         for method, patients in product(methods, sorted(set(labelled)))
     ]
-    # What is wrong with the last training should be said before the first one.
-    trainings = [(point, [load_config(params, changes) for changes in cells]) for point, cells in points]
     dataset = Dataset.open(data_dir)
     for patients in labelled:
         cohort(dataset.manifest, patients)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,21 @@ def test_quality_costs_no_further_pass_through_the_network(
     plain = len(passes)
     predictor.judge(scan)
     assert len(passes) == 2 * plain > 0
+
+
+def test_a_checkpoint_predicts_at_another_image_size(train_phantom: Callable[..., Path], scan: Volume) -> None:
+    loaded = load_checkpoint(train_phantom({"train.method": "sss", "sss.clip": 2, "train.steps": 150}))
+
+    def mask(size: int) -> np.ndarray:
+        data = loaded.config.data
+        # As much of the scan in more pixels.
+        finer = data.model_copy(update={"size": size, "spacing_mm": data.spacing_mm * data.size / size})
+        return Predictor(replace(loaded, config=loaded.config.model_copy(update={"data": finer})))(scan).array > 0
+
+    as_trained, finer = mask(64), mask(96)
+    # So short a training has seen pixels of one size only; by chance masks of 6 % overlap by 0.06.
+    assert 0.01 < as_trained.mean() < 0.1
+    assert 2 * (as_trained & finer).sum() / (as_trained.sum() + finer.sum()) > 0.4
 
 
 def test_a_scan_that_lies_otherwise_is_predicted_alike(checkpoint: Path, scan: Volume) -> None:

@@ -157,8 +157,9 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(
     pd.testing.assert_frame_equal(first[shares], second[shares], rtol=2e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("method", ["weak_to_strong", "sss"])
 def test_hidden_labels_have_no_influence(
-    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], phantom: Path
+    tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], phantom: Path, method: str
 ) -> None:
     stripped = tmp_path / "stripped"
     write_phantom(stripped, patients=6)
@@ -168,7 +169,8 @@ def test_hidden_labels_have_no_influence(
     for case in hidden:
         (stripped / str(case.label)).unlink()
     assert {case.split for case in hidden} == {"train", "test"}
-    runs = [launch("all", {}), launch("few", {}, data=stripped)]
+    taught = {**EVERY_METHOD[method], **confident_from(0.5)}
+    runs = [launch("all", taught), launch("few", taught, data=stripped)]
     for run in runs:
         finish(run)
     assert same_weights(tmp_path / "all" / "checkpoint", tmp_path / "few" / "checkpoint")

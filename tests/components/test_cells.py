@@ -76,7 +76,7 @@ def test_a_killed_training_costs_what_its_processes_did_together(tmp_path: Path)
         cost = cells._Cost(tmp_path / "cost.json")
         cost._began -= 2.0  # a process of two seconds
         cost.write()
-        assert cells._cpu_seconds_in(tmp_path / "cost.json") == pytest.approx(expected, abs=1)
+        assert cells._cost_in(tmp_path / "cost.json")["cpu_seconds"] == pytest.approx(expected, abs=1)
 
 
 def _of(method: str, seed: int, dice: float) -> dict[str, Any]:

@@ -33,6 +33,8 @@ SSS: dict[str, Any] = {
     "train.ramp": 0,
     "train.confidence": 0.4,
     "train.lr": 0.004,
+    # Else what has no gradient moves, too.
+    "train.weight_decay": 0,
     "pcsw.warmup": 0,
     "sss.clip": CLIP,
     "sss.clip_every": 1,
@@ -140,6 +142,28 @@ def test_strong_views_meet_the_weak_one_and_labelled_slices_themselves(bench: Ca
         _, *views = partner.split(2 * CLIP)
         for view in views:
             torch.testing.assert_close(view, features[f"features{scale}"])
+
+
+def test_what_is_pasted_into_a_strong_view_is_pasted_into_the_features_that_it_meets(
+    bench: Callable[..., Bench],
+) -> None:
+    made = bench({"sss.pair": 1.0, "views.cutmix": 1.0, "views.cutmix_labelled": 0.0})
+    inputs, unlabelled = asked(made), unlabelled_of(made)
+    weak = {"images": unlabelled.weak, "spacing": unlabelled.spacing, "clip": CLIP, "keep": True}
+    with torch.no_grad():
+        features = made.learner._teach(weak)
+    assert inputs["paired"][2 * CLIP :].all()
+    for scale, partner in enumerate(inputs["partners"]):
+        of_teacher = features[f"features{scale}"]
+        _, *views = partner.split(2 * CLIP)
+        for view, mix in zip(views, unlabelled.mixes, strict=True):
+            torch.testing.assert_close(view, mix.paste(of_teacher))
+        assert not torch.allclose(views[0], of_teacher)
+
+
+def test_a_view_with_a_piece_of_a_labelled_slice_meets_itself(bench: Callable[..., Bench]) -> None:
+    made = bench({"sss.pair": 1.0, "views.cutmix": 1.0, "views.cutmix_labelled": 1.0})
+    assert not asked(made)["paired"].any()
 
 
 def test_half_of_the_pairs_are_dropped(bench: Callable[..., Bench]) -> None:

@@ -50,6 +50,14 @@ def test_streams_that_change_places_change_results(random_weights: FeatureEnhanc
         torch.testing.assert_close(one, other.roll(2, 0))
 
 
+def test_what_streams_share_is_shared_by_both_and_what_is_each_one_s_own_is_the_other_s_lack() -> None:
+    weak, strong = features(0)[0], features(1)[0]
+    (shared, specific), (shared_back, specific_back) = split(weak, strong), split(strong, weak)
+    torch.testing.assert_close(shared, shared_back)
+    torch.testing.assert_close(specific, -specific_back)
+    assert specific.abs().max() > 0.1
+
+
 def test_a_stream_that_meets_itself_has_nothing_of_its_own() -> None:
     own = features(0)[0]
     shared, specific = split(own, own.clone())

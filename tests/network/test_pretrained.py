@@ -13,7 +13,7 @@ from torch import nn
 from sss_model.config import Encoder
 from sss_model.errors import InputError
 from sss_model.network.pretrained import Pretrained, read_pretrained
-from sss_model.network.sam import MEMORY_PARTS, build_memory_parts
+from sss_model.network.sam import MEMORY_PARTS, build_image_encoder, build_memory_parts
 
 PARTS = ("image_encoder.", "memory_attention.", "memory_encoder.", "sam_prompt_encoder.", "sam_mask_decoder.")
 
@@ -49,12 +49,12 @@ def test_an_encoder_takes_its_own_size_only(tmp_path: Path, given: str, wanted: 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("size", ["tiny", "base_plus"])
-def test_the_memory_decoder_takes_metas_weights(tmp_path: Path, size: Encoder, version: str) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_this_network_takes_metas_weights_of_every_size(tmp_path: Path, size: Encoder, version: str) -> None:
     pretrained = read_pretrained(write_checkpoint(tmp_path / "sam2.pt", size, version))
     parts = build_memory_parts(size, version)
-    for name in MEMORY_PARTS:
-        module = getattr(parts, name)
+    modules = {name: getattr(parts, name) for name in MEMORY_PARTS}
+    for name, module in (modules | {"image_encoder": build_image_encoder(size, version)}).items():
         pretrained.fill(module, f"{name}.")
         assert all(torch.all(value == 0.5) for value in module.state_dict().values())
 

@@ -12,7 +12,9 @@ from scipy import ndimage
 
 from sss_model.config import Pcsw
 from sss_model.pcsw import Prompts, generate_prompts
+from sss_model.pcsw.chains import find_chains
 from sss_model.pcsw.components import find_components
+from sss_model.pcsw.links import find_links
 from tests.pcsw.maps import SPACING, maps, organ, prompts_of
 
 LENIENT = {"min_area_mm2": 4.0, "min_confidence": 0.5, "thin_area_mm2": 20.0, "thin_confidence": 0.6}
@@ -50,6 +52,24 @@ def test_a_mirrored_map_gives_mirrored_prompts(drawn, config, axis):
     for key, (box, mask) in boxes_and_masks(plain, None).items():
         np.testing.assert_allclose(back[key][0], box, atol=1e-4)
         np.testing.assert_array_equal(back[key][1], mask)
+
+
+@settings(max_examples=200, deadline=None)
+@given(maps(), CONFIGS, st.sampled_from([0, 1, 2]))
+def test_a_mirrored_map_has_mirrored_chains(drawn, config, axis):
+    plain = chain_map(*drawn, config)
+    mirrored = np.flip(chain_map(*(np.flip(array, axis).copy() for array in drawn), config), axis)
+    # Chains are numbered in raster order: alike is what each of them holds.
+    pairs = np.unique(np.stack([plain.ravel(), mirrored.ravel()]), axis=1).shape[1]
+    assert pairs == len(np.unique(plain)) == len(np.unique(mirrored))
+
+
+def chain_map(classes: np.ndarray, confidence: np.ndarray, config: Pcsw) -> np.ndarray:
+    """(D, H, W) the number of each pixel's chain, background 0."""
+    found = find_components(classes, confidence, 3)
+    candidates = found.areas * SPACING[1] * SPACING[2] >= config.min_area_mm2
+    chains = find_chains(found, find_links(found, candidates, SPACING, config), config.window)
+    return found.runs.paint(chains[found.runs.values - 1] + 1, 0)
 
 
 def boxes_and_masks(prompts: Prompts, mirror: int | None) -> dict[tuple, tuple[np.ndarray, np.ndarray]]:

@@ -1,0 +1,37 @@
+"""What the benches would only say after hours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.ablation import LADDER
+from components.cells import by_method
+from sss_model.config import load_config
+
+RECIPE = Path("configs/cpu/acdc.yaml")
+
+
+@pytest.mark.parametrize("rung", LADDER)
+def test_every_rung_of_the_ablation_is_a_recipe(rung: str) -> None:
+    load_config(RECIPE, LADDER[rung])
+
+
+def test_no_two_rungs_of_the_ablation_are_the_same_recipe() -> None:
+    recipes = [load_config(RECIPE, changes).model_dump_json() for changes in LADDER.values()]
+    assert len(set(recipes)) == len(recipes)
+
+
+def test_unimatch_is_compared_on_its_u_net_and_the_others_on_the_recipes_network() -> None:
+    recipe = load_config(RECIPE)
+    networks = {
+        method: load_config(RECIPE, by_method(method, recipe)).model.network
+        for method in ("supervised", "weak_to_strong", "unimatch", "sss")
+    }
+    assert networks == {"supervised": "sam2", "weak_to_strong": "sam2", "unimatch": "unet", "sss": "sam2"}
+
+
+def test_a_recipe_that_is_unimatchs_keeps_its_network() -> None:
+    recipe = load_config(RECIPE, {"train.method": "unimatch", "model.network": "sam2"})
+    assert by_method("unimatch", recipe) == {"train.method": "unimatch"}
