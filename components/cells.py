@@ -194,7 +194,7 @@ def _scored(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
         "minutes": meta.minutes,
         **_cost_in(_cost_of(checkpoint)),
         "size": config.data.size,
-        "looks": (4 if config.predict.flips else 1) + 2 * len(config.predict.rotations),
+        **{name: getattr(config.predict, name) for name in _LOOKS},
         "revision": meta.git_revision,
         "prompt_source": summary["prompt_source"],
     }

@@ -86,7 +86,8 @@ def command(
     labelled: Annotated[list[int], typer.Option(help="Label budget in patients; give it several times.")],
     params: Annotated[Path, typer.Option(help="Recipe to train.")] = Path("params.yaml"),
     method: Annotated[
-        list[Method] | None, typer.Option(help="How to learn, several times for several lines; else the recipe's.")
+        list[Method] | None,
+        typer.Option(help="How to learn, several times for several lines; unimatch on its U-Net. Else the recipe's."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings a point: seeds 0 and on.")] = 1,
     split: Annotated[Split, typer.Option(help="Whom to score; decide on val, look at test once.")] = Split.val,

@@ -49,8 +49,9 @@ def test_other_looks_at_a_scan_take_over_the_weights(row: Row, trainings: list[C
     first, other = row(predict__rotations=[]), row(predict__rotations=[20.0, 40.0])
     assert len(trainings) == 1
     assert first["identity"] != other["identity"]
-    for name in ("steps", "minutes", "cpu_seconds", "revision"):
-        assert first[name] == other[name]
+    for name in ("steps", "minutes", "cpu_seconds", "machine", "revision"):
+        assert first[name] == other[name] is not None
+    assert (first["rotations"], other["rotations"]) == ([], [20.0, 40.0])
     before, after = _checkpoint(first), _checkpoint(other)
     assert all(torch.equal(weight, after.weights[name]) for name, weight in before.weights.items())
     assert after.config.predict.rotations == [20.0, 40.0]
