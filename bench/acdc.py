@@ -60,8 +60,9 @@ def command(
     columns = ["labelled", "method", "network", "seed", "dice", *classes, "hd95_voxel", "asd_voxel", "steps", "minutes"]
     title = f"ACDC {split}, SSL4MIS protocol"
     print_table(title, rows, columns)
-    summary = over_seeds(rows, baseline=Method.weak_to_strong)
-    columns = ["labelled", "method", "network", "seeds", "dice", "deviation", "ahead", "deviation of ahead", "steps"]
+    summary = over_seeds(rows, baseline=Method.weak_to_strong, means=[*classes, "hd95_voxel"])
+    columns = ["labelled", "method", "network", "seeds", "dice", "deviation", *classes, "hd95_voxel"]
+    columns += ["ahead", "deviation of ahead", "steps"]
     print_table(f"{title}: over seeds, and ahead of {Method.weak_to_strong} on the same ones", summary, columns)
     print(json.dumps({"rows": rows, "over_seeds": summary}))
 

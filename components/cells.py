@@ -13,6 +13,7 @@ import platform
 import resource
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -220,9 +221,10 @@ def spread(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def over_seeds(rows: list[dict[str, Any]], *, baseline: str) -> list[dict[str, Any]]:
+def over_seeds(rows: list[dict[str, Any]], *, baseline: str, means: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Mean and spread over seeds of each method with as many labelled patients, and by how much it is ahead of the
-    baseline: mean and sample standard deviation of the differences on the seeds that both have; None where none is."""
+    baseline: mean and sample standard deviation of the differences on the seeds that both have; None where none is.
+    Of the columns in ``means`` the mean alone."""
     groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["labelled"], row["method"], row["network"]), []).append(row)
@@ -232,6 +234,7 @@ def over_seeds(rows: list[dict[str, Any]], *, baseline: str) -> list[dict[str, A
         ahead = [row["dice"] - others[row["seed"]] for row in group if method != baseline and row["seed"] in others]
         found.append(
             {"labelled": labelled, "method": method, "network": network, **spread(group)}
+            | {name: mean(row[name] for row in group) for name in means}
             | {"ahead": mean(ahead) if ahead else None}
             | {"deviation of ahead": stdev(ahead) if len(ahead) > 1 else None}
         )
@@ -249,7 +252,7 @@ def print_table(title: str, rows: list[dict[str, Any]], columns: list[str]) -> N
     for row in rows:
         table.add_row(*(_shown(row[column]) for column in columns))
     console = Console()
-    console.width = max(console.width, 120)  # figures cut short would be none
+    console.width = max(console.width, 160)  # figures cut short would be none
     console.print(table)
 
 

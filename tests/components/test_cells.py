@@ -94,6 +94,12 @@ def test_methods_are_compared_on_the_seeds_that_both_have() -> None:
     assert new["deviation of ahead"] == pytest.approx(0.05 * 2**0.5)
 
 
+def test_other_columns_are_averaged_over_seeds() -> None:
+    rows = [_of("new", seed, 0.6) | {"hd95_voxel": distance} for seed, distance in enumerate([1.0, 2.0])]
+    [only] = cells.over_seeds(rows, baseline="plain", means=["hd95_voxel"])
+    assert only["hd95_voxel"] == pytest.approx(1.5)
+
+
 def test_one_seed_has_no_spread() -> None:
     [only] = cells.over_seeds([_of("new", 0, 0.6)], baseline="plain")
     assert (only["deviation"], only["ahead"], only["deviation of ahead"]) == (None, None, None)
