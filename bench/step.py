@@ -4,7 +4,7 @@
 
 What DFE and the memory decoder cost is what a step saves without them, backward pass included; PCSW and the wait for
 data are timed where they happen; encoder, feature decoder and loss alone, on as many slices as a step has, which is
-more where it sees clips. Means over whole rounds of four steps, one of which sees clips, with every mechanism at work;
+more where it sees clips. Means over whole rounds of five steps, one of which sees clips, with every mechanism at work;
 with ``--scheduled`` over steps spread evenly over a training, each as the recipe has it at its time. What a teacher
 finds out a few times in a training (turns, proportions, surveys) is no part of a step. On made-up slices.
 """
@@ -25,10 +25,11 @@ import typer
 from components.command_line import run_command
 
 _CLASSES, _VOLUMES, _DEPTH = 4, 8, 10
-_ROUND = 4
+ROUND = 5
+"""Steps of a round, one of which sees clips: as often as in the recipes for GPUs."""
 _ALWAYS = {
     **{"train.unlabelled_from": 0, "train.ramp": 0},
-    **{"sss.clip_every": _ROUND, "sss.memory_alone": 0, "pcsw.warmup": 0},
+    **{"sss.clip_every": ROUND, "sss.memory_alone": 0, "pcsw.warmup": 0},
 }
 
 
@@ -75,7 +76,7 @@ def timed_step(config: Any, rounds: int, slices: Any = None, *, spread: bool = F
     ``unlabelled`` slices.
 
     Args:
-        rounds: of four steps each.
+        rounds: of five steps each.
         slices: the labelled and the unlabelled `SliceSet`, of classes 0 to 3; made up where none are given.
         spread: whether steps are spread over a training's budget; else all are at its half.
     """
@@ -91,9 +92,9 @@ def timed_step(config: Any, rounds: int, slices: Any = None, *, spread: bool = F
     for name, source in sources.items():
         setattr(batches, name, source)
     learner = Learner(build_network(config, classes=_CLASSES), config, ["RV", "MYO", "LV"], fabric)
-    count, pcsw = rounds * _ROUND, _Clocked(prompter.generate_prompts)
+    count, pcsw = rounds * ROUND, _Clocked(prompter.generate_prompts)
     with patch.object(prompter, "generate_prompts", pcsw):
-        for number in range(2 * _ROUND):  # the first ones warm up, and teach it to see something
+        for number in range(2 * ROUND):  # the first ones warm up, and teach it to see something
             learner.step(batches, step=number, spent=0.5)
         for clocked in (*sources.values(), pcsw):
             clocked.reset()

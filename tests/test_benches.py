@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.ablation import LADDER
+from bench.step import ROUND
 from components.cells import by_method
 from sss_model.config import load_config
 
@@ -21,6 +22,12 @@ def test_every_rung_of_the_ablation_is_a_recipe(rung: str) -> None:
 def test_no_two_rungs_of_the_ablation_are_the_same_recipe() -> None:
     recipes = [load_config(RECIPE, changes).model_dump_json() for changes in LADDER.values()]
     assert len(set(recipes)) == len(recipes)
+
+
+@pytest.mark.parametrize("recipe", ["acdc", "bhsd", "refuge", "btcv"])
+def test_clips_are_as_frequent_in_the_benches_as_in_the_recipes_for_gpus(recipe: str) -> None:
+    clip_every = load_config(Path(f"configs/{recipe}.yaml")).sss.clip_every
+    assert clip_every == ROUND == LADDER["full, in clips"]["sss.clip_every"]
 
 
 def test_unimatch_is_compared_on_its_u_net_and_the_others_on_the_recipes_network() -> None:
