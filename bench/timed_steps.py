@@ -1,0 +1,121 @@
+"""A training whose steps are timed, with what of them is waiting for data and what is PCSW."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+_CLASSES = ["RV", "MYO", "LV"]
+_VOLUMES, _DEPTH = 8, 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """Seconds of a step, of the wait for its data and of PCSW in it; its slices; who learns."""
+
+    seconds: float
+    wait: float
+    pcsw: float
+    labelled: int
+    unlabelled: int
+    memory_alone: bool
+    """Whether nothing but the memory decoder learns."""
+
+
+class TimedTraining:
+    """A training by a recipe, untrained at first.
+
+    Args:
+        slices: the labelled and the unlabelled `SliceSet`, of classes 0 to 3; made up where none are given.
+    """
+
+    def __init__(self, config: Any, slices: Any = None) -> None:
+        from sss_model.batches import Batches
+        from sss_model.device import make_fabric
+        from sss_model.learner import Learner
+        from sss_model.network import build_network, prompter
+
+        self._config, fabric = config, make_fabric(config.train.precision)
+        labelled, unlabelled = slices or _made_up(config)
+        self._batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
+        self._labelled, self._unlabelled = _Source(self._batches.labelled), _Source(self._batches.unlabelled)
+        self._batches.labelled, self._batches.unlabelled = self._labelled, self._unlabelled
+        self._pcsw = _Clocked(prompter.generate_prompts)
+        network = build_network(config, classes=len(_CLASSES) + 1)
+        self._learner = Learner(network, config, _CLASSES, fabric)
+
+    def step(self, number: int, spent: float) -> Step:
+        """Take and time step `number`, after the share `spent` of the training's budget."""
+        from sss_model.network import prompter
+
+        for clocked in (self._labelled, self._unlabelled, self._pcsw):
+            clocked.reset()
+        with patch.object(prompter, "generate_prompts", self._pcsw):
+            began = time.perf_counter()
+            self._learner.step(self._batches, step=number, spent=spent)
+            seconds = time.perf_counter() - began
+        return Step(
+            seconds=seconds,
+            wait=self._labelled.seconds + self._unlabelled.seconds,
+            pcsw=self._pcsw.seconds,
+            labelled=self._labelled.slices,
+            unlabelled=self._unlabelled.slices,
+            memory_alone=self._config.sss.memory_learns_alone(spent),
+        )
+
+
+def means(steps: list[Step]) -> dict[str, float]:
+    """Means of what steps took, by name."""
+    rows = [asdict(step) for step in steps]
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _made_up(config: Any) -> Any:
+    from bench.pcsw import noisy_hearts
+    from sss_model.slices import SliceSet
+
+    classes, _ = noisy_hearts(_VOLUMES * _DEPTH, config.data.canvas)
+    labels = np.split(classes % (len(_CLASSES) + 1), _VOLUMES)
+    draws = np.random.default_rng(0)
+    images = [(one + 0.3 * draws.standard_normal(one.shape)).astype(np.float16) for one in labels]
+    distances = [10.0] * _VOLUMES
+    neighbours = config.data.neighbours
+    return SliceSet(images, labels, neighbours, distances), SliceSet(images, None, neighbours, distances)
+
+
+@dataclass
+class _Clocked:
+    """A function with a clock."""
+
+    function: Callable[..., Any]
+    seconds: float = 0.0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        began = time.perf_counter()
+        found = self.function(*arguments, **options)
+        self.seconds += time.perf_counter() - began
+        return found
+
+    def reset(self) -> None:
+        self.seconds = 0.0
+
+
+@dataclass
+class _Source(_Clocked):
+    """Where a step gets a batch from, with a count of slices, too."""
+
+    slices: int = 0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        batch = super().__call__(*arguments, **options)
+        self.slices += len(batch.places)
+        return batch
+
+    def reset(self) -> None:
+        super().reset()
+        self.slices = 0
