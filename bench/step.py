@@ -96,6 +96,8 @@ class _Alone:
     """Encoder, feature decoder and loss, each by itself: the student's both ways, the teacher's one."""
 
     def __init__(self, config: Any) -> None:
+        import torch
+
         from sss_model.device import make_fabric
         from sss_model.network.segmenter import Segmenter
 
