@@ -28,6 +28,7 @@ _CLASSES = 4
 ROUND = 10
 """Steps of a round, one of which sees clips: as often as in the recipes for GPUs."""
 _WARM_UP = 3
+"""Steps with clips before the clock starts, each with one without: the first ones are slow."""
 _ALWAYS = {
     **{"train.unlabelled_from": 0, "train.ramp": 0},
     **{"sss.clip_every": ROUND, "sss.memory_alone": 0, "pcsw.warmup": 0},
@@ -79,7 +80,6 @@ def _timed(
     """Means of a step of each training, and seconds of the parts alone for a mean step of the whole."""
     trainings = {name: TimedTraining(config) for name, config in configs.items()}
     alone = _Alone(configs[_WHOLE])
-    # The first steps with clips are slow; those without only once.
     for training in trainings.values():
         for number in range(0, _WARM_UP * ROUND, ROUND):
             training.step(number, 0.5)
