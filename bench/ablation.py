@@ -17,9 +17,10 @@ from components.command_line import run_command
 
 _PLAIN = {"train.method": "sss", "sss.enhancement": False, "sss.memory": False, "sss.channel_dropout": 0.0}
 _FULL = {"train.method": "sss", "sss.channel_dropout": 0.5}
+_BASELINE = "weak-to-strong"
 LADDER: dict[str, dict[str, Any]] = {
     "supervised": {"train.method": "supervised"},
-    "weak-to-strong": {"train.method": "weak_to_strong"},
+    _BASELINE: {"train.method": "weak_to_strong"},
     "+DFE": _PLAIN | {"sss.enhancement": True, "pcsw.enabled": False},
     "+PCSW": _PLAIN | {"sss.enhancement": True},
     "+memory": _PLAIN | {"sss.enhancement": True, "sss.memory": True},
@@ -38,12 +39,13 @@ def command(
     data: Annotated[Path, typer.Option(help="What `sss import acdc` wrote.")] = Path("data/acdc"),
     recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/cpu/acdc.yaml"),
 ) -> None:
-    """Train SSS mechanism by mechanism, and print mean and spread over seeds.
+    """Train SSS mechanism by mechanism, and print mean and spread over seeds, and how far each is ahead of
+    weak-to-strong on the same ones.
 
     Example: python -m bench.ablation --labelled 3 --minutes 15 --seeds 3
     """
     from bench import RESULTS
-    from components.cells import Dataset, cell, print_table, spread
+    from components.cells import Dataset, ahead, cell, print_table, spread
     from sss_model.config import load_config
 
     budget = {"data.labelled": labelled, "train.minutes": minutes, "train.steps": None}
@@ -58,9 +60,15 @@ def command(
     for seed in range(seeds):
         for name, configs in trainings.items():
             cells[name].append(cell(configs[seed], dataset, split=split, results=RESULTS))
-    rows = [{"mechanisms": name, **spread(found)} for name, found in cells.items()]
+    found = [{"mechanisms": name, **row} for name, taken in cells.items() for row in taken]
     title = f"ACDC {split}, {labelled} labelled patients, {minutes:g} minutes, SSL4MIS protocol"
-    print_table(title, rows, ["mechanisms", "dice", "deviation", "seeds", "steps"])
+    print_table(title, found, ["mechanisms", "seed", "dice", "steps"])
+    rows = [
+        {"mechanisms": name, **spread(taken), **ahead(taken, [] if name == _BASELINE else cells[_BASELINE])}
+        for name, taken in cells.items()
+    ]
+    columns = ["mechanisms", "seeds", "dice", "deviation", "ahead", "deviation of ahead", "steps"]
+    print_table(f"{title}: over seeds, and ahead of {_BASELINE} on the same ones", rows, columns)
     print(json.dumps({"labelled": labelled, "minutes": minutes, "split": split, "rows": rows}))
 
 

@@ -222,23 +222,28 @@ def spread(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def over_seeds(rows: list[dict[str, Any]], *, baseline: str, means: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Mean and spread over seeds of each method with as many labelled patients, and by how much it is ahead of the
-    baseline: mean and sample standard deviation of the differences on the seeds that both have; None where none is.
-    Of the columns in ``means`` the mean alone."""
+    """Mean and spread over seeds of each method with as many labelled patients, and by how much it is `ahead` of the
+    baseline. Of the columns in ``means`` the mean alone."""
     groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["labelled"], row["method"], row["network"]), []).append(row)
     found = []
     for (labelled, method, network), group in groups.items():
-        others = {row["seed"]: row["dice"] for row in rows if (row["labelled"], row["method"]) == (labelled, baseline)}
-        ahead = [row["dice"] - others[row["seed"]] for row in group if method != baseline and row["seed"] in others]
+        others = [row for row in rows if (row["labelled"], row["method"]) == (labelled, baseline)]
         found.append(
             {"labelled": labelled, "method": method, "network": network, **spread(group)}
             | {name: mean(row[name] for row in group) for name in means}
-            | {"ahead": mean(ahead) if ahead else None}
-            | {"deviation of ahead": stdev(ahead) if len(ahead) > 1 else None}
+            | ahead(group, [] if method == baseline else others)
         )
     return found
+
+
+def ahead(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> dict[str, Any]:
+    """By how much the Dice of some rows is ahead of others', on the seeds that both have: mean and sample standard
+    deviation of the differences; None where there are too few."""
+    baseline = {row["seed"]: row["dice"] for row in others}
+    gains = [row["dice"] - baseline[row["seed"]] for row in rows if row["seed"] in baseline]
+    return {"ahead": mean(gains) if gains else None, "deviation of ahead": stdev(gains) if len(gains) > 1 else None}
 
 
 def print_table(title: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
