@@ -18,6 +18,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,10 +69,10 @@ def _source(work: Path, cases: int) -> tuple[Path, Path]:
     for part in ("imagesTr", "labelsTr"):
         (source / part).mkdir(parents=True)
     shutil.copyfile(found / "dataset.json", source / "dataset.json")
-    with_label = [files for files in dataset.cases if files.label]
-    for files in with_label[:: max(1, len(with_label) // cases)][:cases]:
-        shutil.copyfile(files.image, source / "imagesTr" / files.image.name)
-        shutil.copyfile(files.label, source / "labelsTr" / files.label.name)  # type: ignore[arg-type]
+    with_label = [(files.image, files.label) for files in dataset.cases if files.label]
+    for image, label in with_label[:: max(1, len(with_label) // cases)][:cases]:
+        shutil.copyfile(image, source / "imagesTr" / image.name)
+        shutil.copyfile(label, source / "labelsTr" / label.name)
     return source, recipe
 
 
@@ -85,7 +86,7 @@ def _imports(source: Path, work: Path) -> list[dict[str, Any]]:
         for path in [*files, source / "dataset.json"]:
             packed.write(path, path.relative_to(source))
     disk = _seconds(lambda: _copy_cold(files, work / "copy"))
-    core = _seconds(lambda: [_unpack_and_hash(path) for path in files])
+    core = _seconds(lambda: list(map(_unpack_and_hash, files)))
     rows = []
     for what, place in (("import of a folder", source), ("import of a zip file", archive)):
         took = _seconds(lambda place=place: import_dataset("nnunet", place, work / "imported", replace=True))  # type: ignore[misc]
@@ -119,7 +120,7 @@ def _serving(config: Any, labelled: Any, unlabelled: Any, cache: Path, steps: in
     count = steps * (config.train.batch + config.train.unlabelled_batch)
     batches.unlabelled(0, batches.labelled(0))
     took = _seconds(lambda: [batches.unlabelled(step, batches.labelled(step)) for step in range(steps)])
-    core = _seconds(lambda: [_views_alone(config, step) for step in range(steps)])
+    core = _seconds(lambda: list(map(partial(_views_alone, config), range(steps))))
     torch.set_num_threads(threads)
     files = sorted(cache.glob("*.npy"))
     disk = _seconds(lambda: [_read_cold(path) for path in files])

@@ -39,7 +39,7 @@ def command(
         write_phantom(folder / "good", patients=patients)
         good = Cohort(folder / "good", build_manifest(folder / "good"), load_config(recipe))
         print("| fault | rules that fail | what the first one says |\n|---|---|---|")
-        right = _print_row("none", (), failed_rules(good), folder)
+        right = int(_print_row("none", (), failed_rules(good), folder))
         for number, fault in enumerate(FAULTS):
             cohort = good.copied(folder / str(number) / "phantom")
             fault.plant(cohort)

@@ -58,7 +58,7 @@ class Cohort:
             move_mm: how far the header moves the scan.
         """
         path = self._path(case, what)
-        stored = nib.load(path)
+        stored = nib.Nifti1Image.from_filename(path)
         array, affine = change(self.voxels(case, what).copy()), stored.affine.copy()
         affine[0, 3] += move_mm
         image = nib.Nifti1Image(array, affine, stored.header, dtype=array.dtype)
@@ -68,7 +68,7 @@ class Cohort:
 
     def voxels(self, case: Case, what: str) -> np.ndarray:
         """Of a case's image or label, as they are stored."""
-        return np.asanyarray(nib.load(self._path(case, what)).dataobj)
+        return np.asanyarray(nib.Nifti1Image.from_filename(self._path(case, what)).dataobj)
 
     def describe(self, case: Case) -> Case:
         """Let the manifest say what the case's files are, or, where no manifest could be made of them, their hashes."""
@@ -100,9 +100,15 @@ class Cohort:
         shutil.copyfile(self._path(case, "image"), self.folder / image)
         if label:
             shutil.copyfile(self._path(case, "label"), self.folder / label)
-        place = {"case": name, "patient": patient, "group": case.group, "split": case.split, "label_order": order}
+        place: dict[str, Any] = {
+            "case": name,
+            "patient": patient,
+            "group": case.group,
+            "split": case.split,
+            "label_order": order,
+        }
         write_splits([*read_splits(self.folder / "splits.csv"), Assignment(**place)], self.folder / "splits.csv")
-        unlabelled = {} if labelled else {"labelled": False, "label_sha256": None, "voxels": {}}
+        unlabelled: dict[str, Any] = {} if labelled else {"labelled": False, "label_sha256": None, "voxels": {}}
         added = replace(case, **place, image=image, label=label, **unlabelled)
         self.keep(*self.manifest.cases, added)
         return added

@@ -105,8 +105,8 @@ class _Alone:
         from sss_model.network.segmenter import Segmenter
 
         self._fabric, self._size = make_fabric(config.train.precision), config.data.size
-        network = Segmenter(config.model, classes=_CLASSES, feature_dropout=0)
-        self._network = self._fabric.to_device(network.to(memory_format=torch.channels_last))
+        self._network = Segmenter(config.model, classes=_CLASSES, feature_dropout=0)
+        self._network.to(self._fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def seconds(self, steps: list[Step]) -> Counter[str]:
         """Seconds of each part for as many slices as these steps had, summed."""

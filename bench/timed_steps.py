@@ -44,7 +44,7 @@ class TimedTraining:
         labelled, unlabelled = slices or _made_up(config)
         self._batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
         self._labelled, self._unlabelled = _Source(self._batches.labelled), _Source(self._batches.unlabelled)
-        self._batches.labelled, self._batches.unlabelled = self._labelled, self._unlabelled
+        self._batches.labelled, self._batches.unlabelled = self._labelled, self._unlabelled  # type: ignore[method-assign]
         self._pcsw = _Clocked(prompter.generate_prompts)
         network = build_network(config, classes=len(_CLASSES) + 1)
         self._learner = Learner(network, config, _CLASSES, fabric)

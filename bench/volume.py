@@ -87,7 +87,7 @@ def _segment(recipe: Path, encoder: str, size: int, depth: int, structures: int)
     classes, _ = noisy_hearts(depth, size)
     seen = 10 * torch.nn.functional.one_hot(torch.from_numpy(classes % (structures + 1)).long(), structures + 1)
     prompter = network._prompter
-    network._prompter = lambda coarse, spacing, *, clip: prompter(seen.movedim(-1, 1), spacing, clip=clip)  # type: ignore[assignment]
+    network._prompter = lambda coarse, spacing, *, clip: prompter(seen.movedim(-1, 1), spacing, clip=clip)
     seconds = []
     with torch.no_grad(), fabric.autocast():
         for _ in range(3):
