@@ -45,7 +45,7 @@ RUN pip uninstall --yes setuptools wheel pip \
     && find . -type f '(' -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.a' ')' -delete \
     && python -c "import boto3, dvc.cli, kfp.dsl, kubernetes, lightning_fabric, matplotlib.pyplot, mlflow.pyfunc, \
 mlflow.server, monai, nibabel, psycopg2, sam2, scipy.ndimage, sklearn, torch" \
-    && printf '#!/opt/venv/bin/python\nfrom components.cli import main\n\nmain()\n' >/opt/venv/bin/sss \
+    && printf '#!/opt/venv/bin/python\nfrom sss_ops.cli import main\n\nmain()\n' >/opt/venv/bin/sss \
     && chmod +x /opt/venv/bin/sss
 
 

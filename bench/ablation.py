@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 _PLAIN = {"train.method": "sss", "sss.enhancement": False, "sss.memory": False, "sss.channel_dropout": 0.0}
 _FULL = {"train.method": "sss", "sss.channel_dropout": 0.5}
@@ -45,8 +45,8 @@ def command(
     Example: python -m bench.ablation --labelled 3 --minutes 15 --seeds 3
     """
     from bench import RESULTS
-    from components.cells import Dataset, ahead, cell, print_table, spread
     from sss_model.config import load_config
+    from sss_ops.experiments.cells import Dataset, ahead, cell, print_table, spread
 
     budget = {"data.labelled": labelled, "train.minutes": minutes, "train.steps": None}
     # What is wrong with the last row should be said before the first training.

@@ -17,8 +17,8 @@ from typing import Annotated
 
 import typer
 
-from components.command_line import run_command
-from components.curve import Method, Split
+from sss_ops.command_line import run_command
+from sss_ops.experiments.curve import Method, Split
 
 
 class Network(StrEnum):
@@ -45,8 +45,8 @@ def command(
     Example: python -m bench.acdc --labelled 3 --labelled 7 --method sss --seed 0 --seed 1
     """
     from bench import RESULTS
-    from components.cells import Dataset, by_method, cell, over_seeds, print_table
     from sss_model.config import load_config
+    from sss_ops.experiments.cells import Dataset, by_method, cell, over_seeds, print_table
 
     started, dataset = load_config(recipe), Dataset.open(data)
     rows = []

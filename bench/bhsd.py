@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 PUBLISHED = [
     {"method": "SSS, the paper (arXiv 2506.08949)", "dice": 0.5315},
@@ -34,7 +34,7 @@ def command(
 
     Example: python -m bench.bhsd --data data/bhsd
     """
-    from components.cells import print_table
+    from sss_ops.experiments.cells import print_table
 
     ours = _row(data, recipe, split=split, seed=seed) if data.exists() else None
     rows: list[dict[str, Any]] = [{"method": "ours", "dice": "not run by us"} if ours is None else ours, *PUBLISHED]
@@ -46,8 +46,8 @@ def command(
 
 def _row(data: Path, recipe: Path, *, split: str, seed: int) -> dict[str, Any]:
     from bench import RESULTS
-    from components.cells import Dataset, cell
     from sss_model.config import load_config
+    from sss_ops.experiments.cells import Dataset, cell
 
     return cell(load_config(recipe, {"seed": seed}), Dataset.open(data), split=split, results=RESULTS)
 

@@ -24,7 +24,7 @@ from typing import Annotated, Any
 
 import typer
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 _ACDC, _ACDC_RECIPE, _PHANTOM_RECIPE = Path("data/acdc"), Path("configs/cpu/acdc.yaml"), Path("configs/phantom.yaml")
 
@@ -38,8 +38,8 @@ def command(
 
     Example: python -m bench.data --cases 40
     """
-    from components.cells import print_table
     from sss_model.config import load_config
+    from sss_ops.experiments.cells import print_table
 
     with tempfile.TemporaryDirectory(prefix=".bench-data-", dir=".") as name:
         work = Path(name)
@@ -58,8 +58,8 @@ def command(
 
 def _source(work: Path, cases: int) -> tuple[Path, Path]:
     """An nnU-Net folder of so many labelled cases, evenly spread over the data set; and the recipe for it."""
-    from sss_model.datasets import import_dataset
-    from sss_model.datasets.canonical import open_dataset
+    from sss_model.data.canonical import open_dataset
+    from sss_model.data.importing import import_dataset
 
     found, recipe = _ACDC, _ACDC_RECIPE
     if not found.exists():
@@ -77,7 +77,7 @@ def _source(work: Path, cases: int) -> tuple[Path, Path]:
 
 
 def _imports(source: Path, work: Path) -> list[dict[str, Any]]:
-    from sss_model.datasets import import_dataset
+    from sss_model.data.importing import import_dataset
 
     files = sorted(path for path in source.rglob("*.nii*") if path.is_file())
     volumes = len(list((source / "imagesTr").iterdir()))
@@ -95,9 +95,8 @@ def _imports(source: Path, work: Path) -> list[dict[str, Any]]:
 
 
 def _slice_sets(config: Any, folder: Path, cache: Path) -> Any:
-    from sss_model.cache import SliceCache
-    from sss_model.manifest import build_manifest
-    from sss_model.slices import SliceSet
+    from sss_model.data.manifest import build_manifest
+    from sss_model.data.slices import SliceCache, SliceSet
 
     manifest = build_manifest(folder)
     slices = SliceCache(cache, data_dir=folder, config=config.data, classes=len(manifest.labels))
@@ -111,8 +110,8 @@ def _serving(config: Any, labelled: Any, unlabelled: Any, cache: Path, steps: in
     """Slices served a second by one core: the labelled ones in one view, the unlabelled ones in three."""
     import torch
 
-    from sss_model.batches import Batches
     from sss_model.device import make_fabric
+    from sss_model.training.batches import Batches
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -132,7 +131,7 @@ def _views_alone(config: Any, step: int) -> None:
     """What one step's views cost where reading costs nothing."""
     import torch
 
-    from sss_model.views import draw_noise, draw_views, move_images, move_labels, recolour, weak_grid
+    from sss_model.training.views import draw_noise, draw_views, move_images, move_labels, recolour, weak_grid
 
     views, data, train = config.views, config.data, config.train
     for batch, strong in ((train.batch, 1), (train.unlabelled_batch, 2)):

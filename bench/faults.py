@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 if TYPE_CHECKING:
-    from bench.planted_cohort import Cohort
+    from tests.support.planted_cohort import Cohort
 
 
 def command(
@@ -28,11 +28,11 @@ def command(
 
     Example: python -m bench.faults
     """
-    from bench.planted_cohort import Cohort
-    from bench.planted_faults import FAULTS
     from sss_model.config import load_config
-    from sss_model.datasets.phantom import write_phantom
-    from sss_model.manifest import build_manifest
+    from sss_model.data.manifest import build_manifest
+    from sss_model.data.phantom import write_phantom
+    from tests.support.planted_cohort import Cohort
+    from tests.support.planted_faults import FAULTS
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -51,10 +51,10 @@ def command(
 
 def failed_rules(cohort: Cohort) -> dict[str, list[str]]:
     """What the gate says of a cohort: rules that don't hold, and their sentences."""
-    from components.gate.evidence import gather
-    from components.gate.judge import judge
-    from components.gate.rules import rules_for
-    from components.gate.tables import make_tables
+    from sss_ops.data_checks.evidence import gather
+    from sss_ops.data_checks.judge import judge
+    from sss_ops.data_checks.rules import rules_for
+    from sss_ops.data_checks.tables import make_tables
 
     evidence = gather(cohort.manifest, cohort.config, cohort.folder)
     outcomes = judge(rules_for(cohort.config), make_tables(evidence))

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 if TYPE_CHECKING:
-    from sss_model.datasets.canonical import CaseFiles
-    from sss_model.screening.case_facts import CaseFacts
-    from sss_model.volumes import Volume
+    from sss_model.data.canonical import CaseFiles
+    from sss_model.data.screening import CaseFacts
+    from sss_model.io.volumes import Volume
+
 
 _SHIFTS = (6, 8)  # pixels
 _ROBUST = 1.4826  # standard deviations of a normal distribution per median absolute deviation
@@ -37,10 +38,10 @@ def command(
     Example: python -m bench.gate_margins --data data/phantom --recipe configs/phantom.yaml
     """
     from sss_model.config import load_config
-    from sss_model.datasets.canonical import open_dataset
-    from sss_model.manifest import build_manifest
+    from sss_model.data.canonical import open_dataset
+    from sss_model.data.manifest import build_manifest
+    from sss_model.data.screening import measure_cases
     from sss_model.parallel import for_each
-    from sss_model.screening.case_facts import measure_cases
 
     manifest, config = build_manifest(data), load_config(recipe)
     facts = measure_cases(manifest, data)
@@ -59,7 +60,7 @@ def command(
 def _extremes(
     facts: Sequence[CaseFacts], persons: Sequence[str], patients: Sequence[str], slices: Sequence[int]
 ) -> dict[str, float]:
-    from sss_model.screening.thumbnail import most_alike
+    from sss_model.data.screening import most_alike
 
     thumbnails = [fact.thumbnail for fact in facts if fact.thumbnail is not None]
     alignments = [fact.alignment for fact in facts if fact.alignment]
@@ -123,8 +124,8 @@ CHANGES: dict[str, Change] = {
 
 def _spoil(files: CaseFiles) -> dict[str, float]:
     """Correlations of a scan with itself, changed; the fit of its label map, shifted, at the best of four ways."""
-    from sss_model.screening.thumbnail import thumbnail
-    from sss_model.volumes import read_label, read_volume
+    from sss_model.data.screening import thumbnail
+    from sss_model.io.volumes import read_label, read_volume
 
     image = read_volume(files.image)
     image = replace(image, array=image.array.astype(np.float32))
@@ -145,7 +146,7 @@ def _changed(image: Volume, change: Change) -> Volume:
 
 
 def _best_fit(image: Volume, label: Volume, pixels: int) -> float:
-    from sss_model.screening.alignment import measure_alignment
+    from sss_model.data.screening import measure_alignment
 
     within = [axis for axis in range(3) if axis != image.slice_axis]
     moved = (label.like(np.roll(label.array, way * pixels, axis)) for axis in within for way in (-1, 1))

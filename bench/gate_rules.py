@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 if TYPE_CHECKING:
     from sss_model.config import Config
@@ -33,7 +33,7 @@ def command(
 
 def rules_table(config: Config) -> list[str]:
     """Markdown, a table for each group."""
-    from components.gate.rules import rules_for
+    from sss_ops.data_checks.rules import rules_for
 
     lines = []
     for group in rules_for(config):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import zoom
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 _FOREGROUND = 4
 _SPACING = (10.0, 1.5, 1.5)
@@ -24,7 +24,7 @@ def command() -> None:
 
     Example: python -m bench.pcsw
     """
-    from components.cells import print_table
+    from sss_ops.experiments.cells import print_table
 
     rows = [_row(side=256, slices=slices) for slices in (8, 32, 128, 512)] + [_row(side=128, slices=32)]
     print_table(

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 
 def command(
@@ -23,8 +23,8 @@ def command(
     Example: python -m bench.phantom
     """
     from bench import RESULTS
-    from components.cells import Dataset, cell, print_table
     from sss_model.config import load_config
+    from sss_ops.experiments.cells import Dataset, cell, print_table
 
     methods = ("supervised", "weak_to_strong")
     dataset = Dataset.open(data)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 
 def command(
@@ -25,11 +25,11 @@ def command(
     """
     import numpy as np
 
-    from components.cells import print_table
-    from sss_model.manifest import build_manifest
-    from sss_model.predict import Predictor
-    from sss_model.quality.calibrate import fit_trials, foreground, mean_dice, tried
-    from sss_model.quality.fit import left_out, score_of, spearman
+    from sss_model.data.manifest import build_manifest
+    from sss_model.inference.predictor import Predictor
+    from sss_model.inference.quality import foreground, left_out, score_of, spearman
+    from sss_model.training.quality_calibration import fit_trials, mean_dice, tried
+    from sss_ops.experiments.cells import print_table
 
     manifest, predictor = build_manifest(data), Predictor.load(checkpoint)
     cases = [case for case in manifest.split("val") if case.labelled]

@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.timed_steps import Step, TimedTraining, means
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 _CLASSES = 4
 ROUND = 10
@@ -53,8 +53,8 @@ def command(
 
     Example: python -m bench.step --encoder tiny --size 256
     """
-    from components.cells import print_table
     from sss_model.config import load_config
+    from sss_ops.experiments.cells import print_table
 
     start = {"train.method": "sss", "model.encoder": encoder, "data.size": size} | ({} if scheduled else _ALWAYS)
     configs = {name: load_config(recipe, start | changes) for name, changes in _TRAININGS.items()}
@@ -126,8 +126,8 @@ class _Alone:
         """
         import torch
 
-        from sss_model.objective import segmentation_loss
-        from sss_model.places import volume_places
+        from sss_model.data.slice_position import volume_places
+        from sss_model.training.losses import segmentation_loss
 
         network, size, device = self._network, self._size, self._fabric.device
         images = torch.randn(student + teacher, 3, size, size, device=device)

@@ -35,10 +35,11 @@ class TimedTraining:
     """
 
     def __init__(self, config: Any, slices: Any = None) -> None:
-        from sss_model.batches import Batches
         from sss_model.device import make_fabric
-        from sss_model.learner import Learner
-        from sss_model.network import build_network, prompter
+        from sss_model.network import build_network
+        from sss_model.network import prompts as prompter
+        from sss_model.training.batches import Batches
+        from sss_model.training.learner import Learner
 
         self._config, fabric = config, make_fabric(config.train.precision)
         labelled, unlabelled = slices or _made_up(config)
@@ -51,7 +52,7 @@ class TimedTraining:
 
     def step(self, number: int, spent: float) -> Step:
         """Take and time step `number`, after the share `spent` of the training's budget."""
-        from sss_model.network import prompter
+        from sss_model.network import prompts as prompter
 
         for clocked in (self._labelled, self._unlabelled, self._pcsw):
             clocked.reset()
@@ -77,7 +78,7 @@ def means(steps: list[Step]) -> dict[str, float]:
 
 def _made_up(config: Any) -> Any:
     from bench.pcsw import noisy_hearts
-    from sss_model.slices import SliceSet
+    from sss_model.data.slices import SliceSet
 
     classes, _ = noisy_hearts(_VOLUMES * _DEPTH, config.data.canvas)
     labels = np.split(classes % (len(_CLASSES) + 1), _VOLUMES)

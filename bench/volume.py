@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
-from components.command_line import run_command
+from sss_ops.command_line import run_command
 
 _STRUCTURES = 3
 _SPACING = (10.0, 1.5, 1.5)
@@ -36,7 +36,7 @@ def command(
 
     Example: python -m bench.volume --encoder tiny --size 256 --depth 10
     """
-    from components.cells import print_table
+    from sss_ops.experiments.cells import print_table
 
     rows = [_row(recipe, name, side, depth) for name, side in product(encoder, size)]
     columns = [

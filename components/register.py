@@ -1,255 +1,44 @@
-"""The step ``register``: a checkpoint and its evaluation become a model version in MLflow."""
+"""The registration as a Kubeflow component."""
 
-import shutil
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import NamedTuple
 
-import typer
-
-from sss_model.errors import InputError
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.data import Dataset
-
-    from sss_model.checkpoint import Checkpoint
+from kfp import dsl
 
 
-def run(
-    *,
-    checkpoint: Path,
-    metrics: Path,
-    evaluation: Path,
-    validation: Path,
-    data_version: Path,
-    params: Path,
-    output: Path,
-    card: Path,
-    manifest: Path | None = None,
-    predictions: Path | None = None,
-) -> dict[str, str]:
-    """Register a trained model with all that is known of it, under the alias ``challenger``.
+@dsl.component(base_image="sss", install_kfp_package=False)
+def register(
+    checkpoint: dsl.Input[dsl.Model],
+    metrics: dsl.Input[dsl.Metrics],
+    evaluation: dsl.Input[dsl.Artifact],
+    predictions: dsl.Input[dsl.Artifact],
+    manifest: dsl.Input[dsl.Dataset],
+    validation: dsl.Input[dsl.HTML],
+    record: dsl.Input[dsl.Artifact],
+    recipe: str,
+    data_version: str,
+    checkpoint_sha256: str,
+    mlflow: str,
+    image: str,
+    registration: dsl.Output[dsl.Artifact],
+    card: dsl.Output[dsl.Markdown],
+) -> NamedTuple("Registered", [("model", str), ("version", str)]):  # type: ignore[valid-type]
+    """Make a version of the model in MLflow, with all that is known of it."""
+    from pathlib import Path
 
-    Its parameters, metrics and reports go to the run that followed the training, or to a new one where the store lacks
-    it; so does all that its audit and its release need, see `components.registry.evidence`.
+    from sss_ops.cluster.pod import pod, recipe_file
+    from sss_ops.steps.register import register
 
-    Args:
-        checkpoint: the checkpoint's folder.
-        metrics: metrics.json of its evaluation.
-        evaluation: the evaluation's folder, with report.html and cases.csv.
-        validation: the data gate's report.
-        data_version: what the step version-data wrote.
-        params: the recipe; its section ``register`` names the experiment and the model.
-        output: JSON file to write: model, version, run_id and uri.
-        card: Markdown file to write, the model card; it is also the version's description.
-        manifest: what the evaluation was made by, ``manifest.csv``.
-        predictions: the evaluation's masks. Without these two the version can't be audited or released.
-
-    Returns:
-        The content of `output`.
-
-    Raises:
-        InputError: the recipe, the checkpoint or another step's file is missing or can't be used, the evaluation is not
-            this checkpoint's or was changed since, or the model is worse than ``register.min_dice``.
-    """
-    import mlflow
-
-    from components.model_card import write_card
-    from components.model_package import REQUIREMENTS, register_model
-    from components.records import read_record, write_record
-    from components.registry.evidence import TAG, keep, proven
-    from components.registry.tags import tags_of
-    from components.sbom import write_sbom
-    from components.tracking import connect
-    from sss_model.checkpoint import load_checkpoint
-    from sss_model.config import load_config
-    from sss_model.files import sha256
-    from sss_model.tables import read_scores
-
-    names = load_config(params).register_as
-    trained = load_checkpoint(checkpoint)
-    scores = read_record(metrics, "dice", "per_class")
-    data = read_record(data_version, "name", "version")
-    _good_enough(scores["dice"], names.min_dice)
-    files = {
-        "validation/report.html": validation,
-        "evaluation/report.html": evaluation / "report.html",
-        "evaluation/cases.csv": evaluation / "cases.csv",
-        "checkpoint/history.csv": checkpoint / "history.csv",
-    }
-    _check_present(files.values())
-    evaluated: AbstractContextManager[Path | None] = nullcontext()
-    if manifest and predictions:
-        left = {"metrics.json": metrics, "evaluation": evaluation, "predictions": predictions, "manifest.csv": manifest}
-        evaluated = proven({**left, "data_version.json": data_version, "validation.html": validation}, checkpoint)
-    with evaluated as evidence:
-        rows = read_scores(evaluation / "cases.csv")
-        write_card(card, model=names.model, trained=trained, scores=scores, rows=rows, data=data)
-        client = connect()
-        run_id = _training_run(client, checkpoint, trained, names.experiment)
-        tags = tags_of(trained.meta, scores)
-        with mlflow.start_run(run_id=run_id):
-            mlflow.log_params(_parameters(trained))
-            mlflow.log_metrics(_numbers(scores))
-            mlflow.set_tags(tags)
-            mlflow.log_input(_dataset(data), context="training")
-            for name, file in {**files, "model_card.md": card}.items():
-                mlflow.log_text(file.read_text(encoding="utf-8"), name)
-            if evidence:
-                write_sbom(
-                    evidence / "sbom.cdx.json",
-                    model=names.model,
-                    weights_sha256=sha256(checkpoint / "weights.pt"),
-                    trained=trained,
-                    data=data,
-                    requirements=REQUIREMENTS,
-                )
-                shutil.copyfile(card, evidence / "model_card.md")
-                tags[TAG] = keep(client, run_id, evidence)
-            version = register_model(client, checkpoint, name=names.model, tags=tags, card=card)
-    record = {"model": names.model, "version": version, "run_id": run_id, "uri": f"models:/{names.model}/{version}"}
-    write_record(output, record)
-    return record
-
-
-def command(
-    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder, from train.")] = Path("checkpoint"),
-    metrics: Annotated[Path, typer.Option(help="Scores, from evaluate.")] = Path("metrics.json"),
-    evaluation: Annotated[Path, typer.Option(help="Report folder, from evaluate.")] = Path("evaluation"),
-    validation: Annotated[Path, typer.Option(help="Report, from validate-splits.")] = Path("validation/report.html"),
-    data_version: Annotated[Path, typer.Option(help="Version record, from version-data.")] = Path("data_version.json"),
-    params: Annotated[Path, typer.Option(help="Recipe that names experiment and model.")] = Path("params.yaml"),
-    output: Annotated[Path, typer.Option(help="Record of the registration to write.")] = Path("registration.json"),
-    card: Annotated[Path, typer.Option(help="Model card to write.")] = Path("model_card.md"),
-    manifest: Annotated[Path, typer.Option(help="Manifest, from version-data.")] = Path("manifest.csv"),
-    predictions: Annotated[Path, typer.Option(help="Masks, from evaluate.")] = Path("predictions"),
-) -> None:
-    """Register a trained and evaluated model in MLflow.
-
-    The store is the one that MLFLOW_TRACKING_URI names, or mlflow.db in this folder.
-
-    Example: MLFLOW_TRACKING_URI=http://localhost:5000 sss register
-    """
-    run(
-        checkpoint=checkpoint,
-        metrics=metrics,
-        evaluation=evaluation,
-        validation=validation,
-        data_version=data_version,
-        params=params,
-        output=output,
-        card=card,
-        manifest=manifest,
-        predictions=predictions,
-    )
-
-
-def kubeflow_component() -> Any:
-    """The step as a Kubeflow component."""
-    from kfp import dsl
-
-    @dsl.component(base_image="sss", install_kfp_package=False)
-    def register(
-        checkpoint: dsl.Input[dsl.Model],
-        metrics: dsl.Input[dsl.Metrics],
-        evaluation: dsl.Input[dsl.Artifact],
-        predictions: dsl.Input[dsl.Artifact],
-        manifest: dsl.Input[dsl.Dataset],
-        validation: dsl.Input[dsl.HTML],
-        record: dsl.Input[dsl.Artifact],
-        recipe: str,
-        data_version: str,
-        checkpoint_sha256: str,
-        mlflow: str,
-        image: str,
-        registration: dsl.Output[dsl.Artifact],
-        card: dsl.Output[dsl.Markdown],
-    ) -> NamedTuple("Registered", [("model", str), ("version", str)]):  # type: ignore[valid-type]
-        """Make a version of the model in MLflow, with all that is known of it."""
-        from pathlib import Path
-
-        from components import pod, register
-
-        with pod.pod(image=image, mlflow=mlflow), pod.recipe_file(recipe) as params:
-            made = register.run(
-                checkpoint=Path(checkpoint.path),
-                metrics=Path(metrics.path),
-                evaluation=Path(evaluation.path),
-                validation=Path(validation.path),
-                data_version=Path(record.path),
-                params=params,
-                output=Path(registration.path),
-                card=Path(card.path),
-                manifest=Path(manifest.path),
-                predictions=Path(predictions.path),
-            )
-        return (made["model"], made["version"])
-
-    return register
-
-
-def _good_enough(dice: float | None, least: float) -> None:
-    if least and (dice is None or dice < least):
-        found = "not applicable" if dice is None else f"{dice:.3f}"
-        raise InputError(f"mean test Dice {found}: not registered; expected at least {least} (register.min_dice)")
-
-
-def _training_run(client: "MlflowClient", checkpoint: Path, trained: "Checkpoint", experiment: str) -> str:
-    """The run that followed the training, or a new one; it is given what it lacks of the curves."""
-    from components.tracking import create_run, find_run, log_missing, scalars_to_metrics
-
-    run_id = find_run(client, checkpoint / "tracking.json") or create_run(client, experiment, trained.meta.method)
-    rows = [row.dropna().to_dict() for _, row in trained.history.iterrows()]
-    metrics = [metric for row in rows for metric in scalars_to_metrics(int(row.pop("step")), row)]
-    # The store may have been away at the end, or all the time.
-    log_missing(client, run_id, metrics)
-    return run_id
-
-
-# Tables of the evaluation, which its report shows; a run's list of metrics would drown in them.
-_TABLES = ("intervals", "groups", "counts_per_class", "volumes_ml")
-
-
-def _parameters(trained: "Checkpoint") -> dict[str, Any]:
-    """What was trained: the recipe but for what other steps read of it, and how many patients took part."""
-    from sss_model.config import NOT_TRAINED
-
-    recipe = {key: value for key, value in trained.meta.config.items() if key not in NOT_TRAINED}
-    patients = {f"patients.{role}": len(names) for role, names in trained.meta.patients.model_dump().items()}
-    return {**_flat(recipe), **patients}
-
-
-def _numbers(scores: dict[str, Any]) -> dict[str, float]:
-    flat = _flat({key: value for key, value in scores.items() if key not in _TABLES}).items()
-    return {f"test.{key}": float(value) for key, value in flat if isinstance(value, int | float)}
-
-
-def _dataset(data: dict[str, Any]) -> "Dataset":
-    """The data version as MLflow names a run's input."""
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-
-    source = CodeDatasetSource(tags={"dvc": data["version"]})
-    return MetaDataset(source, name=data["name"], digest=data["version"])  # type: ignore[abstract]
-
-
-def _check_present(files: Iterable[Path]) -> None:
-    for file in files:
-        if not file.is_file():
-            raise InputError(f"{file}: no such file; expected what an earlier step writes")
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
-    pairs: dict[str, Any] = {}
-    for key, value in nested.items():
-        pairs |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return pairs
-
-
-if __name__ == "__main__":
-    from components.command_line import run_command
-
-    run_command(command)
+    with pod(image=image, mlflow=mlflow), recipe_file(recipe) as params:
+        made = register(
+            checkpoint=Path(checkpoint.path),
+            metrics=Path(metrics.path),
+            evaluation=Path(evaluation.path),
+            validation=Path(validation.path),
+            data_version=Path(record.path),
+            params=params,
+            output=Path(registration.path),
+            card=Path(card.path),
+            manifest=Path(manifest.path),
+            predictions=Path(predictions.path),
+        )
+    return (made["model"], made["version"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from components.command_line import new_app, run_app
 from pipelines import cluster_check, compile, local, submit
+from sss_ops.command_line import new_app, run_app
 
 app = new_app(help="The training pipeline: compile it, run it on this machine, submit it to Kubeflow.")
 app.command("compile")(compile.command)

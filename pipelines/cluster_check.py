@@ -10,9 +10,10 @@ import typer
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:
-    from components.doctor.checks import Line
-    from components.doctor.cluster import Wish
     from pipelines.submit import Submitted
+    from sss_ops.doctor.checks import Line
+    from sss_ops.doctor.cluster import Wish
+
 
 NAME = "sss-cluster-check"
 
@@ -54,7 +55,7 @@ def arguments_of(wish: Wish) -> dict[str, object]:
 
 def proofs(run: Submitted, titles: dict[str, str], wish: Wish) -> list[Line]:
     """What a run has shown, a line a task, and for what failed how to mend it."""
-    from components.doctor.checks import Line
+    from sss_ops.doctor.checks import Line
 
     pods = f"{wish.nodes} × {wish.gpus} GPUs of pool {wish.pool}" if wish.gpus else "CPUs"
     lines = [
@@ -84,11 +85,11 @@ def command(
 
     Example: KFP_HOST=http://localhost:8080 python -m pipelines cluster-check --pool gke
     """
-    from components.doctor import diagnose, show
-    from components.doctor.cluster import Wish
-    from components.placement import place
-    from pipelines.package import read_package
+    from pipelines.compile import read_package
     from pipelines.submit import submit
+    from sss_ops.cluster.placement import place
+    from sss_ops.doctor import diagnose, show
+    from sss_ops.doctor.cluster import Wish
 
     compiled = read_package(package)
     wish = Wish(pool, gpus, nodes, spot)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from pipelines.arguments import parse_arguments
 from pipelines.compile import NAME, compile_pipeline
+from pipelines.submit import parse_arguments
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:
     from kfp.local import DockerRunner, SubprocessRunner
+
 
 _PASSED_ON = ("AWS_", "MLFLOW_", "OMP_")
 

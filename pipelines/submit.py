@@ -4,19 +4,70 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import difflib
 import io
 import os
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from pipelines.package import Package, read_package, write_without_cache
+from pipelines.compile import Package, read_package, write_without_cache
 from sss_model.errors import InputError
 
 if TYPE_CHECKING:
     import kfp
+
+
+# A run's parameters as a command line gives them: ``NAME=VALUE``, typed as the compiled pipeline says.
+
+
+_WORDS = {"true": True, "false": False}
+_KINDS: dict[str, Callable[[str], Any]] = {
+    "STRING": str,
+    "NUMBER_INTEGER": int,
+    "NUMBER_DOUBLE": float,
+    "BOOLEAN": lambda text: _WORDS[text.lower()],
+}
+
+
+def parse_arguments(pairs: Sequence[str], specification: Mapping[str, Any]) -> dict[str, Any]:
+    """Read parameters.
+
+    Args:
+        pairs: ``NAME=VALUE`` each.
+        specification: the compiled pipeline, as read from its YAML.
+
+    Raises:
+        InputError: not such a pair, no such parameter, or a value of the wrong kind.
+    """
+    kinds = {name: spec["parameterType"] for name, spec in _parameters(specification).items()}
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(f"{pair}: expected NAME=VALUE, such as steps=100")
+        if name not in kinds:
+            near = difflib.get_close_matches(name, kinds, n=1)
+            hint = f"; did you mean {near[0]}" if near else ""
+            raise InputError(f"{name}: no such parameter{hint}; expected one of {', '.join(sorted(kinds))}")
+        arguments[name] = _value(name, text, kinds[name])
+    return arguments
+
+
+def _parameters(specification: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = specification["root"]["inputDefinitions"]["parameters"]
+    return found
+
+
+def _value(name: str, text: str, kind: str) -> Any:
+    try:
+        return _KINDS[kind](text)
+    except (ValueError, KeyError):
+        expected = {"NUMBER_INTEGER": "a whole number", "NUMBER_DOUBLE": "a number", "BOOLEAN": "true or false"}[kind]
+        raise InputError(f"{name}: found {text!r}; expected {expected}") from None
 
 
 class Submitted(NamedTuple):
@@ -67,8 +118,7 @@ def submit(
             kind, or the time is up.
         KeyboardInterrupt: after telling that the run goes on.
     """
-    from components.kfp_endpoint import connect, host_address, server_version, told_in_a_sentence, version_warning
-    from pipelines.arguments import parse_arguments
+    from sss_ops.cluster.kfp_server import connect, host_address, server_version, told_in_a_sentence, version_warning
 
     compiled = read_package(package)
     typed = parse_arguments([f"{name}={value}" for name, value in arguments.items()], compiled.specification)
@@ -106,7 +156,6 @@ def command(
 
     Example: KFP_HOST=http://localhost:8080 python -m pipelines submit recipe=cpu/acdc labelled_patients=7
     """
-    from pipelines.arguments import parse_arguments
 
     done = submit(
         package,

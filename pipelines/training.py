@@ -1,17 +1,28 @@
 """The training pipeline."""
 
+from pathlib import Path
+
+import yaml
 from kfp import dsl
 
-from components import evaluate, register, report_end, train, validate_splits, version_data
-from pipelines.image import pinned_image
+from components.evaluate import evaluate as evaluate_task
+from components.register import register as register_task
+from components.report_end import report_end as report_end_task
+from components.train import train as train_task
+from components.validate_splits import validate_splits as validate_splits_task
+from components.version_data import version_data as version_data_task
 from pipelines.placement import WORK_MOUNT, again, on_pool, resumable, secure, with_object_store, with_room
 
-version_data_task = version_data.kubeflow_component()
-validate_splits_task = validate_splits.kubeflow_component()
-train_task = train.kubeflow_component()
-evaluate_task = evaluate.kubeflow_component()
-register_task = register.kubeflow_component()
-report_end_task = report_end.kubeflow_component()
+# The image that runs use by default: the one that the cluster's manifests pin.
+
+
+PIN = Path(__file__).parents[1] / "k8s/image/kustomization.yaml"
+
+
+def pinned_image() -> str:
+    """The reference with digest, ``registry/name@sha256:…``, that ``k8s/image`` gives to our image everywhere."""
+    (image,) = yaml.safe_load(PIN.read_text(encoding="utf-8"))["images"]
+    return f"{image['newName']}@{image['digest']}"
 
 
 @dsl.pipeline(name="sss-training", display_name="SSS: from versioned scans to a registered model")

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from components.probe import why_silent
 from sss_model.errors import InputError
+from sss_ops.storage.http import why_silent
 
 if TYPE_CHECKING:
     import kfp
     from rich.table import Table
+
 
 POLL_SECONDS = 5.0
 SUCCEEDED = "SUCCEEDED"

@@ -17,11 +17,10 @@ from torch import Tensor
 from sss_model.config import Config, parse_config
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
-from sss_model.fingerprint import Fingerprint
+from sss_model.inference.drift import Fingerprint
+from sss_model.inference.quality import QualityFit
+from sss_model.io.weights import read_weights, write_weights
 from sss_model.network import Network, build_network
-from sss_model.older_recipes import brought_up
-from sss_model.quality.fit import QualityFit
-from sss_model.weights import read_weights, write_weights
 
 
 class Patients(BaseModel):
@@ -140,7 +139,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     if not (folder / "meta.json").is_file():
         raise InputError(f"{folder}: no checkpoint there; expected a folder with weights.pt and meta.json")
     meta = read_meta(folder / "meta.json")
-    config = parse_config(brought_up(meta.config), where=str(folder / "meta.json"))
+    config = parse_config(meta.config, where=str(folder / "meta.json"))
     try:
         history = pd.read_csv(folder / "history.csv")
     except FileNotFoundError:

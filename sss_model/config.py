@@ -11,15 +11,256 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sss_model.errors import InputError
-from sss_model.frozen import refuse_frozen
-from sss_model.method_settings import Pcsw, Sss, UniMatch
-from sss_model.registry_settings import Gate, Register
-from sss_model.section import Fraction, Section
-from sss_model.validation_settings import Validate
-from sss_model.view_settings import Views
+
+# What all sections of a recipe have in common.
+
+
+Fraction = Field(ge=0, le=1)
+
+
+class Section(BaseModel):
+    """Typed, frozen settings; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# How far views are augmented, as a recipe says it.
+
+
+class Views(Section):
+    """How far augmentation goes. The weak view moves a slice, the strong views recolour the weak one."""
+
+    rotation_degrees: float = Field(ge=0, le=180)
+    scale: float = Field(ge=0, lt=1)
+    """Zoom is drawn from ``1 - scale`` to ``1 / (1 - scale)``."""
+    shift: float = Fraction
+    """Translation as a share of the field of view."""
+    flips: bool
+    bulge: float = Field(ge=0, lt=1)
+    """How far a spot in the view swells or shrinks: by what share its pixels move towards its middle, or away."""
+    contrast: float = Field(ge=0, lt=1)
+    brightness: float = Field(ge=0)
+    """In standard deviations of the volume, as intensities are standardised."""
+    gamma: float = Field(ge=0, lt=1)
+    noise: float = Field(ge=0)
+    """Largest standard deviation of added noise, in standard deviations of the volume."""
+    cutmix: float = Fraction
+    """Probability that a strong view receives a box from its partner."""
+    cutmix_labelled: float = Fraction
+    """Probability that this partner is a labelled slice, whose label comes along, instead of an unlabelled one."""
+
+
+# The sections of a recipe that belong to one method alone.
+
+
+class Sss(Section):
+    """What method ``sss`` adds to ``weak_to_strong``, each mechanism with its switch; PCSW has its own section."""
+
+    clip: int = Field(ge=1)
+    """How many neighbouring slices of a volume make a clip; steps that see clips round batches up to whole ones."""
+    clip_every: int | None = Field(ge=1)
+    """PCSW and the memory decoder, which need neighbours, take part in every so many steps, which see clips. The others
+    see single slices: of many volumes, they teach more than clips of few. Null: all others but ``memory_alone``'s."""
+    enhancement: bool
+    """Whether features pass through DFE."""
+    pair: float = Fraction
+    """Probability that a strong view meets the weak view in DFE; else, and in inference, it meets itself."""
+    channel_dropout: float = Fraction
+    """Probability that two strong views share their features' channels out between them (complementary dropout)."""
+    memory: bool
+    """Whether the memory decoder's masks are added to the feature decoder's."""
+    memory_alone: float = Fraction
+    """Share of the budget, its last, in which the memory decoder learns, by itself, from labelled clips, with a
+    learning rate that rises and falls anew; all else has finished by then. 0: it learns along with the rest, in the
+    steps that see clips."""
+    memory_shapes_features: bool
+    """Whether what the memory decoder gets wrong changes the encoder, too."""
+    bank: int = Field(ge=1)
+    """Memories that a class keeps of a volume."""
+    reads: int = Field(ge=1)
+    """Memories that a slice looks at."""
+    jitter: float = Fraction
+    """How far prompts made from labels are moved, as a share of their box: PCSW's own error."""
+    mask_weight: float = Field(ge=0)
+    """Weight of the labelled loss on the memory decoder's masks before they are added."""
+    iou_weight: float = Field(ge=0)
+    """Weight of the loss on predicted IoU, by which the bank sorts."""
+
+    @property
+    def memory_from(self) -> float:
+        """The share of the budget from which on the memory decoder learns alone; 1 where it never does."""
+        return 1 - self.memory_alone if self.memory else 1.0
+
+    def memory_learns_alone(self, spent: float) -> bool:
+        """Whether the step after the share `spent` of the budget is one of the memory decoder's own."""
+        return self.memory_from < 1 and spent >= self.memory_from
+
+    def sees_clips(self, step: int, spent: float) -> bool:
+        """Whether a step sees clips, and PCSW takes part in it."""
+        return self.memory_learns_alone(spent) or (self.clip_every is not None and step % self.clip_every == 0)
+
+    def remembers(self, step: int, spent: float) -> bool:
+        """Whether the memory decoder takes part in a step."""
+        return self.memory_learns_alone(spent) if self.memory_from < 1 else self.sees_clips(step, spent)
+
+    def clip_at(self, step: int, spent: float) -> int:
+        """How many slices in a row are neighbours in a step."""
+        return self.clip if self.sees_clips(step, spent) else 1
+
+    @model_validator(mode="after")
+    def _memory_learns(self) -> Sss:
+        if self.memory and self.clip_every is None and not self.memory_alone:
+            raise ValueError("no step sees clips, which memory needs; expected clip_every or memory_alone")
+        return self
+
+
+class Pcsw(Section):
+    """When a predicted component may prompt and supervise. The idea is the paper's, every value here is ours."""
+
+    enabled: bool
+    """Whether components are judged; else each one prompts, and supervises."""
+    warmup: float = Fraction
+    """Share of the budget in which nothing is prompted by a prediction, nor judged."""
+    surveys: list[float] = Field(default_factory=list)
+    """Shares of the budget at which the teacher segments all unlabelled scans. What PCSW rejects in a whole volume does
+    not teach from then on, whatever a step sees. Verdicts take a byte of memory a pixel."""
+    window: int = Field(default=3, ge=1)
+    """N, slices a window; the windows slide by one slice. 1 turns the comparison between slices off."""
+    min_area_mm2: float = Field(default=10.0, ge=0)
+    """A component smaller than this is rejected without a look at its neighbours."""
+    min_overlap: float = Field(default=0.1, gt=0, le=1)
+    """Shared area of two components' boxes over the smaller box, from which they may be one structure."""
+    max_area_ratio: float = Field(default=8.0, ge=1)
+    """Larger over smaller area, up to which they may."""
+    max_shift: float = Field(default=2.0, gt=0)
+    """Distance of their centroids in mm per mm of slice distance, up to which they may."""
+    min_confidence: float = Field(default=0.6, ge=0, le=1)
+    """Mean probability that a chain of components needs."""
+    thin: bool = False
+    """Whether a structure may be thinner than N slices, as haemorrhages are: a chain too short is then judged by the
+    two values below. 2-D data and what a clip's end cuts off always are."""
+    thin_confidence: float = Field(default=0.8, ge=0, le=1)
+    """Mean probability that such a chain needs."""
+    thin_area_mm2: float = Field(default=25.0, ge=0)
+    """Area that its largest component needs."""
+    margin_mm: float = Field(default=2.0, ge=0)
+    """How far a box reaches beyond its component."""
+    max_components: int = Field(default=4, ge=1)
+    """Prompts a slice and class: of more components the largest ones prompt, though all supervise."""
+
+
+class UniMatch(Section):
+    """What method ``unimatch`` has of its own; the defaults of all recipes are its authors'."""
+
+    confidence: float = Fraction
+    """Takes the place of ``train.confidence``."""
+    feature_dropout: float = Field(ge=0, lt=1)
+    """The share of channels that the perturbed view's features lose."""
+
+
+# The thresholds of the data gate: what is far outside a cohort, and how many patients are enough.
+
+
+class Validate(Section):
+    """Thresholds of the data gate; null switches a check off where it can be null. ``docs/validation.md`` has the
+    checks, and what was measured to choose these values."""
+
+    min_labelled_patients: int = Field(ge=1)
+    min_test_patients: int = Field(ge=1)
+    same_person: tuple[tuple[str, ...], ...] = ()
+    """Patients known to be one person under several names, say ``[[patient074, patient076]]``: they may then look
+    alike, and must be on one side of the split."""
+    max_similarity: float = Field(default=0.75, gt=0, le=1)
+    """Correlation of two scans' thumbnails from which they are taken for one scan."""
+    deviations: float = Field(default=6.0, gt=0)
+    """Robust standard deviations, of a logarithm, beyond which a value is far outside its cohort; at least, though, the
+    factor of the value's own below."""
+    spacing_factor: float = Field(default=4.0, gt=1)
+    """Of the usual voxel size."""
+    slices_factor: float = Field(default=4.0, gt=1)
+    """Of the usual number of slices."""
+    contrast_factor: float = Field(default=8.0, gt=1)
+    """Of the usual range of intensities."""
+    volume_factor: float = Field(default=12.0, gt=1)
+    """Of a structure's usual volume."""
+    max_level_shift: float | None = Field(default=0.5, gt=0)
+    """How far a scan's darkest tone may be from the usual one, in usual ranges of intensities."""
+    max_flat_share: float = Field(default=0.9, gt=0, le=1)
+    """Share of a scan's voxels that may have one and the same value."""
+    max_blank_slices: int | None = Field(default=0, ge=0)
+    """Slices of a scan that may have nothing on them."""
+    max_dark_share: float = Field(default=0.1, gt=0, le=1)
+    """Share of a scan's labelled voxels that may have the scan's lowest value."""
+    min_fit: float | None = Field(default=0.8, gt=0, le=1)
+    """How well a label map explains its scan where it is, over how well it would nearby."""
+    max_gap_mm: float | None = Field(default=20.0, ge=0)
+    """Between the largest part of a structure and its farthest; null where a class may be in many places."""
+    empty_labels: bool = False
+    """Whether a label map may be empty, as for a patient without the disease."""
+
+    @field_validator("same_person")
+    @classmethod
+    def _two_or_more(cls, groups: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        names = [name for group in groups for name in group]
+        if any(len(group) < 2 for group in groups) or len(set(names)) < len(names):
+            raise ValueError("each entry must name two or more patients, and each patient once")
+        return groups
+
+
+# The sections of a recipe that say what becomes of a model: where it is registered, and when it may be promoted.
+
+
+class Register(Section):
+    """Where a model is registered, and from which Dice on."""
+
+    experiment: str
+    model: str
+    min_dice: float = Fraction
+    """Mean test Dice below which a model is not registered; 0 registers any."""
+
+
+class Gate(Section):
+    """What a version must show before it may become the champion; `sss_model.evaluation.comparison` says how it is measured."""
+
+    min_patients: int = Field(ge=2)
+    """Test patients that neither model saw, below which nothing is promoted."""
+    min_dice: float = Fraction
+    """Mean Dice on them (over cases, then classes) that a version must reach, with or without a champion."""
+    margin: float = Fraction
+    """How much Dice a class may lose against the champion: the whole interval of its difference must lie above that."""
+    class_margins: dict[str, Annotated[float, Fraction]]
+    """Other margins for single classes, by name."""
+    confidence: float = Field(gt=0.5, lt=1)
+    """Of the differences' intervals, two-sided."""
+    resamples: int = Field(ge=1000)
+    """Times that patients are drawn for them."""
+
+
+# Which parts of a network may be kept as they are.
+
+
+def refuse_frozen(config: Config) -> None:
+    """Raise a `ValueError` where a recipe keeps random weights, or leaves nothing to learn in some step."""
+    model = config.model
+    if not model.freeze_decoder:
+        return
+    if model.network == "unet":
+        raise ValueError("model.freeze_decoder means the feature decoder and needs model.network sam2")
+    if config.train.init_from is None:
+        raise ValueError(
+            "model.freeze_decoder has no weights to keep, SAM-2's checkpoints hold none of this decoder; expected "
+            "train.init_from to name a trained model"
+        )
+    # Only feature enhancement takes part in every step beside them.
+    if model.freeze_encoder and not (config.train.method == "sss" and config.sss.enhancement):
+        raise ValueError(
+            "model.freeze_encoder and model.freeze_decoder leave nothing to learn; expected one of them, or method sss "
+            "with sss.enhancement"
+        )
+
 
 # What a training does not read: data gate, evaluation, registration, promotion.
 NOT_TRAINED = ("validation", "evaluation", "register", "gate")

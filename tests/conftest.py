@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from sss_model.config import Config, load_config
-from sss_model.datasets.phantom import write_phantom
-from sss_model.manifest import Manifest, build_manifest
-from sss_model.train import train
+from support.paths import ROOT
 from tests.acceptance.summary import pytest_terminal_summary as pytest_terminal_summary
 
-PHANTOM_RECIPE = Path(__file__).parents[1] / "configs/phantom.yaml"
+from sss_model.config import Config, load_config
+from sss_model.data.manifest import Manifest, build_manifest
+from sss_model.data.phantom import write_phantom
+from sss_model.training.train import train
+
+PHANTOM_RECIPE = ROOT / "configs/phantom.yaml"
 QUICK: dict[str, Any] = {
     "data.labelled": 1,
     "data.size": 64,

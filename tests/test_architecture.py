@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from code_graph import PACKAGES, ROOT, imports_of
+from support.code_graph import PACKAGES, ROOT, imports_of
 
 FOREIGN = {"kfp", "dvc", "mlflow", "boto3", "great_expectations"}
 FORBIDDEN = {

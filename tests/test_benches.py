@@ -8,8 +8,8 @@ import pytest
 
 from bench.ablation import LADDER
 from bench.step import ROUND
-from components.cells import by_method
 from sss_model.config import load_config
+from sss_ops.experiments.cells import by_method
 
 RECIPE = Path("configs/cpu/acdc.yaml")
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from code_graph import ROOT
+from support.code_graph import ROOT
 
 
 @pytest.mark.acceptance

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from code_graph import ROOT, files_behind, imports_of
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support.code_graph import ROOT, files_behind, imports_of
 
-from components.model_package import REQUIREMENTS
+from sss_ops.serving.package import REQUIREMENTS
 
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
 PACKAGES = ("sss_model", "components")
@@ -57,7 +57,7 @@ def test_every_import_is_a_declared_dependency() -> None:
 
 
 def test_a_server_of_the_model_is_told_to_install_what_prediction_imports() -> None:
-    imported = distributions_behind(files_behind(ROOT / "components/served_model.py"))
+    imported = distributions_behind(files_behind(ROOT / "sss_ops/serving/served_model.py"))
     assert imported <= set(REQUIREMENTS)
 
 
@@ -88,7 +88,7 @@ def test_the_wheel_holds_the_packages_with_their_templates_and_the_console_scrip
         names = set(archive.namelist())
         scripts = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     assert set(files) == {name for name in names if ".dist-info/" not in name}
-    assert "sss = components.cli:main" in scripts
+    assert "sss = sss_ops.cli:main" in scripts
 
 
 def test_make_alone_lists_every_verb() -> None:

@@ -12,8 +12,8 @@ import mlflow
 import pytest
 import torch
 import yaml
-from code_graph import ROOT, files_behind
-from dvc_project import ENVIRONMENT, call, make_project
+from support.code_graph import ROOT, files_behind
+from support.dvc_project import ENVIRONMENT, call, make_project
 
 from sss_model.config import Config
 
@@ -57,7 +57,7 @@ def test_a_stage_names_the_code_that_it_runs(stage: str) -> None:
     behind = {file for name in STAGES[stage] for file in files_behind(ROOT / f"components/{name}.py")}
     beside = {file for file in behind if file.name in BESIDE_THE_POINT or _imports_scans(file)}
     if stage == "train":
-        beside.add(ROOT / "components/tracking.py")
+        beside.add(ROOT / "sss_ops/tracking/runs.py")
     named = {ROOT / path for path in PIPELINE["stages"][stage]["deps"] if path.endswith(".py")}
     assert named == behind - beside
 

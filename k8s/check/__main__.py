@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from components.command_line import run_command
 from k8s.check.report import check, placeholders, show
 from k8s.check.targets import read_target, target_names
+from sss_ops.command_line import run_command
 
 
 def command(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from sss_model.checkpoint import Meta
 from sss_model.corrections.record import ORIGIN, PREDICTED, TABLE, Export, Exported, Origin, read_rows, write_export
-from sss_model.datasets.canonical import CaseFiles, Dataset, open_dataset
+from sss_model.data.canonical import CaseFiles, Dataset, open_dataset
 from sss_model.errors import InputError
 from sss_model.files import sha256, write_atomically
-from sss_model.label_names import SLICER, SNAP, write_label_names
-from sss_model.predict import Predictor
-from sss_model.volumes import read_volume, write_volume
+from sss_model.inference.predictor import Predictor
+from sss_model.io.label_names import SLICER, SNAP, write_label_names
+from sss_model.io.volumes import read_volume, write_volume
 
 _README = f"""\
 Scans and the masks that a model drew on them, to be looked at and corrected.

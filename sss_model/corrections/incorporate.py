@@ -3,23 +3,107 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
-from sss_model.corrections.grids import on_grid_of
-from sss_model.corrections.queue import joined
 from sss_model.corrections.record import PREDICTED, TABLE, Export, Exported, read_export, read_rows, write_rows
-from sss_model.datasets.assignments import write_splits
-from sss_model.datasets.canonical import Dataset, load_description, open_dataset
-from sss_model.datasets.replacement import put_right, replaced
+from sss_model.data.canonical import Dataset, load_description, open_dataset
+from sss_model.data.manifest import count_voxels
+from sss_model.data.replacement import put_right, replaced
+from sss_model.data.splits import Assignment, write_splits
 from sss_model.errors import InputError
-from sss_model.facts import count_voxels
 from sss_model.files import sha256, write_atomically
-from sss_model.volumes import Volume, read_label, read_volume, write_volume
+from sss_model.io.volumes import Source, Volume, on_source_grid, read_label, read_volume, write_volume
+
+# Masks that a viewer saved, put back on their scans' own grids.
+
+
+_SLACK = 0.1
+"""How far voxels may lie from their scan's, in shares of the smallest voxel side: headers hold 32-bit numbers."""
+
+
+def on_grid_of(scan: Volume, mask: Volume, where: str) -> Volume:
+    """The mask's voxels on the scan's grid, with the scan's header.
+
+    A viewer writes headers of its own: it may store axes in another order, put the voxel size into an affine that had
+    none, or place a scan that has no place. So voxels are compared by where they lie, not headers by their fields.
+
+    Args:
+        where: opens the sentence of an error.
+
+    Raises:
+        InputError: another shape or voxel size, or voxels that lie elsewhere.
+    """
+    # Without a place in the header every program invents one; only the order in which voxels are stored counts then.
+    nowhere = not int(scan.source.header["sform_code"]) and not int(scan.source.header["qform_code"])
+    array = apply_orientation(on_source_grid(mask), io_orientation(scan.source.affine)) if nowhere else mask.array
+    spacing = _turned(mask.source.spacing, scan) if nowhere else mask.spacing
+    if array.shape != scan.array.shape:
+        found, expected = ("x".join(map(str, volume.source.shape)) for volume in (mask, scan))
+        raise InputError(f"{where}: shape {found}; expected that of its scan, {expected}")
+    if not np.allclose(spacing, scan.spacing, rtol=1e-3):
+        raise InputError(
+            f"{where}: voxels of {_millimetres(spacing)}; expected its scan's, {_millimetres(scan.spacing)}"
+        )
+    apart = 0.0 if nowhere else float(np.linalg.norm(_corners(mask.source) - _corners(scan.source), axis=1).max())
+    if apart > _SLACK * min(scan.spacing):
+        raise InputError(f"{where}: lies up to {apart:.3g} mm from its scan's voxels; expected the same grid")
+    return scan.like(np.ascontiguousarray(array))
+
+
+def _turned(spacing: tuple[float, ...], scan: Volume) -> list[float]:
+    turned = np.empty(3)
+    turned[io_orientation(scan.source.affine)[:, 0].astype(int)] = spacing
+    return [float(side) for side in turned]
+
+
+def _corners(source: Source) -> np.ndarray:
+    """Where the corner voxels of the canonical array lie: (8, 3), in mm."""
+    first_zoom = float(source.header.get_zooms()[0])
+    placed = source.affine.copy()
+    placed[:3, :3] *= np.asarray(source.spacing) / np.linalg.norm(placed[:3, :3], axis=0)
+    placed[:3, 3] *= source.spacing[0] / first_zoom
+    orientation = io_orientation(source.affine)
+    canonical = placed @ inv_ornt_aff(orientation, source.shape)
+    ends = np.empty(3)
+    ends[orientation[:, 0].astype(int)] = np.asarray(source.shape) - 1
+    corners = np.array([[*(ends * place), 1.0] for place in product((0, 1), repeat=3)])
+    return (corners @ canonical.T)[:, :3]
+
+
+def _millimetres(sides: tuple[float, ...] | list[float]) -> str:
+    return " x ".join(f"{side:.4g}" for side in sides) + " mm"
+
+
+# The queue of patients that lend their labels, when corrected ones join it.
+
+
+def joined(rows: Sequence[Assignment], *, labelled: Collection[str], corrected: Sequence[str]) -> list[Assignment]:
+    """Rows of ``splits.csv`` in which corrected patients come after all who had labels before.
+
+    So the first patients of the queue, which ``data.labelled`` counts, stay who they were.
+
+    Args:
+        rows: all of them.
+        labelled: training cases that have a label already.
+        corrected: training cases that get one, in the order in which their patients are to join.
+    """
+    of_case = {row.case: row for row in rows}
+    before = {of_case[case].patient: of_case[case].label_order for case in sorted(labelled)}
+    new = list(dict.fromkeys(of_case[case].patient for case in corrected if of_case[case].patient not in before))
+    if not new:
+        return list(rows)
+    # Who has no place in the queue comes last in it, by name: a place keeps him before those who join now.
+    unplaced = sorted(patient for patient, order in before.items() if order is None)
+    free = 1 + max((row.label_order for row in rows if row.label_order is not None), default=-1)
+    places = {patient: free + number for number, patient in enumerate([*unplaced, *new])}
+    return [replace(row, label_order=places.get(row.patient, row.label_order)) for row in rows]
 
 
 @dataclass(frozen=True)

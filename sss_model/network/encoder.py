@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sss_model.config import Model
 from sss_model.network.pretrained import Pretrained
-from sss_model.network.sam import build_image_encoder
+from sss_model.network.sam2 import build_image_encoder
 
 
 class ImageEncoder(nn.Module):

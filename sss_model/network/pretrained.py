@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sss_model.errors import InputError
-from sss_model.weights import read_weights
+from sss_model.io.weights import read_weights
 
 _NUMBERS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 

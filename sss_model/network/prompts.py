@@ -1,12 +1,20 @@
-"""Prompts as SAM-2's prompt encoder takes them: per slice and class some components, each a point, a box and a mask."""
+"""From a stream's own class logits to the prompts of its memory decoder, by PCSW."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+
+from sss_model.config import Config, Pcsw
+from sss_model.pcsw import Prompts, generate_prompts
+
+# Prompts as SAM-2's prompt encoder takes them: per slice and class some components, each a point, a box and a mask.
+
 
 POINT_INSIDE, BOX_CORNER, BOX_OPPOSITE, NOTHING = 1, 2, 3, -1  # the labels that SAM gives to coordinates
 STRIDE = 4  # pixels of a slice a cell of a mask prompt
@@ -64,3 +72,155 @@ def cover(components: Tensor) -> Tensor:
     """Share of each cell that components (…, S, S), true inside, cover: (…, S/4, S/4) float32."""
     flat = components.flatten(0, -3)[:, None].float()
     return F.avg_pool2d(flat, STRIDE).view(*components.shape[:-2], *(side // STRIDE for side in components.shape[-2:]))
+
+
+OWN, NONE, TRUTH = 0, 1, 2
+"""Where a slice's prompts come from: its own class map, nowhere, or its jittered label."""
+_ANYTHING_GOES = {"window": 1, "min_area_mm2": 0.0, "thin": True, "thin_confidence": 0.0, "thin_area_mm2": 0.0}
+_LABELS = (POINT_INSIDE, BOX_CORNER, BOX_OPPOSITE)
+
+
+@dataclass(frozen=True)
+class Prompter:
+    """Makes prompts for clips of neighbouring slices.
+
+    Args:
+        config: its ``pcsw`` section says what is plausible; with PCSW off, each of a class's larger components is.
+        foreground: number of classes without background.
+    """
+
+    config: Config
+    foreground: int
+
+    @property
+    def _rules(self) -> Pcsw:
+        rules = self.config.pcsw
+        return rules if rules.enabled else rules.model_copy(update=_ANYTHING_GOES)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        logits: Tensor,
+        spacing: Tensor,
+        *,
+        clip: int,
+        mode: Tensor | None = None,
+        truth: Tensor | None = None,
+        jitter: Tensor | None = None,
+    ) -> PromptBatch:
+        """Prompts of n clips of `clip` slices, B = n · clip.
+
+        Args:
+            logits: (B, foreground + 1, S, S).
+            spacing: (B, 3) mm between slices, rows and columns.
+            mode: (B,) of `OWN`, `NONE` and `TRUTH`, the same throughout a clip; None is `OWN` for all.
+            truth: (B, S, S) class indices, read where the mode is `TRUTH` and nowhere else.
+            jitter: (B, foreground, 4) uniform(0, 1) numbers, which move the sides of boxes made from labels, and what
+                lies in them.
+        """
+        modes = torch.zeros(len(logits), dtype=torch.long) if mode is None else mode.cpu()
+        maps, sure = _read(logits)
+        found = []
+        for start in range(0, len(logits), clip):
+            these = slice(start, start + clip)
+            if modes[start] == TRUTH:
+                assert truth is not None
+                labels = truth[these].cpu().numpy().astype(np.uint8)
+                found.append(self._generate(labels, np.ones_like(sure[these]), spacing[start]))
+            else:
+                found.append(self._generate(maps[these], sure[these], spacing[start]))
+        prompts = _collect(found, clip, self.foreground, logits.shape[-1])
+        if jitter is not None:
+            moved = _jitter(prompts, jitter.cpu(), self.config.sss.jitter)
+            prompts = PromptBatch(*_where(modes == TRUTH, moved, prompts))
+        prompts = prompts.without(modes == NONE)
+        return PromptBatch(*(field.to(logits.device, non_blocking=True) for field in prompts))
+
+    @torch.no_grad()
+    def plausible(self, logits: Tensor, spacing: Tensor, *, clip: int) -> Tensor:
+        """(B, S, S) booleans: where PCSW lets a class map teach; arguments as when called."""
+        maps, sure = _read(logits)
+        kept = [
+            self._generate(maps[start : start + clip], sure[start : start + clip], spacing[start]).keep
+            for start in range(0, len(logits), clip)
+        ]
+        return torch.from_numpy(np.concatenate(kept)).to(logits.device)
+
+    def _generate(self, classes: np.ndarray, confidence: np.ndarray, spacing: Tensor) -> Prompts:
+        between, row, column = spacing.tolist()
+        return generate_prompts(
+            classes, confidence, foreground=self.foreground, spacing=(between, row, column), config=self._rules
+        )
+
+
+def _read(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    probability, classes = logits.float().softmax(1).max(1)
+    return classes.to(torch.uint8).cpu().numpy(), probability.cpu().numpy()
+
+
+def _collect(found: list[Prompts], clip: int, foreground: int, size: int) -> PromptBatch:
+    slices = np.concatenate([prompts.slices + number * clip for number, prompts in enumerate(found)]).astype(np.int64)
+    classes = np.concatenate([prompts.classes - 1 for prompts in found]).astype(np.int64)
+    place = _places(slices * foreground + classes)
+    most = int(place.max(initial=0)) + 1
+    shape = (len(found) * clip, foreground, most)
+    corners = torch.from_numpy(np.concatenate([prompts.boxes for prompts in found]).reshape(-1, 2, 2))
+    inside = torch.from_numpy(np.concatenate([prompts.points for prompts in found]).reshape(-1, 1, 2))
+    at = (torch.from_numpy(slices), torch.from_numpy(classes), torch.from_numpy(place))
+    batch = PromptBatch(
+        torch.zeros(*shape, 3, 2),
+        torch.full((*shape, 3), NOTHING),
+        torch.zeros(*shape, size // STRIDE, size // STRIDE),
+    )
+    # PCSW counts from a pixel's edge, SAM from its middle.
+    batch.points[at] = torch.cat([inside, corners], 1).float() - 0.5
+    batch.labels[at] = torch.tensor(_LABELS)
+    if len(slices):
+        batch.masks[at] = cover(torch.from_numpy(np.concatenate([_masks(prompts) for prompts in found])))
+    return batch
+
+
+def _masks(prompts: Prompts) -> np.ndarray:
+    numbers = np.arange(1, len(prompts.slices) + 1)
+    return prompts.components[prompts.slices] == numbers[:, None, None]
+
+
+def _places(rows: np.ndarray) -> np.ndarray:
+    """Each entry's rank among the entries of its row."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    first = np.searchsorted(ordered, ordered)
+    places = np.empty(len(rows), dtype=np.int64)
+    places[order] = np.arange(len(rows)) - first
+    return places
+
+
+def _jitter(prompts: PromptBatch, draws: Tensor, share: float) -> PromptBatch:
+    """Stretch and shift each box, and its point and mask with it: no prompt gives the label itself away."""
+    corner, opposite = prompts.points[..., 1, :], prompts.points[..., 2, :]
+    extent = opposite - corner
+    moves = ((2 * draws - 1) * share)[:, :, None].unflatten(-1, (2, 2))
+    moved = corner + moves[..., 0, :] * extent
+    scale = (1 + moves[..., 1, :] - moves[..., 0, :]).expand_as(corner)
+    points = moved[..., None, :] + (prompts.points - corner[..., None, :]) * scale[..., None, :]
+    return PromptBatch(points, prompts.labels, _warp(prompts.masks, corner, moved, scale))
+
+
+def _warp(masks: Tensor, corner: Tensor, moved: Tensor, scale: Tensor) -> Tensor:
+    """Masks (B, K, M, h, w) whose pixel `corner` goes to `moved`, all else scaled around it."""
+    side = masks.shape[-1]
+    at = (torch.arange(side) + 0.5) * STRIDE
+    x, y = at.expand(side, side), at[:, None].expand(side, side)
+    grid = torch.stack([x, y], -1) - 0.5
+    flat = [value.flatten(0, 2)[:, None, None] for value in (corner, moved, scale)]
+    source = flat[0] + (grid - flat[1]) / flat[2].clamp_min(0.1)
+    normalised = 2 * (source + 0.5) / (side * STRIDE) - 1
+    warped = F.grid_sample(masks.flatten(0, 2)[:, None], normalised, mode="bilinear", align_corners=False)
+    return warped.view_as(masks)
+
+
+def _where(chosen: Tensor, these: PromptBatch, others: PromptBatch) -> list[Tensor]:
+    return [
+        torch.where(chosen.view(-1, *[1] * (one.ndim - 1)), one, other)
+        for one, other in zip(these, others, strict=True)
+    ]

@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from sss_model.network.decoder import InstanceNorm
-from sss_model.network.network import Network
-from sss_model.network.noise import SliceNoise
+from sss_model.network.base import Network, SliceNoise
+from sss_model.network.feature_decoder import InstanceNorm
 
 _WIDTHS = (16, 32, 64, 128, 256)
 _DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from sss_model.config import Pcsw
-from sss_model.pcsw.chains import find_chains
 from sss_model.pcsw.components import Components, find_components
 from sss_model.pcsw.gaps import find_gaps
 from sss_model.pcsw.judgement import judge
-from sss_model.pcsw.largest import among_largest
-from sss_model.pcsw.links import find_links
-from sss_model.pcsw.prompts import Prompts, write_prompts
+from sss_model.pcsw.links import find_chains, find_links
+from sss_model.pcsw.prompts import Prompts, among_largest, write_prompts
 
 _PIECES = 16  # Of one class in one slice: more is noise, and pairs would grow with their square.
 

@@ -3,13 +3,87 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
-from sss_model.pcsw.components import Components
+from sss_model.pcsw.components import Components, Runs, find_runs
 from sss_model.pcsw.gaps import Gap
-from sss_model.pcsw.points import inner_points
-from sss_model.pcsw.runs import Runs, find_runs
+
+# A point well inside each labelled region.
+
+
+def inner_points(labels: np.ndarray, runs: Runs, count: int) -> np.ndarray:
+    """(count, 2) float32 x, y of a point well inside each label 1 to `count` of a (D, H, W) map.
+
+    Asked are the middles of a region's runs along rows. Taken is the deepest, as `_depths` measures it; of those as
+    deep, the middle of the longest run. Coordinates are those of pixel edges: the first pixel's centre is (0.5, 0.5).
+    Of rows that still tie the upper one is taken, the one choice here that a mirrored map doesn't mirror.
+
+    Args:
+        runs: the map's runs; each label has one.
+    """
+    lengths = runs.lengths
+    score = _depths(labels, runs) * (labels.shape[2] + 1) + lengths
+    best = np.zeros(count + 1, np.int64)
+    np.maximum.at(best, runs.values, score)
+    winners = np.flatnonzero(score == best[runs.values])[::-1]  # backwards, so that the first is what stays
+    points = np.zeros((count + 1, 2), np.float32)
+    points[runs.values[winners], 0] = (runs.columns + lengths / 2)[winners]
+    points[runs.values[winners], 1] = runs.rows[winners] + 0.5
+    return points[1:]
+
+
+def _depths(labels: np.ndarray, runs: Runs) -> np.ndarray:
+    """(R,) the largest power of two such that a run's middle, moved so many pixels to any of four sides, and each
+    smaller power of two, stays in its region; 0 where one pixel leaves it. No less than half of what is possible.
+
+    A run of even length has two middle pixels; both are asked.
+    """
+    flat, (_, height, width) = labels.reshape(-1), runs.shape
+    lengths, rows = runs.lengths, runs.rows
+    left, right = runs.starts + (lengths - 1) // 2, runs.starts + lengths // 2
+    room = np.minimum((lengths - 1) // 2, np.minimum(rows, height - 1 - rows))
+    depths = np.zeros(len(lengths), np.int64)
+    inside, step = np.flatnonzero(room >= 1), 1
+    while len(inside):
+        for middle, away in product((left, right), (-step * width, step * width)):
+            inside = inside[flat[middle[inside] + away] == runs.values[inside]]
+        depths[inside] = step
+        step *= 2
+        inside = inside[room[inside] >= step]
+    return depths
+
+
+# Which of many components prompt.
+
+
+def among_largest(found: Components, chosen: np.ndarray, limit: int) -> np.ndarray:
+    """(n,) whether a component is chosen, and fewer than `limit` chosen ones of its slice and class are larger, or as
+    large and more confident.
+
+    Exact twins stand or fall together, even if that makes more: any choice between them would be the raster's.
+    """
+    order = np.lexsort((found.confidences, found.areas, found.classes, found.slices))[::-1]
+    order = order[chosen[order]]
+    starts_group = _differs(order, found.slices, found.classes)
+    starts_twins = starts_group | _differs(order, found.areas, found.confidences)
+    ahead = _latest(starts_twins) - _latest(starts_group)
+    among = np.zeros(len(found), bool)
+    among[order] = ahead < limit
+    return among
+
+
+def _differs(order: np.ndarray, *keys: np.ndarray) -> np.ndarray:
+    """Whether each one in this order differs from the one before in any key; the first does."""
+    differs = np.ones(len(order), bool)
+    differs[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+    return differs
+
+
+def _latest(starts: np.ndarray) -> np.ndarray:
+    """The place of the latest start up to each place."""
+    return np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from code_graph import ROOT
+from support.code_graph import ROOT
 
 
 @pytest.mark.acceptance

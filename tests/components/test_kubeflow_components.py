@@ -10,14 +10,20 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
-from dvc_project import call
 from kfp import dsl
+from support.dvc_project import call
 
-from components import evaluate, register, report_end, train, train_processes, validate_splits, version_data
-from components.recipe import recipe_text
-from components.registry.evidence import TAG
+from components.evaluate import evaluate
+from components.register import register
+from components.report_end import report_end
+from components.train import train
+from components.validate_splits import validate_splits
+from components.version_data import version_data
 from sss_model.checkpoint import load_checkpoint
-from sss_model.manifest import write_manifest
+from sss_model.data.manifest import write_manifest
+from sss_ops.recipe import recipe_text
+from sss_ops.registry.evidence import TAG
+from sss_ops.steps.train_distributed import train_on_gpus
 
 IMAGE = "registry.example.com/sss@sha256:" + "1" * 64
 
@@ -63,7 +69,7 @@ def test_version_data_settles_the_recipe_the_place_and_the_version(phantom: Path
         **dict.fromkeys(("method", "encoder", "checkpoint", "experiment", "model_name"), ""),
     }
     outputs = {name: dsl.Dataset(name, str(tmp_path / name)) for name in ("data", "manifest", "record")}
-    settled = version_data.kubeflow_component().python_func(
+    settled = version_data.python_func(
         **{**untouched, "method": "supervised"},
         **outputs,
         recipe=str(tmp_path / "params.yaml"),
@@ -88,7 +94,7 @@ def test_version_data_settles_the_recipe_the_place_and_the_version(phantom: Path
 def test_what_the_pool_can_t_give_fails_before_anything_is_fetched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    component = version_data.kubeflow_component()
+    component = version_data
     nothing = dict.fromkeys(component.component_spec.inputs, "")
     outputs = {name: dsl.Dataset(name, str(tmp_path / name)) for name in ("data", "manifest", "record")}
     with pytest.raises(SystemExit) as ended:
@@ -100,7 +106,7 @@ def test_what_the_pool_can_t_give_fails_before_anything_is_fetched(
 
 def test_validate_splits_reports_and_hands_its_verdict_on(given: dict[str, Any], tmp_path: Path) -> None:
     inputs = some(given, "data", "manifest", "recipe", "data_version", "image")
-    check = validate_splits.kubeflow_component().python_func
+    check = validate_splits.python_func
     assert check(**inputs, report=dsl.HTML("report", str(tmp_path / "good"))) == (True,)
     strict = yaml.safe_load(given["recipe"])
     strict["validation"]["min_test_patients"] = 99
@@ -131,7 +137,7 @@ def test_train_makes_a_checkpoint_and_names_its_content(
 
 def train_step(given: dict[str, Any], folder: Path, *, passed: bool) -> tuple[tuple[str], dsl.Metrics]:
     validation = dsl.Metrics("validation", str(folder / "validation"))
-    outputs = train.kubeflow_component().python_func(
+    outputs = train.python_func(
         **given,
         passed=passed,
         gpus=0,
@@ -147,14 +153,14 @@ def train_step(given: dict[str, Any], folder: Path, *, passed: bool) -> tuple[tu
 
 def test_several_gpus_are_several_processes(store: mlflow.MlflowClient, given: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(given["recipe"])
-    train_processes.run(
+    train_on_gpus(
         params=tmp_path / "params.yaml",
         data_dir=Path(given["data"].path, "phantom"),
         manifest=tmp_path / "manifest.csv",
         data_version=tmp_path / "version.json",
         output=tmp_path / "checkpoint",
         work=str(tmp_path / "work"),
-        processes=2,
+        gpus=2,
     )
     assert load_checkpoint(tmp_path / "checkpoint").meta.processes == 2
 
@@ -163,7 +169,7 @@ def test_evaluate_shows_scores_and_a_confusion_matrix(given: dict[str, Any], che
     names = {"predictions": dsl.Artifact, "evaluation": dsl.Artifact, "report": dsl.HTML, "metrics": dsl.Metrics}
     outputs = {name: kind(name, str(tmp_path / name)) for name, kind in names.items()}
     outputs["confusion"] = dsl.ClassificationMetrics("confusion", str(tmp_path / "confusion"))
-    evaluate.kubeflow_component().python_func(
+    evaluate.python_func(
         **some(given, "data", "manifest", "data_version", "image"),
         checkpoint=dsl.Model("checkpoint", str(checkpoint)),
         checkpoint_sha256="2" * 64,
@@ -178,7 +184,7 @@ def test_evaluate_shows_scores_and_a_confusion_matrix(given: dict[str, Any], che
 def test_register_makes_a_version_and_a_card(
     store: mlflow.MlflowClient, given: dict[str, Any], evaluated: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
-    made = register.kubeflow_component().python_func(
+    made = register.python_func(
         **some(given, "recipe", "data_version", "image", "manifest"),
         record=dsl.Artifact("record", str(evaluated / "data_version.json")),
         checkpoint=dsl.Model("checkpoint", str(checkpoint)),
@@ -203,5 +209,5 @@ def test_register_makes_a_version_and_a_card(
 def test_the_end_is_said_in_one_place(state: str, error: str | None, said: str, tmp_path: Path) -> None:
     status = dsl.PipelineTaskFinalStatus(state, "run", "train", None, error)
     summary = dsl.Markdown("summary", str(tmp_path / "summary"))
-    report_end.kubeflow_component().python_func(status=status, model_name="m", mlflow="http://m", summary=summary)
+    report_end.python_func(status=status, model_name="m", mlflow="http://m", summary=summary)
     assert said in (tmp_path / "summary").read_text()

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from sss_model.config import Config
-from sss_model.manifest import Manifest
-from sss_model.train import train
+from sss_model.data.manifest import Manifest
+from sss_model.training.train import train
 
 ON_CPU = bool(os.environ.get("SSS_GPU_TESTS_ON_CPU"))
 REASON = "no CUDA device; SSS_GPU_TESTS_ON_CPU=1 runs this on the CPU"

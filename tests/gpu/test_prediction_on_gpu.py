@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.paths import ROOT
 
-from sss_model.manifest import Manifest
-from sss_model.predict import Predictor
-from sss_model.volumes import read_volume
+from sss_model.data.manifest import Manifest
+from sss_model.inference.predictor import Predictor
+from sss_model.io.volumes import read_volume
 
 ELSEWHERE = """
 import sys
 from pathlib import Path
 import torch
-from sss_model.predict import Predictor
-from sss_model.volumes import read_volume
+from sss_model.inference.predictor import Predictor
+from sss_model.io.volumes import read_volume
 assert not torch.cuda.is_available()
 checkpoint, scan, output = map(Path, sys.argv[1:])
 torch.save(Predictor.load(checkpoint).probabilities(read_volume(scan)), output)
@@ -33,7 +34,7 @@ def test_a_gpu_predicts_what_a_cpu_predicts(
     checkpoint = fit({"train.steps": 8, "train.precision": precision})
     scan = phantom / manifest.split("test")[0].image
     here = Predictor.load(checkpoint).probabilities(read_volume(scan))
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", ELSEWHERE, str(checkpoint), str(scan), str(tmp_path / "probabilities.pt")]
     subprocess.run(command, env=environment, check=True)
     there = torch.load(tmp_path / "probabilities.pt", weights_only=True)

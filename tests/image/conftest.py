@@ -12,9 +12,9 @@ from pathlib import Path
 import docker
 import pytest
 from docker.models.images import Image
-from image_layers import Layers, look_through
+from support.image_layers import Layers, look_through
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 TAG = "test"
 SECRET = "planted-secret-0f1e2d3c4b5a"
 PARTS = (

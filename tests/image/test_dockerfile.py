@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from docker.utils.build import exclude_paths
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()
 STAGES = re.split(r"^(?=FROM )", TEXT, flags=re.MULTILINE)[1:]
 CODE = ("sss_model", "components", "configs", "train_2d.py", "train_3d.py")
@@ -107,7 +107,7 @@ def test_what_the_context_holds_is_copied_into_the_image() -> None:
 
 
 def test_the_context_holds_nothing_else(tmp_path: Path) -> None:
-    wanted = ["params.yaml", "requirements.txt", "components/cli.py", "components/pools.yaml", "wheels/torch.whl"]
+    wanted = ["params.yaml", "requirements.txt", "sss_ops/cli.py", "components/pools.yaml", "wheels/torch.whl"]
     wanted += ["sss_model/templates/report.html", "train_2d.py", "train_3d.py"]
     for name in [*wanted, *UNWANTED]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from docker.models.images import Image
-from image_layers import Layers
+from support.image_layers import Layers
 
 pytestmark = pytest.mark.image
 Run = Callable[..., str]
@@ -100,7 +100,7 @@ def test_labels_say_what_it_is(image: Image) -> None:
 
 
 def test_no_planted_secret_is_in_any_layer(layers: Layers) -> None:
-    assert "opt/sss/components/cli.py" in layers.paths
+    assert "opt/sss/sss_ops/cli.py" in layers.paths
     assert layers.holding_the_secret == []
 
 

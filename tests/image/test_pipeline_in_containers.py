@@ -14,11 +14,11 @@ import mlflow
 import pytest
 import yaml
 from docker.models.images import Image
-from dvc_project import ENVIRONMENT, call
-from object_store import object_store
-from tracking_server import tracking_server
+from support.dvc_project import ENVIRONMENT, call
+from support.object_store import object_store
+from support.paths import ROOT
+from support.tracking_server import tracking_server
 
-ROOT = Path(__file__).parents[2]
 QUICK = ("image_size=64", "steps=4", "labelled_patients=1", "min_labelled_patients=1", "min_test_patients=1")
 
 pytestmark = pytest.mark.image

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from code_graph import ROOT
+from support.code_graph import ROOT
 
 from k8s.check.__main__ import command
 from k8s.check.report import check

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from code_graph import ROOT
+from support.code_graph import ROOT
 
-from components.placement import TrainingPods
-from components.trainjob.job import build_training_job
 from k8s.check.report import check
 from k8s.check.targets import read_target
 from pipelines.compile import compile_pipeline
-from pipelines.image import pinned_image
+from pipelines.training import pinned_image
+from sss_ops.cluster.placement import TrainingPods
+from sss_ops.cluster.trainjob import build_training_job
 
 TAGGED = pinned_image().partition("@")[0] + ":v1.0"
 

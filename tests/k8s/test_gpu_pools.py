@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import yaml
-from code_graph import ROOT
+from support.code_graph import ROOT
 
 from k8s.check.objects import pods
 from k8s.check.targets import read_target

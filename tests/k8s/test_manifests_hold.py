@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from code_graph import ROOT
-from kubelet import container_of
+from support.code_graph import ROOT
+from support.kubelet import container_of
 
 from k8s.check.__main__ import command
 from k8s.check.objects import Target, pods

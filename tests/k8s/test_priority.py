@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from code_graph import ROOT
+from support.code_graph import ROOT
 
 from k8s.check.objects import Target
 from k8s.check.report import check

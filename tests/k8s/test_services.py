@@ -15,7 +15,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from kubelet import command_line, container_of, environment_of, free_ports, running
+from support.kubelet import command_line, container_of, environment_of, free_ports, running
 
 from k8s.check.objects import Target
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from pipelines.compile import compile_pipeline
-from pipelines.image import pinned_image
+from pipelines.training import pinned_image
 from tests.pipelines.conftest import IMAGE
 
 

@@ -7,13 +7,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from code_graph import ROOT
+from support.code_graph import ROOT
 
-from components.trainjob import job as trainjob
 from k8s.check.targets import read_target
 from pipelines import placement
-from pipelines.image import pinned_image
-from pipelines.training import training
+from pipelines.training import pinned_image, training
+from sss_ops.cluster import trainjob
 
 OVERLAYS = sorted(path.name for path in (ROOT / "k8s/overlays").iterdir())
 DEFAULTS: dict[str, Any] = {name: spec.default for name, spec in training.component_spec.inputs.items()}

@@ -14,8 +14,8 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
-from code_graph import ROOT
-from dvc_project import ENVIRONMENT, call, make_project
+from support.code_graph import ROOT
+from support.dvc_project import ENVIRONMENT, call, make_project
 
 from sss_model.config import Config
 

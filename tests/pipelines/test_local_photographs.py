@@ -8,17 +8,17 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from code_graph import ROOT
-from dvc_project import call, make_project
-
-from components.predicting.model import opened
-from components.predicting.run import predict
-from sss_model.config import Config, load_config
-from sss_model.datasets import import_dataset
-from sss_model.volumes import read_label
+from support.code_graph import ROOT
+from support.dvc_project import call, make_project
 from tests.datasets.samples import write_refuge
-from tests.pipelines.test_local import Here, data_version, metadata
 from tests.test_two_dimensions import FLAT
+
+from sss_model.config import Config, load_config
+from sss_model.data.importing import import_dataset
+from sss_model.io.volumes import read_label
+from sss_ops.prediction.model import opened
+from sss_ops.prediction.predict import predict
+from tests.pipelines.test_local import Here, data_version, metadata
 
 pytestmark = pytest.mark.acceptance
 Check = Callable[[Path, Path, Path], None]

@@ -9,10 +9,10 @@ from typing import Any
 
 import kfp
 import pytest
-from kfp_server import KfpServer, kfp_server
+from support.kfp_server import KfpServer, kfp_server
 
 from pipelines import cluster_check
-from pipelines.package import read_package, write_without_cache
+from pipelines.compile import read_package, write_without_cache
 from pipelines.submit import Submitted, submit
 from sss_model.errors import InputError
 
@@ -224,9 +224,7 @@ def test_arguments_are_checked_before_anything_is_sent(
 
 def test_control_c_ends_the_waiting_and_not_the_run(server: KfpServer, package: Path, tmp_path: Path) -> None:
     server.states = [{"run": "RUNNING", "train": "RUNNING"}]
-    program = (
-        "from components.command_line import run_command\nfrom pipelines.submit import command\nrun_command(command)"
-    )
+    program = "from sss_ops.command_line import run_command\nfrom pipelines.submit import command\nrun_command(command)"
     command = [sys.executable, "-u", "-c", program, "--package", str(package), "--host", server.host]
     environment = {**os.environ, "HOME": str(tmp_path)}
     with subprocess.Popen(
@@ -245,7 +243,7 @@ def test_control_c_ends_the_waiting_and_not_the_run(server: KfpServer, package: 
 def test_the_cluster_check_tells_what_was_proven_and_what_to_mend(
     server: KfpServer, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from components.doctor.cluster import Wish
+    from sss_ops.doctor.cluster import Wish
 
     wish = Wish("gke", 1, 1, False)
     titles = {"version-data": "Fetch", "train": "Train"}

@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator
 
 from k8s.check.objects import Fault, Target
 from k8s.check.rules.access import accounts_without_token, rights_by_name, subjects_in_namespace
-from k8s.check.rules.containers import images_pinned, probes, resources
-from k8s.check.rules.gpu import gpu_selector, gpu_toleration
-from k8s.check.rules.labels import part_of_label
 from k8s.check.rules.network import network_policies, service_targets
-from k8s.check.rules.pipeline import pipeline_references
-from k8s.check.rules.references import references
-from k8s.check.rules.restricted import restricted
-from k8s.check.rules.secrets import no_secret_values
+from k8s.check.rules.references import no_secret_values, pipeline_references, references
+from k8s.check.rules.workloads import (
+    gpu_selector,
+    gpu_toleration,
+    images_pinned,
+    part_of_label,
+    probes,
+    resources,
+    restricted,
+)
 from k8s.check.schemas import schema
 
 Rule = Callable[[Target], Iterator[Fault]]

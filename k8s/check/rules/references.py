@@ -1,12 +1,16 @@
-"""What a pod names is there: rendered with it, made by a person from the secrets' template, or by Kubeflow."""
+"""What a compiled pipeline takes from the cluster is what the overlays and the secrets' template put there."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from k8s.check.objects import Fault, Pod, Target, pods
+from k8s.check.objects import Fault, Object, Pod, Target, containers, pods
+
+# What a pod names is there: rendered with it, made by a person from the secrets' template, or by Kubeflow.
+
 
 KUBEFLOW_ACCOUNTS = {"default", "pipeline-runner", "default-editor"}
 SYSTEM_PRIORITIES = {"system-cluster-critical", "system-node-critical"}
@@ -72,3 +76,71 @@ def _sources(pod: Pod) -> Iterator[dict[str, Any]]:
         yield from container.get("envFrom", [])
         for variable in container.get("env", []):
             yield variable.get("valueFrom", {})
+
+
+# Secrets are named, never shown.
+
+
+TELLING_NAME = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(ACCESS|PRIVATE|API)_?KEY", re.IGNORECASE)
+TELLING_VALUE = re.compile(r"://[^/\s:@]+:[^/\s:@]+@|\bAKIA[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----")
+
+
+def no_secret_values(target: Target) -> Iterator[Fault]:
+    """No Secret object, no literal under a name that tells of a secret, nothing that looks like a key."""
+    for owner in target.own("Secret"):
+        yield Fault(owner, "a Secret object", "a reference; people and vaults make secrets")
+    for owner in target.objects:
+        yield from _telling_values(owner)
+    for owner, name, value in _named_values(target):
+        if TELLING_NAME.search(name) and value:
+            yield Fault(owner, f"{name} with a literal value", "valueFrom.secretKeyRef")
+
+
+def _named_values(target: Target) -> Iterator[tuple[Object, str, str]]:
+    for owner, container in containers(target):
+        for variable in container.get("env", []):
+            yield owner, variable["name"], variable.get("value", "")
+    for owner in target.own("ConfigMap"):
+        for name, value in owner.document.get("data", {}).items():
+            yield owner, name, value
+
+
+def _telling_values(owner: Object) -> Iterator[Fault]:
+    for text in _strings(owner.document):
+        if found := TELLING_VALUE.search(text):
+            yield Fault(owner, f"what looks like a key: {found.group()[:8]}…", "a reference to a secret")
+
+
+def _strings(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _strings(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _strings(value)
+
+
+def pipeline_references(target: Target) -> Iterator[Fault]:
+    """Secrets with their keys, config maps and volumes by name, also optional ones: a typo there would go unseen."""
+    for owner in target.own("PipelineVersion"):
+        for kind, name, keys in _taken(owner.spec.get("platformSpec", {})):
+            known: dict[str, Any] = target.secrets if kind == "Secret" else target.known(kind)
+            if name not in known:
+                yield Fault(owner, f"{kind} {name} is nowhere", f"one of {sorted(known)}")
+            elif kind == "Secret" and (missing := keys - known[name]):
+                yield Fault(owner, f"{kind} {name} has no key {sorted(missing)}", f"of {sorted(known[name])}")
+
+
+def _taken(platform: dict[str, Any]) -> Iterator[tuple[str, str, set[str]]]:
+    """Kind, name and keys, as Kubeflow Pipelines' platform specification has them."""
+    if not platform:
+        return
+    for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        for secret in executor.get("secretAsEnv", []):
+            yield "Secret", secret["secretName"], {item["secretKey"] for item in secret["keyToEnv"]}
+        for config in executor.get("configMapAsEnv", []):
+            yield "ConfigMap", config["configMapName"], set()
+        for volume in executor.get("pvcMount", []):
+            yield "PersistentVolumeClaim", volume["constant"], set()

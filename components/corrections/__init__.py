@@ -1,1 +1,0 @@
-"""Correcting pseudo-labels: their command lines, and the gate before new labels."""

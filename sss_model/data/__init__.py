@@ -1,0 +1,1 @@
+"""Data sets: import, canonical layout, splits, manifest, preprocessing."""

@@ -1,0 +1,1 @@
+"""Layouts of public and private data sets, one file each."""

@@ -1,0 +1,306 @@
+"""Whether files are those that a manifest names."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sss_model.data.canonical import Assignment, CaseFiles, open_dataset
+from sss_model.errors import InputError
+from sss_model.files import sha256, write_atomically
+from sss_model.io.volumes import Volume, read_pair, read_volume
+from sss_model.parallel import for_each
+
+# What a case's files say about themselves.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a case's files say about themselves.
+
+    Attributes:
+        image_sha256, label_sha256: hashes of the files' bytes; None without a label.
+        shape: voxels per axis of the file.
+        spacing_mm: millimetres per axis of the file.
+        orientation: direction in which each axis of the file grows, e.g. ``LPS``.
+        slices: how many slices the scan was cut into, along its coarsest axis.
+        voxels: voxels per class name, background included; empty without a label.
+    """
+
+    image_sha256: str
+    label_sha256: str | None
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    orientation: str
+    slices: int
+    voxels: dict[str, int]
+
+    @property
+    def slice_distance_mm(self) -> float:
+        """Millimetres from one slice to the next: along the scan's coarsest axis."""
+        return max(self.spacing_mm)
+
+
+def inspect(files: CaseFiles, labels: dict[str, int]) -> Facts:
+    """Read one case's image and label.
+
+    Raises:
+        InputError: a file can't be read, image and label differ in geometry, or the label holds a value that is not
+            among `labels`; the sentence names the case.
+    """
+    try:
+        image, label = _read(files)
+        voxels = count_voxels(label, labels, where=str(files.label)) if label else {}
+    except InputError as error:
+        raise InputError(f"case {files.case}: {error}") from None
+    return Facts(
+        image_sha256=sha256(files.image),
+        label_sha256=sha256(files.label) if files.label else None,
+        shape=image.source.shape,
+        spacing_mm=image.source.spacing,
+        orientation=image.source.orientation,
+        slices=image.array.shape[image.slice_axis],
+        voxels=voxels,
+    )
+
+
+def count_voxels(label: Volume, labels: dict[str, int], *, where: str) -> dict[str, int]:
+    """Voxels per class name; raises `InputError` for a value that is not among `labels`."""
+    found = _counts(label.array)
+    unknown = sorted(found.keys() - set(labels.values()))
+    if unknown:
+        known = ", ".join(f"{value} {name}" for name, value in labels.items())
+        raise InputError(f"{where}: {found[unknown[0]]} voxels are {unknown[0]}; expected {known}, as in dataset.json")
+    return {name: found.get(value, 0) for name, value in labels.items()}
+
+
+def _counts(array: np.ndarray) -> dict[int, int]:
+    """How often each value occurs."""
+    if array.dtype != np.uint8:
+        values, counts = np.unique(array, return_counts=True)
+        return dict(zip(values.tolist(), counts.tolist(), strict=True))
+    # Sorting all voxels, as above, costs several times as much; plane by plane, since counting widens them to 64 bits.
+    sums = sum((np.bincount(plane.reshape(-1), minlength=256) for plane in array), np.zeros(256, np.int64))
+    return {value: count for value, count in enumerate(sums.tolist()) if count}
+
+
+def _read(files: CaseFiles) -> tuple[Volume, Volume | None]:
+    if files.label:
+        return read_pair(files.image, files.label, files.case)
+    return read_volume(files.image, files.case), None
+
+
+# The manifest: one row of facts per case, and who learns from whom.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(Facts):
+    """One row of ``manifest.csv``; `image` and `label` are relative to the data set's folder, with forward slashes."""
+
+    case: str
+    patient: str
+    group: str
+    image: str
+    label: str | None
+    labelled: bool
+    split: str
+    label_order: int | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All cases of a data set, sorted by name, and its classes."""
+
+    cases: tuple[Case, ...]
+    labels: dict[str, int]
+
+    def split(self, name: str) -> tuple[Case, ...]:
+        """The cases on one side: ``train``, ``val`` or ``test``."""
+        return tuple(case for case in self.cases if case.split == name)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Who does what in one run; training cases without the right to their label have none here."""
+
+    labelled: tuple[Case, ...]
+    unlabelled: tuple[Case, ...]
+    val: tuple[Case, ...]
+    test: tuple[Case, ...]
+
+
+def build_manifest(folder: Path) -> Manifest:
+    """Read every volume of a canonical data set once.
+
+    Raises:
+        InputError: `folder` isn't one (see `open_dataset`), or a case's files can't be used (see `inspect`).
+    """
+    dataset = open_dataset(folder)
+    facts = for_each(lambda files: inspect(files, dataset.labels), dataset.cases, description="Reading volumes")
+    rows = zip(facts, dataset.cases, dataset.splits, strict=True)
+    return Manifest(tuple(_row(*row, folder) for row in rows), dataset.labels)
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write one row per case."""
+    write_atomically(path, manifest_bytes(manifest))
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The content of ``manifest.csv``; the same manifest gives the same bytes."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS + [_VOXELS + name for name in manifest.labels], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_cells(case) for case in manifest.cases)
+    return text.getvalue().encode()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read what `write_manifest` wrote; raises `InputError` for a missing or empty file, or wrong columns or values."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected a manifest, which the step version-data writes") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise InputError(f"{path}: not a CSV file; expected a manifest, which the step version-data writes") from None
+    missing = [column for column in _COLUMNS if column not in columns]
+    if missing:
+        raise InputError(f"{path}: no column {missing[0]}; expected a manifest, which the step version-data writes")
+    names = [column.removeprefix(_VOXELS) for column in columns if column.startswith(_VOXELS)]
+    cases = [_case(cells, names, f"{path}, line {number}") for number, cells in enumerate(rows, start=2)]
+    if not cases:
+        raise InputError(f"{path}: no cases; expected a manifest, which the step version-data writes")
+    return Manifest(tuple(cases), {name: value for value, name in enumerate(names)})
+
+
+def cohort(manifest: Manifest, labelled: int | None) -> Cohort:
+    """Share out the cases.
+
+    Args:
+        labelled: how many training patients, in label order, lend their labels; None means all who have any.
+
+    Returns:
+        In `unlabelled` every training case, the labelled ones included, as an image alone; in `val` and `test` the
+        cases that have a label to be measured by.
+
+    Raises:
+        InputError: fewer training patients have labels than asked for, or none has.
+    """
+    train = manifest.split("train")
+    queue = _labelled_patients(train)
+    if len(queue) < (labelled or 1):
+        raise InputError(
+            f"manifest: {len(queue)} training patients have labels; expected at least {labelled or 1} (data.labelled)"
+        )
+    lenders = set(queue[:labelled])
+    return Cohort(
+        labelled=tuple(case for case in train if case.labelled and case.patient in lenders),
+        unlabelled=tuple(_image_alone(case) for case in train),
+        val=tuple(case for case in manifest.split("val") if case.labelled),
+        test=tuple(case for case in manifest.split("test") if case.labelled),
+    )
+
+
+def _row(facts: Facts, files: CaseFiles, place: Assignment, folder: Path) -> Case:
+    return Case(
+        **vars(facts),
+        case=files.case,
+        patient=place.patient,
+        group=place.group,
+        image=files.image.relative_to(folder).as_posix(),
+        label=files.label.relative_to(folder).as_posix() if files.label else None,
+        labelled=files.label is not None,
+        split=place.split,
+        label_order=place.label_order,
+    )
+
+
+def _labelled_patients(train: tuple[Case, ...]) -> list[str]:
+    # Patients without a place in the queue come last, by name.
+    places = {
+        case.patient: (case.label_order is None, case.label_order or 0, case.patient) for case in train if case.labelled
+    }
+    return sorted(places, key=lambda patient: places[patient])
+
+
+def _image_alone(case: Case) -> Case:
+    return replace(case, label=None, label_sha256=None, labelled=False, voxels={})
+
+
+_VOXELS = "voxels_"
+_COLUMNS = [
+    *("case", "patient", "group", "split", "label_order", "labelled", "image", "label", "image_sha256"),
+    *("label_sha256", "shape", "spacing_mm", "orientation", "slices"),
+]
+
+
+def _cells(case: Case) -> dict[str, str]:
+    cells = {name: _text(getattr(case, name)) for name in _COLUMNS}
+    return cells | {_VOXELS + name: str(count) for name, count in case.voxels.items()}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return "x".join(f"{number:.9g}" for number in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _case(cells: dict[str, str], names: list[str], where: str) -> Case:
+    try:
+        values: dict[str, Any] = {name: parse(cells[name]) for name, parse in _PARSE.items()}
+        labelled = values["labelled"]
+        voxels = {name: int(cells[_VOXELS + name]) for name in names} if labelled else {}
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{where}: a value that can't be read ({error}); expected a row of a manifest") from None
+    return Case(**values, voxels=voxels)
+
+
+def _numbers(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    return lambda text: tuple(kind(part) for part in text.split("x"))
+
+
+def _optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: kind(text) if text else None
+
+
+_PARSE: dict[str, Callable[[str], Any]] = dict.fromkeys(_COLUMNS, str) | {
+    "label_order": _optional(int),
+    "labelled": {"true": True, "false": False}.__getitem__,
+    "label": _optional(str),
+    "label_sha256": _optional(str),
+    "shape": _numbers(int),
+    "spacing_mm": _numbers(float),
+    "slices": int,
+}
+
+
+def check_content(cases: Sequence[Case], data_dir: Path) -> None:
+    """Refuse scans that are not the manifest's, since nothing that was said of those holds for them.
+
+    Raises:
+        InputError: an image or a label is missing, or has other bytes than the manifest says.
+    """
+    for case in cases:
+        for name, expected in ((case.image, case.image_sha256), (case.label, case.label_sha256)):
+            check_file(case.case, data_dir / str(name), expected)
+
+
+def check_file(case: str, path: Path, expected: str | None) -> None:
+    """Refuse one of a case's files if its SHA-256 is not the manifest's; raises `InputError`."""
+    if not path.is_file():
+        raise InputError(f"case {case}: no file {path}; expected what the manifest names")
+    if sha256(path) != expected:
+        raise InputError(
+            f"case {case}: {path} has other content than the manifest says; "
+            "expected the same data, or a manifest made anew (sss version-data)"
+        )

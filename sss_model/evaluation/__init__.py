@@ -1,0 +1,1 @@
+"""Evaluation: Dice, distances in millimetres, calibration, the report, comparison and audit."""

@@ -1,0 +1,1 @@
+"""Inference: masks of whole volumes, their orientation and their predicted quality."""

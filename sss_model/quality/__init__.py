@@ -1,1 +1,0 @@
-"""How good a mask probably is, told without ground truth."""

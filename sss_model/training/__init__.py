@@ -1,0 +1,1 @@
+"""Training: views, losses, methods, the loop, and going on after an interruption."""

@@ -1,0 +1,139 @@
+"""One step of learning: a student that is trained, and its moving average that teaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sss_model.config import Config
+from sss_model.network import Network
+from sss_model.training.batches import Batches
+from sss_model.training.methods import make_method
+from sss_model.training.micro_batches import Inputs, Outputs, backward, joined, pieces
+from sss_model.training.schedule import learning_rate
+
+
+class Learner:
+    """Student, teacher and optimiser, and the method by which they learn.
+
+    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017); it makes the pseudo-labels,
+    unless a method has the student teach itself, and is what is validated and kept. Only parameters are averaged:
+    normalisation is by instance in every network, so there are no running statistics.
+
+    Args:
+        classes: names of the foreground classes, in order.
+    """
+
+    def __init__(self, network: Network, config: Config, classes: list[str], fabric: Fabric) -> None:
+        self._config, self._fabric = config.train, fabric
+        self._method = make_method(config, classes)
+        network = fabric.to_device(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload,assignment]
+        # One kernel updates a parameter: on a CPU a third of the time of torch's choice.
+        fused = True if fabric.device.type in ("cpu", "cuda") else None
+        groups = _parameter_groups(network, config)
+        optimizer = torch.optim.AdamW(groups, weight_decay=config.train.weight_decay, fused=fused)
+        self._ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema_decay))
+        self._ema.requires_grad_(False).eval()
+        # It looks at its counter in every update, which on a GPU would wait for all work before.
+        self._ema.n_averaged = self._ema.n_averaged.cpu()
+        self._student, self._optimizer = fabric.setup(network, optimizer)
+
+    def step(self, batches: Batches, *, step: int, spent: float) -> dict[str, Tensor]:
+        """Learn from the batches of a step.
+
+        Args:
+            spent: the share of the budget spent so far.
+
+        Returns:
+            The method's scalars on the device, ``loss`` and ``loss_labelled`` among them.
+        """
+        for group in self._optimizer.param_groups:
+            begins, ends = group["learns"]
+            group["lr"] = group["peak"] * learning_rate(self._config, (spent - begins) / (ends - begins))
+        inputs, objective = self._method.task(batches, self._teach, step=step, spent=spent)
+        self._optimizer.zero_grad()
+        scalars = backward(
+            self._student,
+            _channels_last(inputs),
+            objective,
+            fabric=self._fabric,
+            micro_batch=self._config.micro_batch,
+        )
+        self._optimizer.step()
+        self._ema.update_parameters(self._student.module)
+        return {name: value.detach() for name, value in scalars.items()}
+
+    @torch.no_grad()
+    def segment(
+        self, images: Tensor, spacing: tuple[float, float, float], proportions: Tensor | None, *, batch: int
+    ) -> Tensor:
+        """The teacher's class logits of a whole volume; see `Network.segment`."""
+        with self._fabric.autocast():
+            network = cast(Network, self._ema.module)
+            images = images.contiguous(memory_format=torch.channels_last)
+            return network.segment(images, spacing, batch=batch, proportions=proportions)
+
+    @torch.no_grad()
+    def glance(self, images: Tensor, places: Tensor, *, batch: int) -> Tensor:
+        """The teacher's class logits of slices, each by itself; see `Network.glance`."""
+        with self._fabric.autocast():
+            network = cast(Network, self._ema.module)
+            images = images.contiguous(memory_format=torch.channels_last)
+            return network.glances(images, places, batch=batch)
+
+    @torch.no_grad()
+    def _teach(self, inputs: Inputs) -> Outputs:
+        with self._fabric.autocast():
+            teacher = self._student.module if self._method.self_taught else self._ema
+            return joined([teacher(**part) for part in pieces(_channels_last(inputs), self._config.micro_batch)])
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of what learned quickest in the last step."""
+        return max(group["lr"] for group in self._optimizer.param_groups)
+
+    @property
+    def weights(self) -> Iterator[Tensor]:
+        """The student's parameters, where they are."""
+        return self._student.module.parameters()
+
+    def teacher_weights(self) -> dict[str, Tensor]:
+        """A copy of the teacher's weights on the CPU."""
+        return {name: value.detach().cpu().clone() for name, value in self._ema.module.state_dict().items()}
+
+    def state(self) -> dict[str, Any]:
+        """All that `load_state` needs to go on as if nothing had happened."""
+        return {
+            "student": self._student.module.state_dict(),
+            "teacher": self._ema.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._student.module.load_state_dict(state["student"])
+        self._ema.load_state_dict(state["teacher"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+
+def _channels_last(inputs: Inputs) -> Inputs:
+    return inputs | {"images": inputs["images"].contiguous(memory_format=torch.channels_last)}
+
+
+def _parameter_groups(network: nn.Module, config: Config) -> list[dict[str, Any]]:
+    """What shares a peak learning rate, and the shares of the budget between which it rises and falls."""
+    named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    memory_from = config.sss.memory_from if config.train.method == "sss" else 1.0
+    groups: list[dict[str, Any]] = [
+        {"of": ("encoder.",), "peak": config.train.encoder_lr, "learns": (0.0, memory_from)},
+        {"of": ("memory.", "gate"), "peak": config.train.lr, "learns": (memory_from if memory_from < 1 else 0.0, 1.0)},
+        {"of": ("",), "peak": config.train.lr, "learns": (0.0, memory_from)},
+    ]
+    for name, parameter in named:
+        group = next(group for group in groups if name.startswith(group["of"]))
+        group.setdefault("params", []).append(parameter)
+    return [group for group in groups if "params" in group]

@@ -1,0 +1,102 @@
+"""What a killed training needs to go on: saved every few minutes, gone when the run has ended well."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from sss_model.io.weights import read_weights, write_weights
+from sss_model.training.learner import Learner
+from sss_model.training.teacher_findings import Findings
+from sss_model.training.validation import Validation
+
+
+@dataclass
+class WorkState:
+    """Position, clock, training curve and best weights so far of one run.
+
+    Attributes:
+        folder: the run's own work folder.
+        prepared: seconds of work before the first step.
+        step: steps done.
+        history: the training curve, one row a logged step.
+        findings: what the teacher has found out about the unlabelled scans.
+        memory_began: whether the memory decoder's own steps did.
+        best: step, per-class Dice and weights of the best validation so far; empty before the first.
+    """
+
+    folder: Path
+    prepared: float
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+    memory_began: bool = False
+    _origin: float = field(default_factory=time.monotonic)
+    _saved_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def resume(cls, folder: Path, learner: Learner, *, started: float) -> WorkState:
+        """The state that a killed run left in `folder`, loaded into `learner` too; a fresh one if it left none.
+
+        Args:
+            started: the monotonic clock when this process began to work.
+        """
+        path = folder / "state.pt"
+        if not path.exists():
+            return cls(folder, time.monotonic() - started, _origin=started)
+        saved = read_weights(path)
+        learner.load_state(saved["learner"])
+        done = {name: saved[name] for name in ("prepared", "step", "history", "best", "memory_began")}
+        return cls(folder, **done, findings=Findings(**saved["findings"]), _origin=started - saved["seconds"])
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of work so far, over all the processes that took part, pauses not counted."""
+        return time.monotonic() - self._origin
+
+    @property
+    def best_dice(self) -> float:
+        return Validation(self.best["per_class"]).dice if self.best else -1.0
+
+    def log(self, row: dict[str, float]) -> None:
+        """Add scalars to the training curve at the present step."""
+        if self.history and self.history[-1]["step"] == self.step:
+            self.history[-1].update(row)
+        else:
+            self.history.append({"step": self.step, **row})
+
+    def memory_begins(self, alone: bool) -> bool:
+        """Whether the memory decoder's own steps begin with the next one, which is one of them if `alone`."""
+        begins, self.memory_began = alone and not self.memory_began, alone
+        return begins
+
+    def keep_if_best(self, validation: Validation, weights: dict[str, Tensor]) -> None:
+        if validation.dice > self.best_dice:
+            self.best = {"step": self.step, "per_class": validation.per_class, "weights": weights}
+
+    def save_due(self, every_seconds: float) -> bool:
+        return time.monotonic() - self._saved_at >= every_seconds
+
+    def save(self, learner: Learner) -> None:
+        """Write the state so that a kill at any moment leaves the old or the new one."""
+        content = {
+            "prepared": self.prepared,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+            "best": self.best,
+            "findings": vars(self.findings),
+            "memory_began": self.memory_began,
+            "learner": learner.state(),
+        }
+        write_weights(self.folder / "state.pt", content)
+        self._saved_at = time.monotonic()
+
+    def discard(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,328 @@
+"""Training, read top to bottom.
+
+A run is a function of its recipe and its data. It saves its state every few minutes, so that a killed run goes on where
+it was, and under a budget of steps ends with the same weights as one that was never killed. Test patients are not
+opened here.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from sss_model.checkpoint import Checkpoint, Images, Meta, Patients, git_revision, image_digest, save_checkpoint
+from sss_model.config import Config, Train, dump_config
+from sss_model.data.manifest import Case, Cohort, Manifest, cohort
+from sss_model.data.slices import SliceCache, SliceSet
+from sss_model.device import device_name, make_fabric, resolve_precision
+from sss_model.errors import InputError
+from sss_model.files import sha256
+from sss_model.inference.drift import fingerprint, measure_cached
+from sss_model.inference.predictor import Predictor
+from sss_model.inference.volume_context import labelled_proportions
+from sss_model.network import Network, build_network
+from sss_model.network.segmenter import SamNetwork
+from sss_model.pcsw import AcceptanceWatch, watch_acceptance
+from sss_model.progress import TrainingProgress
+from sss_model.training import teacher_findings as findings
+from sss_model.training.batches import Batches
+from sss_model.training.fine_tuning import Parent, inherit_weights, refuse_seen
+from sss_model.training.learner import Learner
+from sss_model.training.quality_calibration import calibrate
+from sss_model.training.resume import WorkState
+from sss_model.training.schedule import Budget
+from sss_model.training.validation import Validation, validate
+
+# A training whose numbers are no numbers any more: told at once, before anything of it is saved or chosen.
+
+
+def finite_scalars(scalars: Mapping[str, Tensor], *, step: int, settings: Train) -> dict[str, float]:
+    """A step's scalars as numbers; those that are NaN because they don't apply, a class not seen, are left out.
+
+    Raises:
+        InputError: the loss is NaN or infinite.
+    """
+    numbers = {name: float(value) for name, value in scalars.items()}
+    if not math.isfinite(numbers["loss"]):
+        raise _diverged(f"the loss is {numbers['loss']}", step, settings)
+    return {name: number for name, number in numbers.items() if not math.isnan(number)}
+
+
+def check_weights(weights: Iterable[Tensor], *, step: int, settings: Train) -> None:
+    """Raise `InputError` where a weight is NaN or infinite: the step that broke it may be one that isn't logged."""
+    if not torch.stack([tensor.isfinite().all() for tensor in weights]).all():
+        raise _diverged("weights are NaN or infinite", step, settings)
+
+
+def _diverged(what: str, step: int, settings: Train) -> InputError:
+    precision = "" if settings.precision == "32-true" else " or train.precision 32-true"
+    return InputError(
+        f"train: {what} at step {step}; expected finite numbers: try a lower train.lr than {settings.lr:g}{precision}, "
+        "or look for scans of strange intensities with sss validate-splits"
+    )
+
+
+OnMetrics = Callable[[int, dict[str, float]], None]
+OnSave = Callable[[Path], None]
+_LOG_EVERY = 10  # steps, from the first on: so steps that see clips are among them, however seldom they are
+_PATIENCE = 20  # logged steps in which a class is seen before its acceptance can raise an alarm
+
+
+def train(
+    config: Config,
+    *,
+    data_dir: Path,
+    manifest: Manifest,
+    output: Path,
+    work_dir: Path,
+    cache_dir: Path,
+    data_version: str,
+    manifest_sha256: str,
+    pretrained: Path | None = None,
+    parent: Parent | None = None,
+    on_metrics: OnMetrics = lambda step, metrics: None,
+    on_save: OnSave = lambda folder: None,
+) -> None:
+    """Train, validate and write a checkpoint.
+
+    Args:
+        data_dir: the data set's folder, which the manifest's paths are relative to.
+        output: the checkpoint's folder; it appears whole, at the end.
+        work_dir: where this run, and no other, keeps its state; removed at the end.
+        cache_dir: where preprocessed slices are kept, for every run.
+        data_version, manifest_sha256: written into the checkpoint.
+        pretrained: the file with the weights that the recipe names; None where the recipe's name is the file's path.
+        parent: the trained model that the recipe names; None where the recipe's name is a checkpoint's folder.
+        on_metrics: called with (step, scalars) as they are logged; when a killed training goes on, first with all that
+            it had logged, since the process that was killed may not have passed it on.
+        on_save: called with `work_dir` each time the state has been saved there.
+
+    Raises:
+        InputError: the data are too few for the recipe, or other files than the manifest names, a pretrained checkpoint
+            or the parent does not fit, the parent learned from validation patients, the budget is gone before the first
+            step, or the loss is no number any more; the state that was saved before stays.
+        SystemExit: 143 after SIGTERM, once the state is saved.
+    """
+    started = time.monotonic()
+    fabric = make_fabric(config.train.precision, some_rest=config.train.method == "sss")
+    patients = cohort(manifest, config.data.labelled)
+    pretrained = pretrained or (Path(config.model.checkpoint) if config.model.checkpoint else None)
+    parent = parent or _parent(config.train.init_from)
+    # Before the scans are read, which takes longer, because pretrained weights may be unfit.
+    network, notes = _network(config, manifest, pretrained=pretrained, parent=parent)
+    pretrained_sha256 = sha256(pretrained) if pretrained else None
+    labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
+    labels = manifest.labels
+    told = labelled_proportions(labelled, len(labels)) if config.model.proportions else None
+    batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric, proportions=told)
+    classes = sorted(labels, key=labels.__getitem__)[1:]
+    learner = Learner(network, config, classes, fabric)
+    segment, glance = (partial(look, batch=config.predict.batch) for look in (learner.segment, learner.glance))
+    find_out = partial(findings.find_out, glance=glance, slices=unlabelled, config=config, device=fabric.device)
+    state = WorkState.resume(work_dir, learner, started=started)
+    _pass_on(state.history, on_metrics)
+    budget = Budget.of(config.train, prepared=_agree(fabric, state.prepared, False)[0])
+
+    watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)
+
+    with _sigterm() as terminated, TrainingProgress(config.train.method, enabled=fabric.is_global_zero) as progress:
+        _tell(progress, notes if fabric.is_global_zero else [])
+        while True:
+            seconds, stop = _agree(fabric, state.seconds, terminated())
+            if stop:
+                _save(fabric, state, learner, config, on_save)
+                raise SystemExit(143)
+            spent = budget.spent(step=state.step, seconds=seconds)
+            # What the rest has learned is judged once without the memory decoder, which must be worth its voice.
+            memory_begins = state.memory_begins(config.memory_learns_alone(spent))
+            due = spent >= 1 or memory_begins or state.step % config.train.val_every == 0
+            if fabric.is_global_zero and state.step and due:
+                check_weights(learner.weights, step=state.step, settings=config.train)
+                scores = validate(segment, glance, validation, config=config, labels=labels, device=fabric.device)
+                state.keep_if_best(scores, learner.teacher_weights())
+                _log(state, _validation_row(scores), on_metrics)
+            if spent >= 1:
+                break
+            state.findings = find_out(state.findings, spent=spent)
+            batches.findings = state.findings
+            scalars = learner.step(batches, step=state.step, spent=spent)
+            state.step += 1
+            if (state.step - 1) % _LOG_EVERY == 0:
+                row = finite_scalars(scalars, step=state.step, settings=config.train)
+                watch = _warn(watch, row, progress)
+                _log(state, {**row, "lr": learner.lr}, on_metrics)
+                progress.show(step=state.step, spent=spent, loss=row["loss"], best_dice=state.best_dice)
+            if state.save_due(60 * config.train.save_minutes):
+                _save(fabric, state, learner, config, on_save)
+
+    if fabric.is_global_zero:
+        # Labelled-only training opens no other scan.
+        seen = labelled if config.train.method == "supervised" else unlabelled
+        meta = _meta(
+            config, fabric, patients, manifest.labels, seen, state, data_version, manifest_sha256, pretrained_sha256
+        )
+        meta = _with_parent(meta, parent)
+        trained = Checkpoint(config, meta, state.best["weights"], pd.DataFrame(state.history))
+        quality = calibrate(Predictor(trained, fabric), patients.val, labels=manifest.labels, data_dir=data_dir)
+        meta = meta.model_copy(update={"quality": quality})
+        save_checkpoint(output, meta=meta, weights=trained.weights, history=state.history)
+        state.discard()
+    fabric.barrier()
+
+
+def _slice_sets(
+    config: Config, patients: Cohort, labels: dict[str, int], data_dir: Path, cache_dir: Path
+) -> tuple[SliceSet, SliceSet, SliceSet]:
+    cache = SliceCache(cache_dir, data_dir=data_dir, config=config.data, classes=len(labels))
+    neighbours = config.data.neighbours
+
+    def seen(cases: tuple[Case, ...], *, with_labels: bool = True) -> SliceSet:
+        labelled = cache.labels(cases) if with_labels else None
+        return SliceSet(cache.images(cases), labelled, neighbours, [case.slice_distance_mm for case in cases])
+
+    return seen(patients.labelled), seen(patients.unlabelled, with_labels=False), seen(patients.val)
+
+
+def _parent(folder: str | None) -> Parent | None:
+    return Parent.read(Path(folder), folder) if folder else None
+
+
+def _network(
+    config: Config, manifest: Manifest, *, pretrained: Path | None, parent: Parent | None
+) -> tuple[Network, list[str]]:
+    """The network to train, and what somebody should know of how it starts."""
+    network = build_network(config, classes=len(manifest.labels), pretrained=pretrained)
+    notes = []
+    if parent is not None:
+        notes = [*refuse_seen(parent, manifest), *inherit_weights(network, parent, config, manifest.labels)]
+    if config.train.gradient_checkpointing and isinstance(network, SamNetwork):
+        network.encoder.recompute_activations()
+    return network, notes
+
+
+def _tell(progress: TrainingProgress, notes: list[str]) -> None:
+    for note in notes:
+        progress.warn(note)
+
+
+def _with_parent(meta: Meta, parent: Parent | None) -> Meta:
+    if parent is None or meta.images is None:
+        return meta
+    seen = {"patients": parent.seen_patients(meta.patients), "images": parent.seen_images(meta.images)}
+    return meta.model_copy(update={**seen, "origin": parent.origin()})
+
+
+def _pass_on(history: list[dict[str, float]], on_metrics: OnMetrics) -> None:
+    for row in history:
+        on_metrics(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
+
+
+def _log(state: WorkState, row: dict[str, float], on_metrics: OnMetrics) -> None:
+    state.log(row)
+    on_metrics(state.step, row)
+
+
+def _validation_row(scores: Validation) -> dict[str, float]:
+    return {
+        "val_dice": scores.dice,
+        **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()},
+        **{f"val_precision_{name}": precision for name, precision in scores.precision.items()},
+    }
+
+
+def _warn(watch: AcceptanceWatch, row: dict[str, float], progress: TrainingProgress) -> AcceptanceWatch:
+    watch, warnings = watch_acceptance(watch, [row.get(f"plausible_{name}", math.nan) for name in watch.names])
+    for warning in warnings:
+        progress.warn(warning)
+    return watch
+
+
+def _save(fabric: Fabric, state: WorkState, learner: Learner, config: Config, on_save: OnSave) -> None:
+    if fabric.is_global_zero:
+        # What was saved before is better than what can't be gone on with.
+        check_weights(learner.weights, step=state.step, settings=config.train)
+        state.save(learner)
+        on_save(state.folder)
+
+
+def _agree(fabric: Fabric, seconds: float, stop: bool) -> tuple[float, bool]:
+    # Every process must take the same turn: the first one's clock and signal count for all.
+    if fabric.world_size == 1:
+        return seconds, stop
+    agreed: tuple[float, bool] = fabric.broadcast((seconds, stop))
+    return agreed
+
+
+@contextmanager
+def _sigterm() -> Iterator[Callable[[], bool]]:
+    received: list[int] = []
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        yield lambda: bool(received)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _meta(
+    config: Config,
+    fabric: Fabric,
+    patients: Cohort,
+    labels: dict[str, int],
+    seen: SliceSet,
+    state: WorkState,
+    data_version: str,
+    manifest_sha256: str,
+    pretrained_sha256: str | None,
+) -> Meta:
+    unlabelled = patients.unlabelled if config.train.method != "supervised" else ()
+    # Those who lend labels are among the unlabelled, too.
+    scans = unlabelled or patients.labelled
+    return Meta(
+        method=config.train.method,
+        labels=labels,
+        data_version=data_version,
+        manifest_sha256=manifest_sha256,
+        pretrained_sha256=pretrained_sha256,
+        patients=Patients(
+            labelled=_names(patients.labelled),
+            unlabelled=_names(unlabelled),
+            validation=_names(patients.val),
+        ),
+        images=Images(
+            labelled=_hashes(patients.labelled),
+            unlabelled=_hashes(unlabelled),
+            validation=_hashes(patients.val),
+        ),
+        fingerprint=fingerprint(
+            [(case.shape, case.spacing_mm) for case in scans], measure_cached(seen.images, config.data)
+        ),
+        git_revision=git_revision(),
+        image_digest=image_digest(),
+        device=device_name(fabric.device),
+        processes=fabric.world_size,
+        precision=resolve_precision(config.train.precision),
+        steps=state.step,
+        minutes=round(state.seconds / 60, 2),
+        best_step=state.best["step"],
+        val_dice=state.best_dice,
+        val_dice_per_class=state.best["per_class"],
+        config=dump_config(config),
+    )
+
+
+def _names(cases: tuple[Case, ...]) -> list[str]:
+    return sorted({case.patient for case in cases})
+
+
+def _hashes(cases: tuple[Case, ...]) -> list[str]:
+    return sorted({case.image_sha256 for case in cases})

@@ -1,0 +1,1 @@
+"""Kubernetes: where pods go, Kubeflow Trainer jobs, the Kubeflow Pipelines server."""

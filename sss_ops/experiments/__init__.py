@@ -1,0 +1,1 @@
+"""Experiments: trainings repeated over seeds, methods and label budgets."""

@@ -1,0 +1,267 @@
+"""One cell of a table: a recipe trained once, then scored on a split.
+
+A cell that was killed goes on where it was. A finished one is a row of a results file under its identity (recipe, data
+and code), and is read from there ever after, so that a table can be filled over many days. A recipe that differs from a
+trained one in nothing but how many looks a prediction averages takes over its weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from sss_model.checkpoint import load_checkpoint, read_meta, save_checkpoint
+from sss_model.config import Config, dump_config, parse_config
+from sss_model.data.manifest import Manifest, build_manifest, cohort, read_manifest, write_manifest
+from sss_model.evaluation.evaluate import evaluate
+from sss_model.files import sha256, write_atomically
+from sss_model.inference.predictor import Predictor
+from sss_model.training.identity import training_identity
+from sss_model.training.quality_calibration import calibrate
+from sss_model.training.train import train
+from sss_ops.pretrained.resolve import pretrained_file
+
+_WORK = Path(".runs/cells")
+_CACHE = Path(".cache")
+_LOOKS = ("flips", "rotations")
+"""Of a recipe's section `predict`, what no training asks for, so that other values need no other training."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Scans and what the manifest says of them; read once for all cells of a table."""
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+    @classmethod
+    def open(cls, folder: Path) -> Dataset:
+        _WORK.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_WORK) as temporary:
+            path = Path(temporary) / "manifest.csv"
+            write_manifest(build_manifest(folder), path)
+            return cls(folder, read_manifest(path), sha256(path))
+
+
+def by_method(method: str, recipe: Config) -> dict[str, Any]:
+    """What a recipe changes for another method: UniMatch is compared on the U-Net that its authors train."""
+    other = method == "unimatch" != recipe.train.method
+    return {"train.method": method, **({"model.network": "unet"} if other else {})}
+
+
+def cell(config: Config, data: Dataset, *, split: str, results: Path) -> dict[str, Any]:
+    """The figures of one row of a table: found in `results` (JSON lines), or trained, scored and added."""
+    identity = _identity(config, data)
+    for row in _known(results):
+        if row.get("identity") == identity and row["split"] == split:
+            return row
+    row = {"identity": identity, **_scored(config, data, split=split), "date": datetime.now(UTC).date().isoformat()}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    return row
+
+
+def _known(results: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+def _identity(config: Config, data: Dataset) -> str:
+    pretrained = pretrained_file(config.model)
+    return training_identity(
+        config,
+        data_version="bench",
+        manifest_sha256=data.sha256,
+        pretrained_sha256=sha256(pretrained) if pretrained else None,
+    )
+
+
+def _trained(config: Config, data: Dataset) -> Path:
+    """The checkpoint of a recipe: its own, one that was trained alike but averages other looks, or a new one."""
+    identity = _identity(config, data)
+    checkpoint = _WORK / identity
+    if checkpoint.exists():
+        return checkpoint
+    if twin := _twin(config, data):
+        _look_as(config, data, twin, checkpoint)
+    else:
+        cost = _Cost(_cost_of(checkpoint))
+        train(
+            config,
+            data_dir=data.folder,
+            manifest=data.manifest,
+            output=checkpoint,
+            work_dir=_WORK / f"{identity}.work",
+            cache_dir=_CACHE,
+            data_version="bench",
+            manifest_sha256=data.sha256,
+            pretrained=pretrained_file(config.model),
+            on_save=lambda folder: cost.write(),
+        )
+        cost.write()
+    return checkpoint
+
+
+def _twin(config: Config, data: Dataset) -> Path | None:
+    """A checkpoint of this code and these data whose recipe differs in nothing but how many looks are averaged."""
+    wanted = dump_config(config)
+    looks = {name: wanted["predict"][name] for name in _LOOKS}
+    for meta in sorted(_WORK.glob("*/meta.json")):
+        recipe = read_meta(meta).config
+        if {**recipe, "predict": {**recipe.get("predict", {}), **looks}} != wanted:
+            continue
+        # A folder's name tells of code and data; only what is named by the code as it is was trained by it.
+        if meta.parent.name == _identity(parse_config(recipe, where=str(meta)), data):
+            return meta.parent
+    return None
+
+
+def _look_as(config: Config, data: Dataset, twin: Path, checkpoint: Path) -> None:
+    """Write the twin's weights as a checkpoint of the recipe; what its masks' signs are worth is learned anew."""
+    trained = load_checkpoint(twin)
+    val = cohort(data.manifest, config.data.labelled).val
+    looking = Predictor(replace(trained, config=config))
+    quality = calibrate(looking, val, labels=data.manifest.labels, data_dir=data.folder)
+    meta = trained.meta.model_copy(update={"config": dump_config(config), "quality": quality})
+    save_checkpoint(checkpoint, meta=meta, weights=trained.weights, history=trained.history.to_dict("records"))
+    shutil.copy(_cost_of(twin), _cost_of(checkpoint))
+
+
+class _Cost:
+    """CPU-seconds of a training, those of killed processes up to their last saved state included."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._before, self._began = path, _cost_in(path)["cpu_seconds"] or 0, _cpu_seconds()
+
+    def write(self) -> None:
+        seconds = round(self._before + _cpu_seconds() - self._began)
+        write_atomically(self._path, json.dumps({"cpu_seconds": seconds, "machine": _machine()}).encode())
+
+
+def _cost_of(checkpoint: Path) -> Path:
+    return checkpoint.with_name(f"{checkpoint.name}.cost.json")
+
+
+def _cost_in(path: Path) -> dict[str, Any]:
+    """``cpu_seconds`` of a training, and on which ``machine``; None where that wasn't kept."""
+    return {"cpu_seconds": None, "machine": None} | (json.loads(path.read_text()) if path.exists() else {})
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _scored(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
+    checkpoint = _trained(config, data)
+    summary = evaluate(
+        checkpoint,
+        data_dir=data.folder,
+        manifest=data.manifest,
+        split=split,
+        output=checkpoint / split,
+        predictions=checkpoint / split / "predictions",
+        metrics=checkpoint / split / "metrics.json",
+    )
+    meta = load_checkpoint(checkpoint).meta
+    ssl4mis = summary["ssl4mis"]
+    return {
+        "dice": ssl4mis["dice"],
+        "dice_per_class": {name: scores["dice"] for name, scores in ssl4mis["per_class"].items()},
+        "jaccard": ssl4mis["jaccard"],
+        "hd95_voxel": ssl4mis["hd95_voxel"],
+        "asd_voxel": ssl4mis["asd_voxel"],
+        "data": config.data.name,
+        "split": split,
+        "cases": summary["cases"],
+        "method": meta.method,
+        "network": config.model.network,
+        "labelled": config.data.labelled,
+        "encoder": config.model.encoder,
+        "seed": config.seed,
+        "steps": meta.steps,
+        "best_step": meta.best_step,
+        "minutes": meta.minutes,
+        **_cost_in(_cost_of(checkpoint)),
+        "size": config.data.size,
+        **{name: getattr(config.predict, name) for name in _LOOKS},
+        "revision": meta.git_revision,
+        "prompt_source": summary["prompt_source"],
+    }
+
+
+def _machine() -> str:
+    """The processor, as far as a row of a table needs it, and how many of its cores there were."""
+    info = Path("/proc/cpuinfo")
+    said = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line) if info.exists() else {}
+    cpu = {name.strip(): value.strip() for name, value in said.items()}
+    family = f", family {cpu['cpu family']}, model {cpu['model']}" if "cpu family" in cpu else ""
+    return f"{cpu.get('model name', platform.processor() or platform.machine())}{family}, {os.cpu_count()} cores"
+
+
+def spread(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and sample standard deviation of the Dice of some rows that differ in their seed."""
+    dice = [row["dice"] for row in rows]
+    return {
+        "seeds": len(rows),
+        "dice": mean(dice),
+        "deviation": stdev(dice) if len(dice) > 1 else None,
+        "steps": round(mean(row["steps"] for row in rows)),
+    }
+
+
+def over_seeds(rows: list[dict[str, Any]], *, baseline: str, means: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Mean and spread over seeds of each method with as many labelled patients, and by how much it is `ahead` of the
+    baseline. Of the columns in ``means`` the mean alone."""
+    groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["labelled"], row["method"], row["network"]), []).append(row)
+    found = []
+    for (labelled, method, network), group in groups.items():
+        others = [row for row in rows if (row["labelled"], row["method"]) == (labelled, baseline)]
+        found.append(
+            {"labelled": labelled, "method": method, "network": network, **spread(group)}
+            | {name: mean(row[name] for row in group) for name in means}
+            | ahead(group, [] if method == baseline else others)
+        )
+    return found
+
+
+def ahead(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> dict[str, Any]:
+    """By how much the Dice of some rows is ahead of others', on the seeds that both have: mean and sample standard
+    deviation of the differences; None where there are too few."""
+    baseline = {row["seed"]: row["dice"] for row in others}
+    gains = [row["dice"] - baseline[row["seed"]] for row in rows if row["seed"] in baseline]
+    return {"ahead": mean(gains) if gains else None, "deviation of ahead": stdev(gains) if len(gains) > 1 else None}
+
+
+def print_table(title: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
+    """A table of some columns of some rows."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*(_shown(row[column]) for column in columns))
+    console = Console()
+    console.width = max(console.width, 160)  # figures cut short would be none
+    console.print(table)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

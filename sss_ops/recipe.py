@@ -1,0 +1,69 @@
+"""The recipe of a run: one of ``configs/``, with what a person set in the form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sss_model.config import Config, dump_config, load_config
+from sss_model.errors import InputError
+from sss_ops.pretrained.resolve import refuse_misfit
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+# What the form calls it, and the recipe's key. A form has no empty number: 0 and "" leave the recipe's own value.
+SETTINGS = {
+    "labelled_patients": "data.labelled",
+    "image_size": "data.size",
+    "encoder": "model.encoder",
+    "checkpoint": "model.checkpoint",
+    "method": "train.method",
+    "steps": "train.steps",
+    "minutes": "train.minutes",
+    "min_labelled_patients": "validation.min_labelled_patients",
+    "min_test_patients": "validation.min_test_patients",
+    "min_dice": "register.min_dice",
+    "experiment": "register.experiment",
+    "model_name": "register.model",
+}
+ALL_PATIENTS = -1
+
+
+def resolve(name: str, settings: dict[str, Any]) -> Config:
+    """The recipe that a run trains.
+
+    Args:
+        name: a file of ``configs/`` without its ending, or the path of any .yaml file.
+        settings: keys of `SETTINGS`; ``labelled_patients`` -1 means all, and a budget in steps replaces one in minutes
+            and the other way round.
+
+    Raises:
+        InputError: no such recipe, both budgets at once, a value that the recipe can't have, or a checkpoint of another
+            encoder.
+    """
+    path = _path(name)
+    overrides = {SETTINGS[key]: value for key, value in settings.items() if value}
+    if {"train.steps", "train.minutes"} <= overrides.keys():
+        raise InputError("steps and minutes: both are set; expected one budget, the other 0")
+    if "train.steps" in overrides or "train.minutes" in overrides:
+        overrides = {"train.steps": None, "train.minutes": None, **overrides}
+    if overrides.get("data.labelled") == ALL_PATIENTS:
+        overrides["data.labelled"] = None
+    config = load_config(path, overrides)
+    refuse_misfit(config.model)
+    return config
+
+
+def _path(name: str) -> Path:
+    if name.endswith(".yaml"):
+        return Path(name)
+    known = sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
+    if name not in known:
+        raise InputError(f"recipe: found {name!r}; expected one of {', '.join(known)}, or a .yaml file")
+    return CONFIGS / f"{name}.yaml"
+
+
+def recipe_text(config: Config) -> str:
+    """The recipe as text that `sss_model.config.load_config` reads; equal recipes give equal text."""
+    return json.dumps(dump_config(config), indent=1)

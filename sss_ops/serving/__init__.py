@@ -1,0 +1,1 @@
+"""A registered model: package, model card, bill of materials, server."""

@@ -1,0 +1,50 @@
+"""The step ``validate-splits``: the data checks that stop a training on data that can't be trusted."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sss_model.errors import InputError
+
+
+class DataChecksFailedError(InputError):
+    """The data break a rule; the report says which."""
+
+
+def validate_splits(
+    *,
+    data_dir: Annotated[Path, typer.Option(help="Data set in the canonical layout.")],
+    manifest: Annotated[Path, typer.Option(help="Its manifest, from version-data.")] = Path("manifest.csv"),
+    params: Annotated[Path, typer.Option(help="Recipe to be trained.")] = Path("params.yaml"),
+    report: Annotated[Path, typer.Option(help="HTML report to write.")] = Path("validation/report.html"),
+) -> None:
+    """Check that the data can be trusted; exit with code 2 and a report where it can't.
+
+    Example: sss validate-splits --data-dir data/phantom
+    \f
+    Raises:
+        DataChecksFailedError: a rule does not hold; the report is written.
+        InputError: the manifest or the recipe can't be read.
+    """
+    from sss_model.config import load_config
+    from sss_model.data.manifest import read_manifest
+    from sss_model.files import write_atomically
+
+    found, config = read_manifest(manifest), load_config(params)
+    # Great Expectations takes seconds to import: what can't be read is refused before.
+    from sss_ops.data_checks.evidence import gather
+    from sss_ops.data_checks.judge import judge
+    from sss_ops.data_checks.report import make_page
+    from sss_ops.data_checks.rules import rules_for
+    from sss_ops.data_checks.tables import make_tables
+
+    evidence = gather(found, config, data_dir)
+    outcomes = judge(rules_for(config), make_tables(evidence))
+    write_atomically(report, make_page(data_dir.resolve().name, evidence, outcomes).encode())
+    failures = [sentence for outcome in outcomes for sentence in outcome.sentences]
+    if failures:
+        first = "; ".join(failures[:3]) + ("; …" if len(failures) > 3 else "")
+        counted = f"{len(failures)} {'problem' if len(failures) == 1 else 'problems'}"
+        raise DataChecksFailedError(f"{data_dir}: {counted} ({first}); expected none, see {report}")
+    typer.echo(f"{data_dir}: all {len(outcomes)} checks passed, see {report}")

@@ -1,0 +1,1 @@
+"""Object stores and web servers: downloads, and the state of unfinished trainings."""

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+from support.scores import score
+
+from sss_model.checkpoint import Checkpoint, Meta, Patients
+from sss_model.config import dump_config, load_config
+from sss_model.evaluation.report import dice_spreads, training_curves, volume_charts, worst_first, write_report
+from sss_model.evaluation.summary import aggregate
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Outside(HTMLParser):
+    """Collects every address that a page would load, and the elements that could."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.elements: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+
+@pytest.fixture
+def scores():
+    return [
+        score("p1_a", "RV", 0.9, group="NOR"),
+        score("p1_a", "LV", 0.8, group="NOR"),
+        score("p2_a", "RV", None, group="DCM"),
+        score("p2_a", "LV", 0.4321, group="DCM"),
+        score("p3_a", "RV", 0.0, group="DCM", status="invented"),
+        score("p3_a", "LV", 0.95, group="DCM"),
+    ]
+
+
+@pytest.fixture
+def pictures(tmp_path, scores) -> dict[str, Path]:
+    paths = {name: tmp_path / f"{name}.png" for name in dict.fromkeys(row.case for row in scores)}
+    for path in paths.values():
+        Image.new("RGB", (80, 30), "#E5177B").save(path)
+    return paths
+
+
+def checkpoint(**changes: Any) -> Checkpoint:
+    config = load_config(Path("configs/phantom.yaml"))
+    meta = Meta(
+        method="weak_to_strong",
+        labels={"background": 0, "RV": 1, "LV": 2},
+        data_version="d41d8cd98f00b204.dir",
+        manifest_sha256="5" * 64,
+        patients=Patients(labelled=["p7", "p8"], unlabelled=["p7", "p8", "p9"], validation=["p10"]),
+        git_revision="abc123",
+        image_digest=None,
+        device="cpu",
+        processes=1,
+        precision="32-true",
+        steps=1234,
+        minutes=4.2,
+        best_step=1200,
+        val_dice=0.777,
+        val_dice_per_class={"RV": 0.7, "LV": 0.8},
+        config=dump_config(config),
+    ).model_copy(update=changes)
+    history = pd.DataFrame({"step": [10, 20, 30], "loss": [3.0, 2.0, 1.0], "val_dice": [None, 0.5, None]})
+    return Checkpoint(config, meta, {}, history)
+
+
+def report(tmp_path, scores, pictures, **changes: Any) -> str:
+    path = tmp_path / "report.html"
+    summary = {"split": "test", **aggregate(scores)}
+    write_report(checkpoint=checkpoint(**changes), scores=scores, summary=summary, overlays=pictures, output=path)
+    return path.read_text()
+
+
+def test_the_report_is_one_file_that_loads_nothing(tmp_path, scores, pictures):
+    page = report(tmp_path, scores, pictures)
+    outside = Outside()
+    outside.feed(page)
+    loaded = [address for address in outside.addresses if not address.startswith("#")]
+    assert len(loaded) == 3
+    assert all(address.startswith("data:image/") for address in loaded)
+    places = [address.removeprefix("#") for address in outside.addresses if address.startswith("#")]
+    assert places and all(f'id="{place}"' in page for place in places)
+    assert not outside.elements & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    assert not re.search(r"https?:|url\(|@import", page)
+
+
+def test_names_from_the_data_are_text_and_never_markup(tmp_path, pictures):
+    rows = [score("p1_a", "RV", 0.5, group=HOSTILE), score("p2_a", "RV", 0.5, group="other")]
+    page = report(tmp_path, rows, pictures, data_version=HOSTILE, labels={"background": 0, "RV": 1})
+    assert HOSTILE not in page
+    assert page.count("&lt;script&gt;") >= 3
+
+
+def test_the_report_says_what_was_trained_on_what(tmp_path, scores, pictures):
+    page = " ".join(re.sub(r"<[^>]+>", " ", report(tmp_path, scores, pictures)).split())
+    for fact in (
+        "weak-to-strong consistency",
+        "SAM-2.1 micro, from random weights",
+        "p7, p8",
+        "3, the labelled ones among them",
+        "1,234 steps in 4.2 minutes",
+        "1,200, the best on 1 validation patient (Dice 0.777",
+        "d41d8cd98f00b204.dir",
+        "abc123",
+        "Not a medical device.",
+    ):
+        assert fact in page
+
+
+def test_the_report_shows_the_means_and_the_rules_for_empty_masks(tmp_path, scores, pictures):
+    page = report(tmp_path, scores, pictures)
+    summary = aggregate(scores)
+    interval = summary["intervals"]["dice"]
+    assert f"<b>{summary['dice']:.3f}</b><span>mean Dice, {interval['low']:.3f} to {interval['high']:.3f}<" in page
+    assert f"{summary['ssl4mis']['per_class']['LV']['dice']:.3f}" in page
+    assert "is not applicable and in no mean" in page
+
+
+def test_what_could_not_be_measured_is_a_dash(tmp_path, pictures):
+    page = report(tmp_path, [score("p1_a", "RV", None), score("p1_a", "LV", 0.5)], pictures)
+    assert "–" in page
+    results = page[page.index("<body>") : page.index("Provenance")]
+    assert not re.search(r"\b(none|nan)\b", results, re.IGNORECASE)
+
+
+def test_cases_run_from_worst_to_best_with_their_pictures(tmp_path, scores, pictures):
+    views = worst_first([*scores, score("p1_b", "RV", None)], {**pictures, "p1_b": pictures["p1_a"]})
+    assert [(view.name, view.dice) for view in views] == [
+        ("p2_a", 0.4321), ("p3_a", 0.475), ("p1_a", pytest.approx(0.85)), ("p1_b", None)
+    ]  # fmt: skip
+    kind, data = views[0].picture.split(",")
+    assert kind == "data:image/webp;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (80, 30)
+    page = report(tmp_path, scores, pictures)
+    assert page.index("<h3>p2_a") < page.index("<h3>p3_a") < page.index("<h3>p1_a")
+
+
+def test_only_the_worst_scans_have_pictures_once_these_grow_large(tmp_path, scores, pictures, monkeypatch):
+    views = worst_first(scores, pictures, most_bytes=1)
+    assert [view.picture is not None for view in views] == [True, False, False]
+    monkeypatch.setattr("sss_model.evaluation.report.worst_first", lambda *_: views)
+    page = report(tmp_path, scores, pictures)
+    assert page.count("<img") == 1
+    assert "2 better scans" in page
+    assert all(f"<b>{name}</b>" in page for name in ("p3_a", "p1_a"))
+
+
+def test_groups_have_a_row_with_what_they_missed(tmp_path, scores, pictures):
+    page = " ".join(re.sub(r"<[^>]+>", " ", report(tmp_path, scores, pictures)).split())
+    assert "DCM 2 2 0 1 " in page
+    assert "NOR 1 1 0 0 " in page
+    assert "Per group" not in report(tmp_path, scores[:2], pictures)
+
+
+def test_volumes_lie_about_their_bias(scores):
+    (first, second) = volume_charts(scores, aggregate(scores))
+    assert (first.title, len(first.dots), second.title, len(second.dots)) == ("Volume of RV", 2, "Volume of LV", 3)
+    assert first.note == "bias +4.5 ml"
+    assert first.dots[0].text == "p1_a: +9.0 ml"
+    assert first.dots[0].x / first.dots[1].x == pytest.approx(104.5 / 100)
+    assert first.dots[0].y < first.lines[0].at < first.zero
+
+
+def test_ejection_fractions_have_a_chart_where_a_cavity_is_named(scores):
+    rows = [*scores, score("p1_b", "LV", 0.7, truth_ml=50.0, predicted_ml=54.0)]
+    *_, last = volume_charts(rows, aggregate(rows, ejection_class="LV"))
+    # 100 to 50 ml; measured 108 to 54.
+    assert (last.title, last.note) == ("Ejection fraction of LV", "bias +0.0 points")
+
+
+def test_every_dice_has_its_dot_along_the_axis(scores):
+    axis, spreads = dice_spreads(scores)
+    assert (axis[0].at, axis[0].text, axis[-1].at, axis[-1].text) == (0, "0", 100, "1")
+    assert [(spread.name, len(spread.dots)) for spread in spreads] == [("RV", 2), ("LV", 3)]
+    assert spreads[0].dots[0] == (pytest.approx(90), "p1_a: 0.900")
+    assert spreads[0].mean == pytest.approx(45)
+    assert spreads[0].middle == (pytest.approx(22.5), pytest.approx(67.5))
+
+
+def test_no_axis_of_dice_goes_beyond_one(scores):
+    high = [score(f"p{number}_a", "RV", dice) for number, dice in enumerate((0.85, 0.91, 0.99))]
+    axis, spreads = dice_spreads(high)
+    assert (axis[-1].at, axis[-1].text) == (100, "1")
+    assert all(0 <= at <= 100 for at, _ in spreads[0].dots)
+
+
+def test_curves_are_drawn_for_what_was_logged():
+    assert [curve.title for curve in training_curves(checkpoint().history)] == [
+        "Training loss",
+        "Dice on validation patients",
+    ]
+
+
+def test_the_same_evaluation_gives_the_same_report(tmp_path, scores, pictures):
+    assert report(tmp_path, scores, pictures) == report(tmp_path, scores, pictures)

@@ -1,0 +1,106 @@
+"""What a slice as a whole tells its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from support.every_method import TOLD
+
+from sss_model.config import Config
+from sss_model.data.slice_position import volume_places
+from sss_model.network import build_network
+from sss_model.network.feature_decoder import SliceContext
+from sss_model.network.segmenter import SamNetwork
+
+DEEP, FINE, CLASSES = 16, 8, 4
+
+
+def a_trained_one() -> SliceContext:
+    return with_a_word(SliceContext(deep=DEEP, fine=FINE, classes=CLASSES, proportions=True))
+
+
+def with_a_word(context: SliceContext) -> SliceContext:
+    generator = torch.Generator().manual_seed(0)
+    for weight in context.parameters():
+        torch.nn.init.normal_(weight, generator=generator)
+    return context
+
+
+def test_it_starts_by_changing_nothing(recipe: Callable[..., Config]) -> None:
+    plain, told = (build_network(recipe({"model.context": context}), classes=CLASSES) for context in (False, True))
+    assert isinstance(plain, SamNetwork)
+    assert isinstance(told, SamNetwork)
+    generator = torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(plain.decoder.head.weight, generator=generator)
+    told.load_state_dict(plain.state_dict(), strict=False)
+    images = torch.randn(2, 3, 64, 64, generator=generator)
+    torch.testing.assert_close(told(images=images, places=volume_places(2))["logits"], plain(images=images)["logits"])
+
+
+def test_without_proportions_its_weights_are_called_as_before_there_were_any() -> None:
+    context = SliceContext(deep=DEEP, fine=FINE, classes=CLASSES, proportions=False)
+    layers = ("look.0", "channels", "classes")
+    assert context.state_dict().keys() == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+
+
+def test_it_keeps_what_instance_normalisation_takes_away() -> None:
+    context, generator = a_trained_one(), torch.Generator().manual_seed(0)
+    deepest = torch.randn(1, DEEP, 4, 4, generator=generator)
+    brighter = deepest + torch.randn(1, DEEP, 1, 1, generator=generator)
+    normalised = torch.nn.functional.instance_norm(torch.cat([deepest, brighter]))
+    torch.testing.assert_close(normalised[0], normalised[1], atol=1e-4, rtol=1e-3)
+    assert all(
+        (part[0] - part[1]).abs().max() > 0.1
+        for part in context(torch.cat([deepest, brighter]), volume_places(3)[1:2].expand(2, 3))
+    )
+
+
+def test_where_something_lies_in_the_slice_means_nothing_to_it() -> None:
+    context, deepest = a_trained_one(), torch.randn(3, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+    moved = deepest.roll((1, 2), (2, 3))
+    for here, there in zip(context(deepest, volume_places(3)), context(moved, volume_places(3)), strict=True):
+        torch.testing.assert_close(here, there)
+
+
+def test_the_same_slice_is_told_differently_along_its_volume() -> None:
+    context, deepest = a_trained_one(), torch.randn(1, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+    for part in context(deepest.expand(5, -1, -1, -1), volume_places(5)):
+        assert all((one - other).abs().max() > 1e-3 for one, other in pairwise(part))
+
+
+def test_the_ends_of_a_volume_are_told_apart_from_all_between() -> None:
+    context, deepest = a_trained_one(), torch.randn(1, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        # What lies between differs in nothing but how far along its volume it is.
+        context.get_parameter("look.0.weight")[:, DEEP] = 0
+    for first, *between, last in context(deepest.expand(5, -1, -1, -1), volume_places(5)):
+        assert all(torch.equal(between[0], one) for one in between)
+        assert all((between[0] - end).abs().max() > 1e-3 for end in (first, last))
+        assert (first - last).abs().max() > 1e-3
+
+
+def test_what_a_volume_is_made_of_matters_where_it_is_known() -> None:
+    context, deepest = a_trained_one(), torch.randn(2, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+    unknown = context(deepest, volume_places(2))
+    for part, other in zip(unknown, context(deepest, volume_places(2, proportions=torch.zeros(3))), strict=True):
+        assert torch.equal(part, other)
+    for part, other in zip(unknown, context(deepest, volume_places(2, proportions=torch.ones(3))), strict=True):
+        assert (part - other).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("method", ["weak_to_strong", "sss"])
+def test_a_volume_s_slices_are_told_their_places(recipe: Callable[..., Config], method: str) -> None:
+    network = build_network(recipe({"train.method": method, "sss.memory": False, **TOLD}), classes=CLASSES).eval()
+    assert isinstance(network, SamNetwork)
+    assert network.decoder.context is not None
+    with_a_word(network.decoder.context)
+    alike = torch.zeros(5, 3, 64, 64)
+    with torch.inference_mode():
+        whole = network.segment(alike, (8.0, 1.5, 1.5), batch=2)
+        torch.testing.assert_close(whole, network.glance(alike, volume_places(5)), atol=1e-4, rtol=1e-4)
+        made_of = network.segment(alike, (8.0, 1.5, 1.5), batch=2, proportions=torch.ones(3))
+    assert not torch.allclose(whole, made_of)
+    assert not torch.allclose(whole[0], whole[1])

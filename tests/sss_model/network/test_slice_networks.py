@@ -1,0 +1,98 @@
+"""What holds of both networks that judge each slice by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from sss_model.config import Config
+from sss_model.data.slice_position import volume_places
+from sss_model.network import Network, build_network
+from sss_model.network.segmenter import SamNetwork
+
+
+@pytest.fixture(
+    params=[{"model.network": "sam2"}, {"model.network": "sam2", "model.context": True}, {"model.network": "unet"}],
+    ids=["sam2", "sam2 with context", "unet"],
+)
+def build(request: pytest.FixtureRequest, recipe: Callable[..., Config]) -> Callable[..., Network]:
+    def build(classes: int = 4, seed: int = 0) -> Network:
+        return build_network(recipe({**request.param, "seed": seed}), classes=classes)
+
+    return build
+
+
+def with_a_say(network: Network) -> Network:
+    """The network with a head that no longer says background everywhere."""
+    head = network.decoder.head if isinstance(network, SamNetwork) else network.head
+    torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(0))
+    if isinstance(network, SamNetwork) and network.decoder.context is not None:
+        for last in (network.decoder.context.channels, network.decoder.context.classes):
+            torch.nn.init.normal_(last.weight, generator=torch.Generator().manual_seed(0))
+    return network
+
+
+def test_logits_have_the_size_of_the_slice(build: Callable[..., Network]) -> None:
+    network = build(classes=5).eval()
+    for side in (32, 96):
+        logits = network(images=torch.zeros(2, 3, side, side), places=volume_places(2))["logits"]
+        assert logits.shape == (2, 5, side, side)
+
+
+def test_an_untrained_network_says_background(build: Callable[..., Network]) -> None:
+    assert torch.all(build()(images=torch.randn(2, 3, 64, 64), places=volume_places(2))["logits"].argmax(1) == 0)
+
+
+def test_weights_depend_on_the_seed_alone(build: Callable[..., Network]) -> None:
+    torch.manual_seed(123)
+    first = build().state_dict()
+    torch.manual_seed(321)
+    again, other = build().state_dict(), build(seed=1).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_slice_is_segmented_alike_whatever_its_batch(build: Callable[..., Network]) -> None:
+    network, images, seeds = with_a_say(build()), torch.randn(4, 3, 64, 64), torch.arange(4)
+    places = volume_places(4)
+    for drawn in (None, seeds):
+        whole = network(images=images, places=places, seeds=drawn)["logits"]
+        part = network(images=images[2:], places=places[2:], seeds=None if drawn is None else drawn[2:])["logits"]
+        torch.testing.assert_close(whole[2:], part, atol=1e-3, rtol=1e-3)
+
+
+def test_a_volume_is_segmented_alike_whatever_the_batch(build: Callable[..., Network]) -> None:
+    network, images = with_a_say(build()).eval(), torch.randn(5, 3, 64, 64)
+    with torch.inference_mode():
+        whole, pieces = (network.segment(images, (8.0, 1.5, 1.5), batch=batch) for batch in (5, 2))
+    torch.testing.assert_close(whole, pieces, atol=1e-3, rtol=1e-3)
+
+
+def test_only_the_chosen_slices_are_perturbed(build: Callable[..., Network]) -> None:
+    network, images, seeds = with_a_say(build()), torch.randn(3, 3, 64, 64), torch.arange(3)
+    inputs = {"images": images, "places": volume_places(3), "seeds": seeds}
+    plain = network(**inputs)["logits"]
+    perturbed = network(**inputs, perturbed=torch.tensor([False, True, False]))["logits"]
+    changed = [not torch.allclose(a, b, atol=1e-3) for a, b in zip(plain, perturbed, strict=True)]
+    assert changed == [False, True, False]
+
+
+def test_after_two_steps_every_weight_has_moved(build: Callable[..., Network]) -> None:
+    network = build()
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(2):  # the head starts at zero, so the first step reaches only the head
+        optimizer.zero_grad()
+        logits = network(images=torch.randn(2, 3, 64, 64), places=volume_places(2))["logits"]
+        torch.nn.functional.cross_entropy(logits, torch.ones(2, 64, 64).long()).backward()
+        optimizer.step()
+    assert [name for name, p in network.named_parameters() if torch.equal(p, before[name])] == []
+
+
+def test_a_frozen_encoder_stays_as_it_is(recipe: Callable[..., Config]) -> None:
+    network = build_network(recipe({"model.freeze_encoder": True}), classes=4)
+    assert isinstance(network, SamNetwork)
+    assert not any(p.requires_grad for p in network.encoder.parameters())
+    assert all(p.requires_grad for p in network.decoder.parameters())

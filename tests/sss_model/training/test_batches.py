@@ -1,0 +1,94 @@
+"""What a step sees of scans whose orientation was found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from sss_model.config import Config
+from sss_model.data.slice_position import WIDTH, volume_places
+from sss_model.data.slices import SliceSet
+from sss_model.training.batches import Batches
+from sss_model.training.teacher_findings import Findings
+
+STILL = {"views.rotation_degrees": 0, "views.scale": 0, "views.shift": 0, "views.flips": False}
+
+
+def two_scans(config: Config) -> SliceSet:
+    """One slice each; noise, so that no turn of it looks like another."""
+    side, random = config.data.canvas, np.random.default_rng(0)
+    images = [random.random((1, side, side)).astype(np.float16) for _ in range(2)]
+    return SliceSet(images, [np.zeros((1, side, side), np.uint8)] * 2, neighbours=True, distances=[8.0, 10.0])
+
+
+def test_unlabelled_scans_are_turned_each_by_its_own_angle(recipe: Callable[..., Config]) -> None:
+    config = recipe({**STILL, "train.method": "weak_to_strong", "train.batch": 2, "train.unlabelled_batch": 2})
+    scans = two_scans(config)
+    batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
+    labelled = batches.labelled(0)
+    before = batches.unlabelled(0, labelled)
+    batches.findings = Findings(turns=[90.0 if distance == 8.0 else 0.0 for distance in scans.distances])
+    after = batches.unlabelled(0, labelled)
+    for view, turned, spacing in zip(before.weak, after.weak, before.spacing, strict=True):
+        expected = torch.rot90(view, 1, (1, 2)) if spacing[0] == 8.0 else view
+        torch.testing.assert_close(turned, expected, atol=1e-2, rtol=0)
+    assert torch.equal(batches.labelled(0).labels, labelled.labels)
+    assert len(set(before.spacing[:, 0].tolist())) == 2  # both scans were among them
+
+
+def test_slices_are_told_what_their_volume_is_made_of(recipe: Callable[..., Config]) -> None:
+    config = recipe(
+        {"train.method": "weak_to_strong", "train.batch": 32, "train.unlabelled_batch": 32, "views.cutmix": 0}
+    )
+    scans, known = two_scans(config), torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    fabric = Fabric(accelerator="cpu", devices=1)
+    batches = Batches(config, labelled=scans, unlabelled=scans, fabric=fabric, proportions=known)
+    labelled = batches.labelled(0)
+    assert not batches.unlabelled(0, labelled).places[:, WIDTH:].any()
+    batches.findings = Findings(proportions=2 * known)
+    unlabelled = batches.unlabelled(0, labelled)
+    for places, spacing, scale, off in [
+        (labelled.places, labelled.spacing, 1, 0.35),
+        (unlabelled.places, unlabelled.spacing, 2, 0.0),
+        *((places, unlabelled.spacing, 2, 0.0) for places in unlabelled.strong_places),
+    ]:
+        told = places[:, WIDTH:]
+        silent = (told == 0).all(1)
+        expected = scale * known[(spacing[:, 0] == 10.0).long()]
+        assert ((told - expected)[~silent].abs() <= off + 1e-6).all()
+        assert 0 < silent.sum() < 20 or places is unlabelled.places
+    assert (unlabelled.places[:, WIDTH:] != 0).all()
+
+
+def test_a_survey_s_verdict_lies_where_the_view_shows_it(recipe: Callable[..., Config]) -> None:
+    config = recipe({"train.method": "sss", "train.batch": 2, "train.unlabelled_batch": 2, "sss.clip_every": 2})
+    side = config.data.canvas
+    bright = np.zeros((1, side, side), np.float16)
+    bright[0, side // 2 - 20 : side // 2 + 4, side // 2 - 6 : side // 2 + 16] = 1
+    scans = SliceSet([bright], [bright.astype(np.uint8)], neighbours=True, distances=[8.0])
+    batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
+    labelled = batches.labelled(1)
+    assert batches.unlabelled(1, labelled).plausible is None
+    batches.findings = Findings(turns=[90.0], rejected=torch.from_numpy(bright.astype(np.uint8)), surveys=1)
+    seen = batches.unlabelled(1, labelled)
+    shown = seen.weak[:, 1] > 0.5
+    assert shown.any()
+    assert (seen.plausible == ~shown).float().mean() > 0.99
+
+
+def test_a_view_lies_where_its_pixels_do(recipe: Callable[..., Config]) -> None:
+    config = recipe({"train.method": "weak_to_strong", "train.batch": 2, "train.unlabelled_batch": 8})
+    side, random = config.data.canvas, np.random.default_rng(0)
+    scan = random.random((5, side, side)).astype(np.float16)
+    scans = SliceSet([scan], [np.zeros((5, side, side), np.uint8)], neighbours=True, distances=[8.0])
+    batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
+    seen = batches.unlabelled(0, batches.labelled(0))
+    assert {tuple(place) for place in seen.places.tolist()} <= {tuple(place) for place in volume_places(5).tolist()}
+    for mix, places in zip(seen.mixes, seen.strong_places, strict=True):
+        untouched = ~mix.boxes.flatten(1).any(1)
+        torch.testing.assert_close(places[untouched], seen.places[untouched])
+        assert mix.boxes.any()
+        assert not torch.allclose(places, seen.places)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sss_model.data.slices import SliceSet, draw
+
+
+def numbered(depths: list[int]) -> list[np.ndarray]:
+    """Volumes whose every voxel is 10 * case + slice."""
+    return [
+        np.full((depth, 4, 4), 10 * case, np.float16) + np.arange(depth).reshape(-1, 1, 1).astype(np.float16)
+        for case, depth in enumerate(depths)
+    ]
+
+
+@given(count=st.integers(1, 40), batch=st.integers(1, 12), seed=st.integers(0, 5))
+def test_every_slice_is_seen_once_an_epoch(count: int, batch: int, seed: int) -> None:
+    steps = -(-count * 3 // batch)
+    drawn = np.concatenate([draw(count, seed=seed, stream=0, step=step, batch=batch) for step in range(steps)])
+    for epoch in range(3):
+        assert sorted(drawn[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+def test_streams_and_epochs_have_orders_of_their_own() -> None:
+    orders = [draw(50, seed=0, stream=stream, step=step, batch=50) for stream in (0, 1) for step in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_two_processes_share_what_one_would_see() -> None:
+    assert draw(30, seed=3, stream=1, step=7, batch=8).tolist() == draw(30, seed=3, stream=1, step=7, batch=8).tolist()
+
+
+def test_neighbours_are_the_slices_beside_and_an_end_repeats_itself() -> None:
+    slices = SliceSet(numbered([3, 4]), None, neighbours=True, distances=[8.0, 10.0])
+    assert len(slices) == 7
+    channels = slices.image(np.arange(7))[:, :, 0, 0].int().tolist()
+    assert channels == [[0, 0, 1], [0, 1, 2], [1, 2, 2], [10, 10, 11], [10, 11, 12], [11, 12, 13], [12, 13, 13]]
+
+
+def test_a_slice_knows_its_case() -> None:
+    slices = SliceSet(numbered([3, 4]), None, neighbours=True, distances=[8.0, 10.0])
+    assert slices.cases(np.array([6, 0, 2, 3])).tolist() == [1, 0, 0, 1]
+
+
+def test_without_neighbours_a_slice_fills_its_channels() -> None:
+    slices = SliceSet(numbered([3]), None, neighbours=False, distances=[8.0])
+    assert slices.image(np.array([2]))[0, :, 0, 0].tolist() == [2, 2, 2]
+
+
+def test_labels_belong_to_their_images() -> None:
+    volumes = numbered([3, 4])
+    slices = SliceSet(volumes, [volume.astype(np.uint8) for volume in volumes], neighbours=True, distances=[8.0, 10.0])
+    indices = np.array([6, 0, 3])
+    assert slices.label(indices)[:, 0, 0].tolist() == slices.image(indices)[:, 1, 0, 0].tolist()
+
+
+def test_hidden_labels_cannot_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="no labels"):
+        SliceSet(numbered([3]), None, neighbours=True, distances=[8.0]).label(np.array([0]))
+
+
+@given(depths=st.lists(st.integers(1, 6), min_size=1, max_size=4), length=st.integers(1, 5), data=st.data())
+def test_a_clip_is_neighbouring_slices_of_one_case(depths: list[int], length: int, data: st.DataObject) -> None:
+    slices = SliceSet(numbered(depths), None, neighbours=False, distances=[8.0] * len(depths))
+    index = data.draw(st.integers(0, len(slices) - 1))
+    clip = slices.clips(np.array([index]), length)
+    assert len(clip) == length
+    case = next(number for number in range(len(depths)) if index in slices.case(number))
+    assert set(clip) <= set(slices.case(case))
+    assert index in clip
+    steps = np.diff(clip)
+    # A case that is too short repeats its last slice.
+    assert np.all((steps == 1) | ((steps == 0) & (clip[1:] == slices.case(case)[-1])))
+    assert len(set(clip)) == min(length, depths[case])
+
+
+def test_a_slice_knows_its_distance_to_the_next() -> None:
+    slices = SliceSet(numbered([3, 4]), None, neighbours=True, distances=[8.0, 10.0])
+    assert slices.distance(np.array([6, 0, 3])).tolist() == [10.0, 8.0, 10.0]

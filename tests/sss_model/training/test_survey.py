@@ -1,0 +1,71 @@
+"""PCSW's verdict on whole volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from sss_model.config import Config
+from sss_model.data.slices import SliceSet
+from sss_model.training.teacher_findings import Findings, find_out, survey
+
+CPU = torch.device("cpu")
+
+
+def says_what_it_sees(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Logits of a network for which all that is bright is of class 1."""
+    seen = torch.where(images[:, 1] > 0.5, 10.0, -10.0)
+    return torch.stack([-seen, seen], 1)
+
+
+def scans(side: int) -> SliceSet:
+    """Two volumes with a bright tube; the second also has a speck in one slice."""
+    tube = np.zeros((6, side, side), np.float16)
+    tube[:, side // 2 - 8 : side // 2 + 4, side // 2 - 8 : side // 2 + 4] = 1
+    specked = tube.copy()
+    specked[3, side // 2 + 10 : side // 2 + 16, side // 2 + 10 : side // 2 + 16] = 1
+    return SliceSet([tube, specked], None, neighbours=True, distances=[8.0, 8.0])
+
+
+def test_a_speck_is_rejected_where_it_lies(recipe: Callable[..., Config]) -> None:
+    config = recipe({"train.method": "sss"})
+    slices = scans(config.data.canvas)
+    for turns in (None, [0.0, 90.0]):
+        rejected = survey(says_what_it_sees, slices, config, CPU, turns=turns)
+        assert rejected.shape == (12, config.data.canvas, config.data.canvas)
+        expected = torch.zeros_like(rejected)
+        middle = config.data.canvas // 2
+        expected[9, middle + 10 : middle + 16, middle + 10 : middle + 16] = 1
+        assert torch.equal(rejected, expected)
+
+
+def test_surveys_are_made_when_they_are_due_and_once(recipe: Callable[..., Config]) -> None:
+    config = recipe({"train.method": "sss", "pcsw.surveys": [0.3, 0.6], "predict.turns": 4, "train.turn_from": 0.5})
+    slices, looks = scans(config.data.canvas), list[int]()
+
+    def glance(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        looks.append(len(images))
+        return says_what_it_sees(images, places)
+
+    def found(findings: Findings, spent: float) -> tuple[Findings, int]:
+        looks.clear()
+        new = find_out(findings, spent=spent, glance=glance, slices=slices, config=config, device=CPU)
+        return new, len(looks)
+
+    findings, looked = found(Findings(), 0.2)
+    assert (findings, looked) == (Findings(), 0)
+    findings, looked = found(findings, 0.3)
+    assert (findings.turns, findings.surveys, looked) == (None, 1, 2)
+    assert found(findings, 0.4) == (findings, 0)
+    findings, looked = found(findings, 0.7)
+    assert (findings.turns, findings.surveys, looked) == ([0.0, 0.0], 2, 2 * 4 + 2)
+    # One that was killed before and goes on late makes the last one only.
+    assert found(replace(findings, surveys=0), 0.9)[1] == 2
+
+
+def test_other_methods_survey_nothing(recipe: Callable[..., Config]) -> None:
+    for changes in ({"train.method": "weak_to_strong"}, {"train.method": "sss", "pcsw.enabled": False}):
+        assert recipe({"pcsw.surveys": [0.1], **changes}).surveys == []

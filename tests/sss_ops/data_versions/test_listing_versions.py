@@ -1,0 +1,102 @@
+"""``sss data versions`` and ``sss data diff`` on a real history."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.dvc_project import call
+
+from sss_ops.data_versions.pull import tracked_version
+from tests.sss_ops.data_versions.conftest import Sss
+
+
+@pytest.fixture
+def versions(project: Path, sss: Sss) -> list[str]:
+    """Two committed versions, the second without a patient; oldest first."""
+    found = []
+    for message in ("First", "Second"):
+        assert sss("data", "add")[0] == 0
+        call(project, "git", "add", "--all")
+        call(project, "git", "commit", "--quiet", "--message", message)
+        found.append(tracked_version(project / "data.dvc"))
+        victim = sorted((project / "data/heart/imagesTr").iterdir())[0].name.split("_")[0]
+        for path in list((project / "data").rglob(f"{victim}*")):
+            path.unlink()
+        splits = project / "data/heart/splits.csv"
+        rows = splits.read_text().splitlines(keepends=True)
+        splits.write_text("".join(row for row in rows if not row.startswith(victim)))
+    return found
+
+
+def test_versions_are_listed_newest_first_with_the_present_one_marked(
+    project: Path, sss: Sss, versions: list[str]
+) -> None:
+    code, out, _ = sss("data", "versions")
+    _, second, first = (line.split() for line in out.splitlines())
+    assert code == 0
+    assert (second[0], second[3:]) == ("*", [versions[1], "8", "4", "Second"])
+    assert first[2:] == [versions[0], "10", "5", "First"]
+    sss("data", "add", "--no-push")
+    lines = sss("data", "versions")[1].splitlines()
+    assert lines[1].startswith("*") and lines[1].endswith("6      3         not committed")
+    assert not any(line.startswith("*") for line in lines[2:])
+
+
+def test_counts_of_versions_that_are_elsewhere_are_asked_for(project: Path, sss: Sss, versions: list[str]) -> None:
+    shutil.rmtree(project / ".dvc/cache")
+    assert sss("data", "versions")[1].splitlines()[1].split()[4:] == ["–", "–", "Second"]
+    assert sss("data", "versions", "--ask-remote")[1].splitlines()[1].split()[4:] == ["8", "4", "Second"]
+
+
+@pytest.mark.parametrize("names", ["revisions", "md5s", "beginnings", "present"])
+def test_two_versions_are_compared_without_their_scans(
+    project: Path, sss: Sss, versions: list[str], names: str
+) -> None:
+    old, new = versions
+    arguments = {
+        "revisions": ["HEAD~1", "HEAD"],
+        "md5s": [old.removesuffix(".dir"), new],
+        "beginnings": [old[:8], new[:8]],
+        "present": ["HEAD~1"],
+    }[names]
+    shutil.rmtree(project / ".dvc/cache")
+    shutil.rmtree(project / "data")
+    code, out, err = sss("data", "diff", *arguments)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == f"{old} → {new}"
+    assert lines[1:3] == ["cases: 0 added, 0 changed, 2 removed", "patients: 0 added, 0 changed, 1 removed"]
+    assert sum(line.startswith("- heart/") for line in lines) == 3
+    fetched = [path for path in (project / ".dvc").rglob("*") if path.is_file() and "files/md5" in str(path)]
+    assert fetched == [], "nothing is brought here"
+
+
+def test_a_version_is_the_same_as_itself(sss: Sss, versions: list[str]) -> None:
+    assert sss("data", "diff", "HEAD")[1].endswith("the same version\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("nowhere", "no version of data.dvc is known by it"), ("0" * 32, "it has no 00000"), ("--help-me", "")],
+)
+def test_a_version_that_nobody_has_is_refused(sss: Sss, versions: list[str], name: str, expected: str) -> None:
+    code, out, err = sss("data", "diff", name)
+    assert (code, out) == (2, "") and expected in err and "Traceback" not in err
+
+
+def test_a_lost_store_is_one_sentence(
+    project: Path, sss: Sss, versions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(project / ".dvc/cache")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    code, _, err = sss("data", "diff", "HEAD~1")
+    assert code == 2 and "Could not connect to the endpoint URL" in err and len(err.splitlines()) == 1
+
+
+def test_without_a_version_or_git_there_is_nothing_to_list(project: Path, sss: Sss) -> None:
+    assert "git's history has no version of it; expected one, run `sss data add`" in sss("data", "versions")[2]
+    shutil.rmtree(project / ".git")
+    (project / ".dvc/config").write_text("[core]\nno_scm = true\n")
+    assert "not in a git repository" in sss("data", "versions")[2]

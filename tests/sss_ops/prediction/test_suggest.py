@@ -1,0 +1,78 @@
+"""``sss suggest`` on the phantom."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sss_model.checkpoint import load_checkpoint
+from sss_model.data.manifest import Manifest
+from sss_model.errors import InputError
+from sss_ops.prediction.suggest import find_candidates, suggest
+
+
+@pytest.fixture
+def data(tmp_path: Path, phantom: Path, manifest: Manifest) -> Path:
+    """The cohort, in which only the patient that the checkpoint learned from has labels."""
+    folder = shutil.copytree(phantom, tmp_path / "phantom")
+    for case in manifest.split("train")[2:]:
+        (folder / str(case.label)).unlink()
+    return folder
+
+
+def test_only_training_patients_without_a_label_are_candidates(
+    checkpoint: Path, phantom: Path, data: Path, manifest: Manifest
+) -> None:
+    meta = load_checkpoint(checkpoint).meta
+    training = {case.patient for case in manifest.split("train")}
+    hidden = find_candidates(phantom, meta)
+    assert hidden.hidden
+    assert {each.patient for each in hidden.open} == training - set(meta.patients.labelled)
+    assert {each.patient for each in hidden.labelled} == set(meta.patients.labelled)
+    bare = find_candidates(data, meta)
+    assert not bare.hidden
+    assert {each.case for each in bare.open} <= {each.case for each in hidden.open}
+    # A patient that chose the weights is not suggested, wherever a later split puts him.
+    moved = meta.patients.model_copy(update={"validation": [hidden.open[0].patient]})
+    assert hidden.open[0].patient not in {
+        each.patient for each in find_candidates(phantom, meta.model_copy(update={"patients": moved})).open
+    }
+
+
+def test_suggestions_come_from_different_patients_with_reasons(checkpoint: Path, phantom: Path) -> None:
+    found = suggest(load_checkpoint(checkpoint), phantom, count=5)
+    patients = [row.patient for row in found.rows]
+    assert len(set(patients)) == len(patients) >= 1
+    assert [row.rank for row in found.rows] == list(range(1, len(patients) + 1))
+    assert all(row.why and row.nearest and Path(row.image).is_file() for row in found.rows)
+
+
+def test_a_scan_that_cannot_be_read_is_told_of_and_the_rest_is_ranked(checkpoint: Path, data: Path) -> None:
+    loaded = load_checkpoint(checkpoint)
+    broken = find_candidates(data, loaded.meta).open[0]
+    broken.image.write_bytes(b"no scan")
+    found = suggest(loaded, data, count=5)
+    assert [str(broken.image) in reason for reason in found.failed] == [True]
+    assert broken.case not in {row.case for row in found.rows}
+
+
+def test_the_command_writes_a_table(
+    checkpoint: Path, phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sss_ops.prediction.commands import suggest as command
+
+    command(str(checkpoint), phantom, count=1, output=tmp_path / "next.csv")
+    with (tmp_path / "next.csv").open(newline="") as file:
+        [row] = csv.DictReader(file)
+    told = capsys.readouterr().out
+    assert row["case"] in told
+    assert "whose labels training did not see" in told
+
+
+def test_other_classes_are_refused(checkpoint: Path, phantom: Path) -> None:
+    meta = load_checkpoint(checkpoint).meta.model_copy(update={"labels": {"background": 0, "liver": 1}})
+    with pytest.raises(InputError, match="expected the checkpoint's"):
+        find_candidates(phantom, meta)

@@ -1,0 +1,112 @@
+"""A training that starts from SAM-2's weights, and one that is given a file to beware of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support.file_server import FileServer
+from support.sam2_checkpoints import write_checkpoint
+
+from sss_model.checkpoint import load_checkpoint
+from sss_model.files import sha256
+from sss_ops.pretrained import published
+from sss_ops.pretrained.published import Published
+from sss_ops.steps import train_distributed
+from sss_ops.steps.train import identity_of
+
+Train = Callable[..., int]
+
+
+def test_a_training_fetches_the_weights_that_the_recipe_names_and_starts_from_them(
+    web: FileServer, sss_train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_checkpoint(tmp_path / "made.pt", "tiny", "2.1")
+    digest = sha256(path)
+    tiny = Published("tiny", "2.1", "sam2.1_hiera_tiny.pt", "092824", path.stat().st_size, digest)
+    monkeypatch.setattr(published, "PUBLISHED", (tiny,))
+    web.files = {"/092824/sam2.1_hiera_tiny.pt": path.read_bytes()}
+    settings = {"model.encoder": "tiny", "model.checkpoint": "tiny", "model.freeze_encoder": True, "train.steps": 1}
+    assert sss_train(settings) == 0
+    assert sha256(Path("checkpoints/sam2.1_hiera_tiny.pt")) == digest
+    trained = load_checkpoint(Path("checkpoint"))
+    assert (trained.meta.config["model"]["checkpoint"], trained.meta.pretrained_sha256) == ("tiny", digest)
+    encoder = [value for name, value in trained.weights.items() if name.startswith("encoder.")]
+    assert len(encoder) > 100
+    assert all((value == 0.5).all() for value in encoder)
+
+
+class Payload:
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, ("touch was_run",)
+
+
+def write_malicious(path: Path) -> None:
+    torch.save({"model": {"image_encoder.x": Payload()}}, path)
+
+
+def write_half(path: Path) -> None:
+    torch.save({"model": {"image_encoder.x": torch.zeros(10_000)}}, path)
+    path.write_bytes(path.read_bytes()[:20_000])
+
+
+def write_other_keys(path: Path) -> None:
+    torch.save({"model": {"backbone.x": torch.zeros(1)}}, path)
+
+
+def write_other_size(path: Path) -> None:
+    write_checkpoint(path, "small", "2.1")
+
+
+@pytest.mark.parametrize(
+    ("write", "sentence"),
+    [
+        (write_malicious, "damaged, or not a file that holds only weights; expected a checkpoint"),
+        (write_half, "damaged, or not a file that holds only weights; expected a checkpoint"),
+        (
+            write_other_keys,
+            "no image_encoder.* weights in it; expected a SAM-2 checkpoint such as sam2.1_hiera_tiny",
+        ),
+        (write_other_size, "has no place; expected a checkpoint of the same size and version"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_ends_the_training_in_one_sentence(
+    sss_train: Train, capfd: pytest.CaptureFixture[str], write: Callable[[Path], None], sentence: str
+) -> None:
+    write(Path("own.pt"))
+    assert sss_train({"model.checkpoint": "own.pt"}) == 2
+    lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith(("20", "Seed"))]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: own.pt: ")
+    assert sentence in lines[0]
+    assert not Path("was_run").exists()
+    assert not Path("checkpoint").exists()
+
+
+def test_other_weights_are_another_training(steps: Path, tmp_path: Path) -> None:
+    files = {"params": steps / "params.yaml", "manifest": steps / "manifest.csv"}
+    files["data_version"] = steps / "data_version.json"
+    own = tmp_path / "own.pt"
+
+    def identity(content: bytes) -> str:
+        own.write_bytes(content)
+        return identity_of(**files, pretrained=own)
+
+    assert identity(b"a") == identity(b"a") != identity(b"b")
+    assert identity_of(**files, pretrained=None) not in (identity(b"a"), identity(b"b"))
+
+
+def test_processes_of_a_pod_keep_weights_on_its_volume(steps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(
+        train_distributed.subprocess,
+        "run",
+        lambda command: started.append(command) or type("Done", (), {"returncode": 0}),
+    )
+    paths = dict.fromkeys(("data_dir", "manifest", "data_version", "output"), steps)
+    train_distributed.train_on_gpus(params=steps / "params.yaml", **paths, work="/sss/work", gpus=2)
+    (command,) = started
+    assert command[command.index("--checkpoints") + 1] == "/sss/work/checkpoints"

@@ -1,0 +1,88 @@
+import json
+import logging
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from sss_model.checkpoint import load_checkpoint
+from sss_model.errors import InputError
+from sss_ops.steps.train import train
+
+
+def trained_in(phantom: Path, steps: Path, cache_dir: Path, folder: Path) -> Path:
+    train(
+        params=steps / "params.yaml",
+        data_dir=phantom,
+        manifest=steps / "manifest.csv",
+        data_version=steps / "data_version.json",
+        output=folder / "checkpoint",
+        work=str(folder / ".runs"),
+        cache=cache_dir,
+    )
+    return folder / "checkpoint"
+
+
+def test_a_training_leaves_a_checkpoint_that_names_its_data_and_its_run(
+    store: mlflow.MlflowClient, phantom: Path, steps: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    checkpoint = trained_in(phantom, steps, cache_dir, tmp_path)
+    trained = load_checkpoint(checkpoint)
+    assert trained.meta.data_version == "0" * 32 + ".dir"
+    tracked = json.loads((checkpoint / "tracking.json").read_text())
+    run = store.get_run(tracked["run_id"])
+    assert (tracked["experiment"], run.info.status) == ("sss", "FINISHED")
+    logged = {point.step: point.value for point in store.get_metric_history(run.info.run_id, "val_dice")}
+    assert logged == dict(trained.history[["step", "val_dice"]].dropna().itertuples(index=False))
+    assert list((tmp_path / ".runs").iterdir()) == []
+
+
+def test_a_dead_tracking_server_does_not_lose_the_training(
+    store: mlflow.MlflowClient,
+    phantom: Path,
+    steps: Path,
+    cache_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    checkpoint = trained_in(phantom, steps, cache_dir, tmp_path)
+    assert load_checkpoint(checkpoint).meta.steps == 4
+    assert json.loads((checkpoint / "tracking.json").read_text())["run_id"] is None
+    first, last = [entry.getMessage() for entry in caplog.records if entry.levelno == logging.WARNING]
+    why = "(http://127.0.0.1:9: nothing listens)"
+    assert first == f"MLflow does not take the training's curves; the training goes on {why}"
+    assert last == f"MLflow lacks the end of this training; the checkpoint has all, `sss register` sends it {why}"
+
+
+def test_only_the_first_of_several_processes_speaks(
+    store: mlflow.MlflowClient,
+    phantom: Path,
+    steps: Path,
+    cache_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    checkpoint = trained_in(phantom, steps, cache_dir, tmp_path)
+    assert not (checkpoint / "tracking.json").exists()
+    assert store.get_experiment_by_name("sss") is None
+
+
+def test_the_same_training_does_not_run_twice_at_once(
+    store: mlflow.MlflowClient,
+    phantom: Path,
+    steps: Path,
+    cache_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train_again(*arguments: object, **options: object) -> None:
+        with pytest.raises(InputError, match="another process is at this same training"):
+            trained_in(phantom, steps, cache_dir, tmp_path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sss_model.training.train.train", train_again)
+    with pytest.raises(KeyboardInterrupt):
+        trained_in(phantom, steps, cache_dir, tmp_path)

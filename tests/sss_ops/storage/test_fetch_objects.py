@@ -1,0 +1,172 @@
+"""``sss fetch`` from a real object store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from support.object_store import object_store
+
+from sss_model.errors import InputError
+from sss_ops.cli import main
+from sss_ops.storage import fetch as fetching
+from sss_ops.storage import s3
+from sss_ops.storage.fetch import fetch
+from sss_ops.storage.objects import list_objects
+
+BUCKET = "sss-exports"
+CONTENT = {"scans/a.nii": os.urandom(700_000), "scans/deep/er/b.nii": os.urandom(10), "scans/empty": b""}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with object_store(tmp_path_factory.mktemp("store"), [BUCKET]) as (_, environment):
+        yield environment
+
+
+@pytest.fixture
+def bucket(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+    bucket = boto3.Session().resource("s3").Bucket(BUCKET)
+    bucket.objects.delete()
+    for key, content in (CONTENT | {"scans/deep/": b"", "scans-of-others/c": b"c"}).items():
+        bucket.put_object(Key=key, Body=content)
+    return bucket
+
+
+def bring(folder: Path, uri: str = f"s3://{BUCKET}/scans") -> fetching.Fetched:
+    return fetch(uri, folder, progress=lambda here, total: None)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_everything_under_a_prefix_arrives_and_nothing_beside_it(bucket: Any, tmp_path: Path) -> None:
+    fetched = bring(tmp_path)
+    assert files(tmp_path) == {key.removeprefix("scans/"): content for key, content in CONTENT.items()}
+    assert (fetched.new, fetched.kept, fetched.bytes, fetched.by_size_alone) == (3, 0, 700_010, 0)
+
+
+def test_what_is_there_and_right_is_left_alone_and_the_rest_is_replaced(bucket: Any, tmp_path: Path) -> None:
+    bring(tmp_path)
+    (tmp_path / "a.nii").write_bytes(bytes(700_000))
+    before = (tmp_path / "deep/er/b.nii").stat().st_mtime_ns
+    fetched = bring(tmp_path)
+    assert (fetched.new, fetched.kept) == (1, 2)
+    assert (tmp_path / "a.nii").read_bytes() == CONTENT["scans/a.nii"]
+    assert (tmp_path / "deep/er/b.nii").stat().st_mtime_ns == before
+
+
+def test_a_part_that_an_earlier_attempt_left_is_gone_on_from(bucket: Any, tmp_path: Path) -> None:
+    (remote,) = list_objects(s3.client(), f"s3://{BUCKET}/scans/a.nii", tmp_path)
+    part = fetching._part(remote)
+    part.write_bytes(CONTENT["scans/a.nii"][:600_000])
+    assert bring(tmp_path, remote.uri).bytes == 100_000
+    assert files(tmp_path) == {"a.nii": CONTENT["scans/a.nii"]}
+
+
+def test_damaged_bytes_are_refused_and_do_not_stay(bucket: Any, tmp_path: Path) -> None:
+    (remote,) = list_objects(s3.client(), f"s3://{BUCKET}/scans/a.nii", tmp_path)
+    fetching._part(remote).write_bytes(bytes(600_000))
+    with pytest.raises(InputError, match="what came is not the object"):
+        bring(tmp_path, remote.uri)
+    assert files(tmp_path) == {}
+    assert bring(tmp_path, remote.uri).new == 1
+
+
+def test_an_object_sent_in_parts_is_checked_too(bucket: Any, tmp_path: Path) -> None:
+    content = os.urandom(17 << 20)  # boto3 sends parts of 8 MB
+    (tmp_path / "big").write_bytes(content)
+    bucket.upload_file(str(tmp_path / "big"), "scans/big")
+    assert "-3" in bucket.Object("scans/big").e_tag
+    assert bring(tmp_path / "there", f"s3://{BUCKET}/scans/big").by_size_alone == 0
+    assert (tmp_path / "there/big").read_bytes() == content
+
+
+@pytest.mark.parametrize("key", ["scans/../../out", "scans//out", "scans/a\\..\\out", "scans/./out"])
+def test_a_key_that_would_leave_the_folder_is_refused(key: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="would not stay in"):
+        list_objects(Listed(key), f"s3://{BUCKET}/scans", tmp_path)
+
+
+def test_a_link_in_the_folder_that_leads_elsewhere_is_not_followed(bucket: Any, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/deep").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="leads out of"):
+        bring(tmp_path / "there")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_a_key_that_is_a_file_and_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a file and a folder at once"):
+        list_objects(Listed("scans/a", "scans/a/b"), f"s3://{BUCKET}/scans", tmp_path)
+
+
+class Listed:
+    """A store with keys that a careful one would not take."""
+
+    def __init__(self, *keys: str) -> None:
+        self.page = {"Contents": [{"Key": key, "Size": 1, "ETag": '"0"'} for key in keys]}
+
+    def get_paginator(self, name: str) -> Listed:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        return [self.page]
+
+
+@pytest.mark.parametrize(
+    ("environment", "uri", "expected"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, f"s3://{BUCKET}/scans", "expected AWS_ACCESS_KEY_ID and"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, f"s3://{BUCKET}/scans", "Could not connect"),
+        ({}, "s3://sss-nowhere/scans", "NoSuchBucket; expected a bucket that exists"),
+        ({}, f"s3://{BUCKET}/nothing", "no objects are there"),
+        ({}, "scans", "expected s3://BUCKET/PREFIX"),
+    ],
+)
+def test_what_a_store_refuses_is_one_sentence_and_leaves_nothing(
+    bucket: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    environment: dict[str, str],
+    uri: str,
+    expected: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["sss", "fetch", uri, str(tmp_path / "there")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    sentence = capfd.readouterr().err
+    assert ended.value.code == 2
+    assert sentence.startswith("error: ") and len(sentence.splitlines()) == 1 and expected in sentence
+    assert not (tmp_path / "there").exists()
+
+
+def test_a_disk_without_room_is_told_of_first_and_a_full_one_is_no_end(
+    bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "small"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "small", disk], capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        with pytest.raises(InputError, match=r"0\.7 MB are to come and 0\.5 MB are free"):
+            bring(disk / "there")
+        assert list(disk.iterdir()) == []
+        # Another program may fill it meanwhile.
+        monkeypatch.setattr(fetching, "_check_room", lambda *_: None)
+        with pytest.raises(OSError, match="No space left"):
+            bring(disk / "there")
+        assert not (disk / "there/a.nii").exists()
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -1,0 +1,89 @@
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+import yaml
+
+from sss_ops.cli import app
+
+SSS = [sys.executable, "-c", "from sss_ops.cli import main; main()"]
+
+
+def sss(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*SSS, *map(str, arguments)], capture_output=True, text=True)
+
+
+def commands(group: click.Command | None = None, name: str = "sss") -> Iterator[tuple[str, click.Command]]:
+    group = group or typer.main.get_command(app)
+    for key, command in getattr(group, "commands", {}).items():
+        yield f"{name} {key}", command
+        yield from commands(command, f"{name} {key}")
+
+
+def test_the_command_line_imports_nothing_heavy_before_it_is_needed() -> None:
+    heavy = {"torch", "monai", "mlflow", "pandas", "numpy", "matplotlib", "nibabel", "dvc", "pydantic"}
+    heavy |= {"kfp", "kubernetes", "boto3"}
+    program = f"import sys, sss_ops.cli; print(*({heavy} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == ""
+
+
+@pytest.mark.parametrize("step", ["version-data", "validate-splits", "train", "evaluate", "register"])
+def test_every_step_is_a_sub_command_and_a_program(step: str) -> None:
+    assert f"sss {step}" in dict(commands())
+    program = [sys.executable, "-m", f"components.{step.replace('-', '_')}", "--help"]
+    assert "Usage" in subprocess.check_output(program, text=True)
+
+
+@pytest.mark.parametrize("name, command", [pair for pair in commands() if not hasattr(pair[1], "commands")])
+def test_every_sub_command_explains_itself_with_an_example_that_parses(name: str, command: click.Command) -> None:
+    explanation, _, example = (command.help or "").partition("Example: ")
+    assert len(explanation.split()) >= 5
+    words = [word for word in example.split() if "=" not in word]
+    if words[:2] == ["python", "-m"]:
+        words[:3] = ["sss", words[2].removeprefix("components.").replace("_", "-")]
+    depth = len(name.split())
+    assert words[:depth] == name.split()
+    command.make_context(name, words[depth:])
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{name}: {parameter.name} says nothing of itself"
+
+
+def test_input_that_cannot_be_used_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    done = sss("predict", tmp_path / "nowhere", tmp_path, tmp_path / "out")
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: .*nowhere.*no checkpoint there; expected .*\n", done.stderr)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_key_in_the_recipe_is_named(tmp_path: Path, phantom: Path) -> None:
+    recipe = yaml.safe_load(Path("configs/phantom.yaml").read_text())
+    recipe["train"]["learning_rate"] = 1
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(recipe))
+    done = sss(
+        "train", "--data-dir", phantom, "--params", tmp_path / "params.yaml", "--output", tmp_path / "checkpoint"
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: .*unknown key train\.learning_rate\n", done.stderr)
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_phantom_is_imported_once_and_replaced_when_told(tmp_path: Path) -> None:
+    assert "20 patients" in sss("import", "phantom", tmp_path / "data").stdout
+    first = (tmp_path / "data/dataset.json").read_bytes()
+    again = sss("import", "phantom", tmp_path / "data")
+    assert again.returncode == 2
+    assert "--replace" in again.stderr
+    assert sss("import", "phantom", tmp_path / "data", "--replace").returncode == 0
+    assert (tmp_path / "data/dataset.json").read_bytes() == first
+
+
+def test_prediction_names_the_mask_it_wrote(tmp_path: Path, checkpoint: Path, phantom: Path) -> None:
+    scan = next((phantom / "imagesTs").iterdir())
+    done = sss("predict", checkpoint, scan, tmp_path / "mask.nii.gz")
+    assert done.stdout.splitlines()[-1].endswith(f": {tmp_path / 'mask.nii.gz'}")
+    assert (tmp_path / "mask.nii.gz").is_file()
