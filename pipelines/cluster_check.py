@@ -29,9 +29,9 @@ _PROOFS = {
 _FIXES = {
     "ImagePull": "push the image, pin its digest (`make image`, k8s/image) and give the account the right to pull it",
     "ErrImage": "push the image, pin its digest (`make image`, k8s/image) and give the account the right to pull it",
-    "Unschedulable": "add nodes to the pool, or correct its labels and taints in components/pools.yaml",
-    "Insufficient": "add nodes to the pool, or ask for less in components/pools.yaml",
-    "OOMKilled": "give the pool more memory in components/pools.yaml",
+    "Unschedulable": "add nodes to the pool, or correct its labels and taints in sss_ops/cluster/pools.yaml",
+    "Insufficient": "add nodes to the pool, or ask for less in sss_ops/cluster/pools.yaml",
+    "OOMKilled": "give the pool more memory in sss_ops/cluster/pools.yaml",
     "secret": "make the secret sss-s3 in the runs' namespace, see k8s/",
     "persistentvolumeclaim": "apply k8s/, which makes the volume sss-work",
     "forbidden": "apply k8s/, which binds the role sss-pipeline to the runs' account",

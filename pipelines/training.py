@@ -74,7 +74,7 @@ def training(
         image_size: Slice side in pixels, a multiple of 32; 0 as the recipe says.
         steps: Budget in steps; 0 as the recipe says. Set steps or minutes, not both.
         minutes: Budget in minutes of training; 0 as the recipe says.
-        pool: Profile of the nodes to train on: gke, eks, aks or bare, see components/pools.yaml.
+        pool: Profile of the nodes to train on: gke, eks, aks or bare, see sss_ops/cluster/pools.yaml.
         gpus: GPUs on each node; 0 trains on CPUs.
         nodes: Nodes to train on; more than one makes a Kubeflow TrainJob.
         spot: Whether to train on spot nodes; what is lost with one is a few minutes.

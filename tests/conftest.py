@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.acceptance_summary import pytest_terminal_summary as pytest_terminal_summary
 from support.paths import ROOT
-from tests.acceptance.summary import pytest_terminal_summary as pytest_terminal_summary
 
 from sss_model.config import Config, load_config
 from sss_model.data.manifest import Manifest, build_manifest

@@ -14,13 +14,13 @@ import mlflow
 import numpy as np
 import pytest
 from dvc.repo import Repo
+from support.layouts import LAYOUTS, Layout
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.data.manifest import read_manifest
 from sss_model.io.volumes import read_label
 from sss_ops.cli import app
 from sss_ops.prediction.predict import predict
-from tests.acceptance.layouts import LAYOUTS, Layout
 
 pytestmark = pytest.mark.acceptance
 

@@ -107,7 +107,7 @@ def test_what_the_context_holds_is_copied_into_the_image() -> None:
 
 
 def test_the_context_holds_nothing_else(tmp_path: Path) -> None:
-    wanted = ["params.yaml", "requirements.txt", "sss_ops/cli.py", "components/pools.yaml", "wheels/torch.whl"]
+    wanted = ["params.yaml", "requirements.txt", "sss_ops/cli.py", "sss_ops/cluster/pools.yaml", "wheels/torch.whl"]
     wanted += ["sss_model/templates/report.html", "train_2d.py", "train_3d.py"]
     for name in [*wanted, *UNWANTED]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

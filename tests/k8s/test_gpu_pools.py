@@ -1,4 +1,4 @@
-"""Each GPU pool is where the profile of its name in components/pools.yaml looks for it."""
+"""Each GPU pool is where the profile of its name in sss_ops/cluster/pools.yaml looks for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.code_graph import ROOT
 from k8s.check.objects import pods
 from k8s.check.targets import read_target
 
-POOLS = yaml.safe_load((ROOT / "components/pools.yaml").read_text())
+POOLS = yaml.safe_load((ROOT / "sss_ops/cluster/pools.yaml").read_text())
 FOLDER = ROOT / "k8s/gpu-pools"
 
 

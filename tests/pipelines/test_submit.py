@@ -250,4 +250,4 @@ def test_the_cluster_check_tells_what_was_proven_and_what_to_mend(
     run = Submitted("r1", "link", "FAILED", "the task train (Train) failed: OOMKilled", {"version-data": "SUCCEEDED"})
     fetched, failed = cluster_check.proofs(run, titles, wish)
     assert (fetched.name, fetched.state) == ("Fetch", "green")
-    assert (failed.state, failed.fix) == ("red", "give the pool more memory in components/pools.yaml")
+    assert (failed.state, failed.fix) == ("red", "give the pool more memory in sss_ops/cluster/pools.yaml")

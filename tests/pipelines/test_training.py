@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.pipelines.conftest import IMAGE
 
 STEPS = ["version-data", "validate-splits", "train", "evaluate", "register"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.planted_cohort import Cohort
-from tests.datasets.samples import write_refuge
+from support.samples import write_refuge
 
 from bench.faults import failed_rules
 from sss_model.checkpoint import load_checkpoint

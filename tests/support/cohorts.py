@@ -11,10 +11,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from PIL import Image
-from tests.datasets.samples import fundus
 
 from sss_model.data.canonical import CaseFiles, open_dataset
 from sss_model.data.phantom import write_phantom
+from support.samples import fundus
 
 # ACDC's numbers of the phantom's structures: background, cavity, wall, crescent.
 _TO_ACDC = np.array([0, 3, 2, 1], np.uint8)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.datasets.cohorts import write_acdc_hearts, write_nnunet_hearts, write_nnunet_pictures
-from tests.datasets.samples import SAMPLES
 
 from sss_model.config import dump_config, load_config
 from support.code_graph import ROOT
+from support.cohorts import write_acdc_hearts, write_nnunet_hearts, write_nnunet_pictures
+from support.samples import SAMPLES
 
 # A few steps of a small network, and as few patients as a sample has.
 _SMALL: Mapping[str, Any] = {

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dvc.repo import Repo
-from tests.acceptance.layouts import LAYOUTS
 
 from sss_ops.cli import app
 from support.code_graph import ROOT
+from support.layouts import LAYOUTS
 
 DOCUMENT = ROOT / "docs/datasets.md"
 _BLOCK = re.compile(r"(?<=```console\n)\$ sss import .*?(?=```\n)", re.DOTALL)

@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.scans import LABELS, write_acdc
+from support.scans import LABELS, write_acdc
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset

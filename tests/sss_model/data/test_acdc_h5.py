@@ -6,7 +6,7 @@ import h5py
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.datasets.samples import blobs, write_ssl4mis
+from support.samples import blobs, write_ssl4mis
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset

@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from tests.datasets.samples import write_bhsd
+from support.samples import write_bhsd
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset

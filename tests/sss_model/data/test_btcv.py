@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
-from tests.datasets.samples import blobs, write_btcv, write_btcv_slices
+from support.samples import blobs, write_btcv, write_btcv_slices
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.scans import LABELS, edit, intensities, write_canonical, write_nifti
+from support.scans import LABELS, edit, intensities, write_canonical, write_nifti
 
 from sss_model.data.canonical import Assignment, open_dataset, write_dataset
 from sss_model.errors import InputError

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from tests.datasets.samples import oblique, write_dicom, write_series
+from support.samples import oblique, write_dicom, write_series
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
-from tests.datasets.samples import save, write_folder, write_pictures
+from support.samples import save, write_folder, write_pictures
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset, plan_import

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.scans import intensities, structures, write_acdc, write_nifti
+from support.scans import intensities, structures, write_acdc, write_nifti
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset, plan_import

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.datasets.samples import write_btcv_slices, write_folder
-from tests.datasets.test_import import zipped
-from tests.scans import write_acdc
+from tests.sss_model.data.test_import import zipped
+from support.samples import write_btcv_slices, write_folder
+from support.scans import write_acdc
 
 from sss_model.data import importing as converting
 from sss_model.data import staging

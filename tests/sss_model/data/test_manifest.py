@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.scans import edit, intensities, structures, write_canonical, write_nifti
+from support.scans import edit, intensities, structures, write_canonical, write_nifti
 
 from sss_model.data.manifest import build_manifest, cohort, read_manifest, write_manifest
 from sss_model.errors import InputError

@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
-from tests.datasets.samples import write_decathlon
-from tests.scans import edit, intensities, structures, write_canonical, write_nifti
+from support.samples import write_decathlon
+from support.scans import edit, intensities, structures, write_canonical, write_nifti
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset

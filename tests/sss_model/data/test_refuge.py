@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from tests.datasets.samples import fundus, write_refuge, write_refuge_raters
+from support.samples import fundus, write_refuge, write_refuge_raters
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from tests.datasets.transcripts import DOCUMENT, blocks, is_real, replay
+from support.transcripts import DOCUMENT, blocks, is_real, replay
 
 BLOCKS = blocks(DOCUMENT.read_text())
 

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
-from tests.scans import intensities, write_nifti
+from support.scans import intensities, write_nifti
 
 from sss_model.errors import InputError
 from sss_model.io.volumes import read_label, read_volume, write_volume

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from tests.scans import intensities, structures, write_nifti
+from support.scans import intensities, structures, write_nifti
 
 from sss_model.errors import InputError
 from sss_model.io.volumes import read_label, read_pair, read_volume, volume_from_bytes, write_volume

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.pcsw.maps import disc, organ, prompts_of
+from support.class_maps import disc, organ, prompts_of
 
 needs_acdc = pytest.mark.skipif("ACDC_DIR" not in os.environ, reason="ACDC_DIR does not say where ACDC lies")
 places = st.floats(10, 36)

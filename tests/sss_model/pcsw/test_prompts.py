@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from tests.pcsw.maps import SPACING, maps, organ, prompts_of
+from support.class_maps import SPACING, maps, organ, prompts_of
 
 from sss_model.config import Pcsw
 from sss_model.pcsw import Prompts, generate_prompts

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.every_method import EVERY_METHOD
+from support.every_method import EVERY_METHOD
 
 from sss_model.checkpoint import Checkpoint, Images, load_checkpoint, save_checkpoint
 from sss_model.config import Config

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.dvc_project import ENVIRONMENT, call
 from support.object_store import object_store
-from tests.scans import write_canonical
+from support.scans import write_canonical
 
 from sss_ops.cli import main
 

@@ -5,7 +5,7 @@ import yaml
 from support.code_graph import ROOT
 from support.dvc_project import call
 from support.object_store import object_store
-from tests.scans import write_canonical
+from support.scans import write_canonical
 
 from sss_model.errors import InputError
 from sss_ops.data_versions.pull import fetch_data

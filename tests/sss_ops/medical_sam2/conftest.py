@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.datasets.samples import write_bhsd, write_btcv_slices, write_refuge_raters
-from tests.scans import write_acdc
+from support.samples import write_bhsd, write_btcv_slices, write_refuge_raters
+from support.scans import write_acdc
 
 REFUGE = (
     "-net sam2 -exp_name REFUGE_MedSAM2 -vis 1 -sam_ckpt ./checkpoints/sam2_hiera_small.pt -sam_config sam2_hiera_s "

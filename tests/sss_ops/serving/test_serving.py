@@ -19,9 +19,9 @@ import pytest
 import torch
 from mlflow.exceptions import MlflowException
 from PIL import Image
+from support.samples import write_refuge
 from support.scoring_server import Server, scoring_server
-from tests.datasets.samples import write_refuge
-from tests.test_two_dimensions import FLAT
+from tests.sss_model.test_two_dimensions import FLAT
 
 from sss_model.checkpoint import load_checkpoint, save_checkpoint
 from sss_model.config import Config

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.scans import LABELS, write_canonical
+from support.scans import LABELS, write_canonical
 
 from sss_model.data.manifest import build_manifest, read_manifest
 from sss_model.errors import InputError

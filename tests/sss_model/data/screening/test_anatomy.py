@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.scans import write_nifti
+from support.scans import write_nifti
 
 from sss_model.data.screening import measure_structures
 from sss_model.io.volumes import read_label

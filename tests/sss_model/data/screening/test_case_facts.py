@@ -4,7 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
-from tests.scans import LABELS, intensities, structures, write_canonical, write_nifti
+from support.scans import LABELS, intensities, structures, write_canonical, write_nifti
 
 from sss_model.data.manifest import build_manifest
 from sss_model.data.screening import measure_case, measure_cases

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.scans import edit, intensities, write_canonical, write_nifti
+from support.scans import edit, intensities, write_canonical, write_nifti
 
 from sss_model.data.manifest import build_manifest
 from sss_model.errors import InputError
