@@ -223,7 +223,7 @@ class Register(Section):
 
 
 class Gate(Section):
-    """What a version must show before it may become the champion; `sss_model.evaluation.comparison` says how it is measured."""
+    """What a version must show to become the champion; `sss_model.evaluation.comparison` says how it is measured."""
 
     min_patients: int = Field(ge=2)
     """Test patients that neither model saw, below which nothing is promoted."""

@@ -58,8 +58,8 @@ def evaluate(
         settings: what to measure; None is what the checkpoint's recipe says.
 
     Returns:
-        The content of ``metrics.json``: see `sss_model.evaluation.summary.aggregate`; and the split, what was measured how, the
-        calibration and the hashes of weights, predictions and ``cases.csv``.
+        The content of ``metrics.json``: see `sss_model.evaluation.summary.aggregate`; and the split, what was measured
+        how, the calibration and the hashes of weights, predictions and ``cases.csv``.
 
     Raises:
         InputError: a patient or an image of the split was seen in training (or, for test, in choosing the weights); the

@@ -109,7 +109,7 @@ def measure(
 ) -> Agreement:
     """Compare two masks of one structure.
 
-    `hd95_mm`, `asd_mm` and `nsd` are those of `sss_model.evaluation.surfaces`; `RULES` states what happens to empty masks.
+    `hd95_mm`, `asd_mm` and `nsd` are those of `sss_model.evaluation.surfaces`; `RULES` states the rule for empty masks.
 
     Args:
         truth, prediction: boolean masks of one shape, 3-D (or 2-D for a single slice).

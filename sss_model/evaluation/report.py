@@ -82,7 +82,7 @@ def write_report(
         summary: the content of ``metrics.json``.
         overlays: case name to its picture, which is embedded.
         output: the HTML file; it needs no other file and loads nothing.
-        calibration: (3, bins) of `sss_model.evaluation.calibration.count_reliability`; None draws no reliability diagram.
+        calibration: (3, bins) of `sss_model.evaluation.calibration.count_reliability`; None draws no diagram.
     """
     axis, spreads = dice_spreads(scores)
     page = _template().render(

@@ -55,7 +55,7 @@ def proportions(probabilities: Tensor) -> Tensor:
 
 
 class Overview(NamedTuple):
-    """The turn in degrees, for `sss_model.inference.orientation.view`, and the proportions (K,); None where nobody asks."""
+    """The turn in degrees, for `sss_model.inference.orientation.view`, and the proportions (K,) or None."""
 
     turn: float
     proportions: Tensor | None

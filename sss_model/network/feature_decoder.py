@@ -17,7 +17,7 @@ from sss_model.data.slice_position import WIDTH
 
 # What a slice shows as a whole, where in its volume it lies and what that is made of, told to each of its pixels.
 #
-# Where a volume ends, labels follow rules that a pixel's neighbourhood doesn't show: which slice is the last in which an
+# At a volume's ends, labels follow rules that a pixel's neighbourhood doesn't show: which slice is the last in which an
 # organ is drawn, and that it is another one once a heart has contracted. A channel that held a slice's place would be
 # lost, since instance normalisation takes from every channel its mean over the slice. So places, and the mean of the
 # deepest features with them, are kept beside the path, as in squeeze-and-excitation (Hu et al., 2018), and steer the
@@ -97,7 +97,7 @@ class FeatureDecoder(nn.Module):
         """Logits (B, classes, S, S) from slices (B, 3, S, S) and their features F1..F3 at strides 4, 8 and 16.
 
         Args:
-            places: (B, 3) or (B, 3 + K), see `sss_model.data.slice_position.volume_places`; only with context they are asked for.
+            places: (B, 3) or (B, 3 + K), see `sss_model.data.slice_position.volume_places`; read with context only.
         """
         skips = [self.stem[0](images)]
         for stem, lateral, feature in zip(self.stem[1:4], self.lateral, features, strict=True):

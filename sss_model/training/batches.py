@@ -124,7 +124,7 @@ class Batches:
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
 
     Args:
-        proportions: (cases, K) of the labelled scans, where slices are told of them; see `sss_model.inference.volume_context`.
+        proportions: (cases, K) of the labelled scans, see `sss_model.inference.volume_context`; or None.
 
     Attributes:
         findings: what is known of the unlabelled scans.

@@ -45,7 +45,7 @@ def audit_version(client: MlflowClient, version: ModelVersion) -> Audit:
 
 
 def prove(version: ModelVersion, kept: Kept) -> Audit:
-    """What `sss_model.evaluation.audit.audit` finds in what was kept, and whether it and the version's tags are as registered."""
+    """Audit what was kept with a version, and check that it and the version's tags are as registered."""
     from sss_model.evaluation.audit import Audit, audit
 
     found = audit(kept.folder)

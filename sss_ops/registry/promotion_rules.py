@@ -23,7 +23,7 @@ class Line:
 
     Attributes:
         class_name: the class, or ``mean``.
-        champion, challenger, low, high: Dice, and the interval of the difference; see `sss_model.evaluation.comparison`.
+        champion, challenger, low, high: Dice, and the interval of its difference, by `sss_model.evaluation.comparison`.
         margin: how far the interval may reach below zero; None for the mean, which no margin is set for.
         objection: why it does not hold; None where it does.
     """

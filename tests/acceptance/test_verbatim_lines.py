@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from support.code_graph import ROOT
 from support.sam2_checkpoints import write_checkpoint
-from tests.sss_ops.medical_sam2.conftest import LINES, RAW
-from tests.sss_ops.medical_sam2.conftest import words as words
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.files import sha256
 from sss_ops.pretrained import published
 from sss_ops.pretrained.published import Published
+from tests.sss_ops.medical_sam2.conftest import LINES, RAW
+from tests.sss_ops.medical_sam2.conftest import words as words
 
 pytestmark = pytest.mark.acceptance
 SIZES = [("REFUGE", 128, 2), ("btcv", 128, 2), ("REFUGE", 1024, 3)]

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import yaml
-from tests.pipelines.conftest import IMAGE
 
 from pipelines.compile import compile_pipeline
 from pipelines.training import pinned_image
+from tests.pipelines.conftest import IMAGE
 
 
 def test_the_manifests_are_a_pipeline_and_its_version(compiled: list[Path]) -> None:

@@ -10,15 +10,15 @@ import mlflow
 import pytest
 from support.code_graph import ROOT
 from support.dvc_project import call, make_project
-from tests.pipelines.test_local import Here, data_version, metadata
 from support.samples import write_refuge
-from tests.sss_model.test_two_dimensions import FLAT
 
 from sss_model.config import Config, load_config
 from sss_model.data.importing import import_dataset
 from sss_model.io.volumes import read_label
 from sss_ops.prediction.model import opened
 from sss_ops.prediction.predict import predict
+from tests.pipelines.test_local import Here, data_version, metadata
+from tests.sss_model.test_two_dimensions import FLAT
 
 pytestmark = pytest.mark.acceptance
 Check = Callable[[Path, Path, Path], None]

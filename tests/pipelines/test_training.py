@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.pipelines.conftest import IMAGE
 
 STEPS = ["version-data", "validate-splits", "train", "evaluate", "register"]

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sss_model.data.test_import import zipped
 from support.samples import write_btcv_slices, write_folder
 from support.scans import write_acdc
 
@@ -23,6 +22,7 @@ from sss_model.data import staging
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset
 from sss_model.errors import InputError
+from tests.sss_model.data.test_import import zipped
 
 # What a kill can come before: audit events of all that an import changes on the disk.
 EVENTS = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.symlink", "shutil.copyfile"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.dvc_project import call
-from tests.sss_ops.data_versions.conftest import Sss
 
 from sss_ops.data_versions.pull import tracked_version
+from tests.sss_ops.data_versions.conftest import Sss
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 import yaml
 from support.sam2_checkpoints import write_checkpoint
-from tests.sss_ops.medical_sam2.conftest import LINES
-from tests.sss_ops.medical_sam2.test_raw import snapshot
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.errors import InputError
@@ -20,6 +18,8 @@ from sss_model.files import sha256
 from sss_ops.medical_sam2.run import main, run
 from sss_ops.pretrained import published
 from sss_ops.pretrained.published import Published
+from tests.sss_ops.medical_sam2.conftest import LINES
+from tests.sss_ops.medical_sam2.test_raw import snapshot
 
 pytestmark = pytest.mark.usefixtures("store")
 SMALL = {"image_size": 128, "sam_config": "sam2_hiera_micro", "sam_ckpt": "None", "steps": 2}

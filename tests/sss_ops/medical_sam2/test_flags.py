@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
-from tests.sss_ops.medical_sam2.conftest import LINES
 
 from sss_model.config import Config
 from sss_model.errors import InputError
 from sss_ops.medical_sam2 import run as command_line
 from sss_ops.medical_sam2.flags import FLAGS, flag_table, parser, read_flags
 from sss_ops.medical_sam2.settings import settled
+from tests.sss_ops.medical_sam2.conftest import LINES
 
 # cfg.py's, at Medical-SAM2's commit 18b0f5b.
 THEIRS = {

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.sss_ops.medical_sam2.conftest import LINES
 
 from sss_model.data.canonical import open_dataset
 from sss_model.errors import InputError
 from sss_ops.medical_sam2.run import canonical_copy, refuse_inside
+from tests.sss_ops.medical_sam2.conftest import LINES
 
 Raw = Callable[[str], Path]
 

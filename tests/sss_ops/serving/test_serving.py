@@ -21,7 +21,6 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 from support.samples import write_refuge
 from support.scoring_server import Server, scoring_server
-from tests.sss_model.test_two_dimensions import FLAT
 
 from sss_model.checkpoint import load_checkpoint, save_checkpoint
 from sss_model.config import Config
@@ -30,6 +29,7 @@ from sss_model.data.manifest import build_manifest
 from sss_model.training.train import train
 from sss_ops.prediction.predict import predict
 from sss_ops.serving.package import register_model
+from tests.sss_model.test_two_dimensions import FLAT
 
 MOST = 1_000_000
 SECRET = "31337"  # a voxel's value that no answer may hold
