@@ -50,15 +50,15 @@ class TimedTraining:
         network = build_network(config, classes=len(_CLASSES) + 1)
         self._learner = Learner(network, config, _CLASSES, fabric)
 
-    def step(self, number: int, spent: float) -> Step:
-        """Take and time step `number`, after the share `spent` of the training's budget."""
+    def step(self, number: int, progress: float) -> Step:
+        """Take and time step `number`, after the share `progress` of the training's budget."""
         from sss_model.network import prompts as prompter
 
         for clocked in (self._labelled, self._unlabelled, self._pcsw):
             clocked.reset()
         with patch.object(prompter, "generate_prompts", self._pcsw):
             began = time.perf_counter()
-            self._learner.step(self._batches, step=number, spent=spent)
+            self._learner.step(self._batches, step=number, progress=progress)
             seconds = time.perf_counter() - began
         return Step(
             seconds=seconds,
@@ -66,7 +66,7 @@ class TimedTraining:
             pcsw=self._pcsw.seconds,
             labelled=self._labelled.slices,
             unlabelled=self._unlabelled.slices,
-            memory_alone=self._config.sss.memory_learns_alone(spent),
+            memory_alone=self._config.sss.memory_learns_alone(progress),
         )
 
 

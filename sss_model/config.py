@@ -94,21 +94,21 @@ class Sss(Section):
         """The share of the budget from which on the memory decoder learns alone; 1 where it never does."""
         return 1 - self.memory_alone if self.memory else 1.0
 
-    def memory_learns_alone(self, spent: float) -> bool:
-        """Whether the step after the share `spent` of the budget is one of the memory decoder's own."""
-        return self.memory_from < 1 and spent >= self.memory_from
+    def memory_learns_alone(self, progress: float) -> bool:
+        """Whether the step after the share `progress` of the budget is one of the memory decoder's own."""
+        return self.memory_from < 1 and progress >= self.memory_from
 
-    def sees_clips(self, step: int, spent: float) -> bool:
+    def sees_clips(self, step: int, progress: float) -> bool:
         """Whether a step sees clips, and PCSW takes part in it."""
-        return self.memory_learns_alone(spent) or (self.clip_every is not None and step % self.clip_every == 0)
+        return self.memory_learns_alone(progress) or (self.clip_every is not None and step % self.clip_every == 0)
 
-    def remembers(self, step: int, spent: float) -> bool:
+    def remembers(self, step: int, progress: float) -> bool:
         """Whether the memory decoder takes part in a step."""
-        return self.memory_learns_alone(spent) if self.memory_from < 1 else self.sees_clips(step, spent)
+        return self.memory_learns_alone(progress) if self.memory_from < 1 else self.sees_clips(step, progress)
 
-    def clip_at(self, step: int, spent: float) -> int:
+    def clip_at(self, step: int, progress: float) -> int:
         """How many slices in a row are neighbours in a step."""
-        return self.clip if self.sees_clips(step, spent) else 1
+        return self.clip if self.sees_clips(step, progress) else 1
 
     @model_validator(mode="after")
     def _memory_learns(self) -> Sss:
@@ -436,9 +436,9 @@ class Config(Section):
         """From which probability on the method's pseudo-labels count."""
         return self.unimatch.confidence if self.train.method == "unimatch" else self.train.confidence
 
-    def memory_learns_alone(self, spent: float) -> bool:
-        """Whether the step after the share `spent` of the budget is one of the memory decoder's own."""
-        return self.train.method == "sss" and self.sss.memory_learns_alone(spent)
+    def memory_learns_alone(self, progress: float) -> bool:
+        """Whether the step after the share `progress` of the budget is one of the memory decoder's own."""
+        return self.train.method == "sss" and self.sss.memory_learns_alone(progress)
 
     @property
     def surveys(self) -> list[float]:

@@ -25,7 +25,7 @@ class ProgressBar:
 
 
 class TrainingProgress(ProgressBar):
-    """Shows how much of the budget is spent and how the training stands."""
+    """Shows how much of the budget is used and how the training stands."""
 
     _LINES = 20
 
@@ -47,11 +47,11 @@ class TrainingProgress(ProgressBar):
         """Say what somebody should know; the bar goes on below it."""
         self._console.print(f"warning: {sentence}", markup=False, highlight=False, soft_wrap=True)
 
-    def show(self, *, step: int, spent: float, loss: float, best_dice: float) -> None:
-        """Report a step; `spent` is the share of the budget, `best_dice` is negative before the first validation."""
+    def show(self, *, step: int, progress: float, loss: float, best_dice: float) -> None:
+        """Report a step; `progress` is the share of the budget, `best_dice` is negative before the first validation."""
         note = f"step {step}, loss {loss:.3f}" + (f", best val Dice {best_dice:.3f}" if best_dice >= 0 else "")
-        self._bar.update(self._task, completed=spent, note=note)
-        line = int(spent * self._LINES)
+        self._bar.update(self._task, completed=progress, note=note)
+        line = int(progress * self._LINES)
         if self._plain and line != self._lines_shown:
             self._lines_shown = line
-            print(f"{self._title}: {spent:.0%}, {note}", flush=True)
+            print(f"{self._title}: {progress:.0%}, {note}", flush=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 from sss_model.data.preprocessing import centre
 from sss_model.data.slice_position import middle_half, volume_places
 
-Glance = Callable[[Tensor, Tensor], Tensor]
+SlicePredictor = Callable[[Tensor, Tensor], Tensor]
 """Slices (B, C, S, S) and their places (B, 3) to class logits (B, classes, S, S), background first, each slice by
 itself."""
 
@@ -43,7 +43,7 @@ def view(canvas: Tensor, degrees: float, size: int) -> Tensor:
     return centre(rotate(canvas, degrees), size, fill=0.0)
 
 
-def best_turn(glance: Glance, canvas: Tensor, turns: int, *, size: int) -> float:
+def best_turn(predict_slices: SlicePredictor, canvas: Tensor, turns: int, *, size: int) -> float:
     """The turn in degrees, for `view`, in which a network doubts least, if it doubts clearly less than about the scan
     as it lies; else 0. It is shown the middle half of the slices.
 
@@ -57,7 +57,9 @@ def best_turn(glance: Glance, canvas: Tensor, turns: int, *, size: int) -> float
     depth = len(canvas)
     half = middle_half(depth)
     middle, places = canvas[half], volume_places(depth, canvas.device)[half]
-    seen = {degrees: _seen(glance(view(middle, degrees, size), places).softmax(1)) for degrees in _angles(turns)}
+    seen = {
+        degrees: _seen(predict_slices(view(middle, degrees, size), places).softmax(1)) for degrees in _angles(turns)
+    }
     most = max(foreground for _, foreground in seen.values())
     doubts = {
         degrees: entropy / max(foreground, 1.0)

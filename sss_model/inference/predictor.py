@@ -174,7 +174,7 @@ class Predictor:
         canvas, spacing = self._slices(volume)
         canvas = self._fabric.to_device(canvas)
         there = PromptBatch(*self._fabric.to_device(tuple(prompts)))
-        proportions = proportions_from(self._glance, canvas, 0.0, self._config)
+        proportions = proportions_from(self._predict_slices, canvas, 0.0, self._config)
         probabilities = self._softmax(view(canvas, 0.0, self._config.data.size), spacing, proportions, prompts=there)
         return in_one_piece(probabilities.cpu(), self._config.predict)
 
@@ -183,15 +183,15 @@ class Predictor:
         self, canvas: Tensor, spacing: Spacing, on_look: Callable[[Tensor], None] = lambda look: None
     ) -> Tensor:
         canvas, settings, size = self._fabric.to_device(canvas), self._config.predict, self._config.data.size
-        turn, proportions = look_over(self._glance, canvas, self._config)
+        turn, proportions = look_over(self._predict_slices, canvas, self._config)
         segment = partial(self._softmax, spacing=spacing, proportions=proportions)
         averaged = average(segment, canvas, settings, turn, size=size, on_look=on_look)
         return in_one_piece(averaged.cpu(), settings)
 
-    def _glance(self, images: Tensor, places: Tensor) -> Tensor:
+    def _predict_slices(self, images: Tensor, places: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         with self._fabric.autocast():
-            return self._network.glances(images, places, batch=self._batch)
+            return self._network.predict_slices(images, places, batch=self._batch)
 
     def _softmax(self, images: Tensor, spacing: Spacing, proportions: Tensor | None, **prompted: PromptBatch) -> Tensor:
         with self._fabric.autocast():

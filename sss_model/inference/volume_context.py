@@ -11,7 +11,7 @@ from torch import Tensor
 from sss_model.config import Config
 from sss_model.data.slice_position import middle_half, volume_places
 from sss_model.data.slices import SliceSet
-from sss_model.inference.orientation import Glance, best_turn, view
+from sss_model.inference.orientation import SlicePredictor, best_turn, view
 
 # What a volume is made of: each structure's share of all that is foreground in the middle half of its slices.
 #
@@ -23,7 +23,7 @@ from sss_model.inference.orientation import Glance, best_turn, view
 _SPREAD = 2.0  # so that they differ among volumes by about one
 
 
-def look_at_proportions(glance: Glance, canvas: Tensor, turn: float, *, size: int) -> Tensor:
+def look_at_proportions(predict_slices: SlicePredictor, canvas: Tensor, turn: float, *, size: int) -> Tensor:
     """(K,) proportions of a volume as a network sees it from a turn; see `proportions`.
 
     Args:
@@ -33,7 +33,9 @@ def look_at_proportions(glance: Glance, canvas: Tensor, turn: float, *, size: in
     """
     depth = len(canvas)
     half = middle_half(depth)
-    return proportions(glance(view(canvas[half], turn, size), volume_places(depth, canvas.device)[half]).softmax(1))
+    return proportions(
+        predict_slices(view(canvas[half], turn, size), volume_places(depth, canvas.device)[half]).softmax(1)
+    )
 
 
 def labelled_proportions(slices: SliceSet, classes: int) -> Tensor:
@@ -61,34 +63,34 @@ class Overview(NamedTuple):
     proportions: Tensor | None
 
 
-def look_over(glance: Glance, canvas: Tensor, config: Config) -> Overview:
+def look_over(predict_slices: SlicePredictor, canvas: Tensor, config: Config) -> Overview:
     """Look at a volume's slices (D, C, H, H)."""
-    turn = best_turn(glance, canvas, config.predict.turns, size=config.data.size)
-    return Overview(turn, proportions_from(glance, canvas, turn, config))
+    turn = best_turn(predict_slices, canvas, config.predict.turns, size=config.data.size)
+    return Overview(turn, proportions_from(predict_slices, canvas, turn, config))
 
 
-def proportions_from(glance: Glance, canvas: Tensor, turn: float, config: Config) -> Tensor | None:
+def proportions_from(predict_slices: SlicePredictor, canvas: Tensor, turn: float, config: Config) -> Tensor | None:
     """(K,) proportions of a volume seen from a turn; None where the recipe's network isn't told of them."""
     if not config.model.proportions:
         return None
-    return look_at_proportions(glance, canvas, turn, size=config.data.size)
+    return look_at_proportions(predict_slices, canvas, turn, size=config.data.size)
 
 
-def find_turns(glance: Glance, slices: SliceSet, config: Config, device: torch.device) -> list[float]:
+def find_turns(predict_slices: SlicePredictor, slices: SliceSet, config: Config, device: torch.device) -> list[float]:
     """The best turn in degrees of each scan."""
     found = []
     for case in range(len(slices.images)):
         canvas = slices.image(slices.case(case)).to(device)
-        found.append(best_turn(glance, canvas, config.predict.turns, size=config.data.size))
+        found.append(best_turn(predict_slices, canvas, config.predict.turns, size=config.data.size))
     return found
 
 
 def find_proportions(
-    glance: Glance, slices: SliceSet, turns: list[float] | None, config: Config, device: torch.device
+    predict_slices: SlicePredictor, slices: SliceSet, turns: list[float] | None, config: Config, device: torch.device
 ) -> Tensor:
     """(cases, K) proportions on the CPU, each scan turned as `turns` says; None leaves them as they lie."""
     found = []
     for case in range(len(slices.images)):
         canvas, turn = slices.image(slices.case(case)).to(device), turns[case] if turns else 0.0
-        found.append(look_at_proportions(glance, canvas, turn, size=config.data.size))
+        found.append(look_at_proportions(predict_slices, canvas, turn, size=config.data.size))
     return torch.stack(found).cpu()

@@ -50,12 +50,8 @@ class Network(nn.Module, ABC):
     """Called with a method's inputs, it returns named outputs, one row a slice."""
 
     @abstractmethod
-    def glance(self, images: Tensor, places: Tensor) -> Tensor:
-        """Class logits (B, classes, S, S), float32, of slices (B, 3, S, S), each told by itself, at a look.
-
-        Args:
-            places: (B, 3) or (B, 3 + K), see `sss_model.data.slice_position.volume_places`.
-        """
+    def _slice_logits(self, images: Tensor, places: Tensor) -> Tensor:
+        """Class logits of one batch, as `predict_slices` returns them."""
 
     def segment(self, images: Tensor, spacing: Spacing, *, batch: int, proportions: Tensor | None = None) -> Tensor:
         """Class logits of a whole volume.
@@ -69,9 +65,16 @@ class Network(nn.Module, ABC):
         Returns:
             (D, classes, S, S), float32.
         """
-        return self.glances(images, volume_places(len(images), images.device, proportions), batch=batch)
+        return self.predict_slices(images, volume_places(len(images), images.device, proportions), batch=batch)
 
-    def glances(self, images: Tensor, places: Tensor, *, batch: int) -> Tensor:
-        """`glance` at any number of slices, `batch` at once."""
-        pieces = zip(images.split(batch), places.split(batch), strict=True)
-        return torch.cat([self.glance(*piece) for piece in pieces])
+    def predict_slices(self, images: Tensor, places: Tensor, *, batch: int | None = None) -> Tensor:
+        """Per-slice class logits (B, classes, S, S), float32, without memory or prompts.
+
+        Args:
+            images: (B, 3, S, S).
+            places: (B, 3) or (B, 3 + K), see `sss_model.data.slice_position.volume_places`.
+            batch: slices that pass through the network at once; None for all.
+        """
+        size = batch or len(images)
+        pieces = zip(images.split(size), places.split(size), strict=True)
+        return torch.cat([self._slice_logits(*piece) for piece in pieces])

@@ -27,7 +27,7 @@ from sss_model.data.slice_position import WIDTH
 _HIDDEN = 64
 
 
-class Told(NamedTuple):
+class Modulation(NamedTuple):
     """Per slice, what to do with its features; all zero at the start, which changes nothing."""
 
     scale: Tensor
@@ -64,14 +64,14 @@ class SliceContext(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, deepest: Tensor, places: Tensor) -> Told:
+    def forward(self, deepest: Tensor, places: Tensor) -> Modulation:
         """From the deepest features (B, deep, H, W) and places (B, 3) or (B, 3 + K), see `volume_places`."""
         seen = self.look(torch.cat([deepest.float().mean((2, 3)), places[:, :WIDTH]], 1))
         if self.proportions is not None and places.shape[1] > WIDTH:
             seen = seen + places[:, WIDTH:] @ self.proportions
         seen = F.gelu(seen)
         parts = [*self.channels(seen).split(self._widths, 1), self.classes(seen)]
-        return Told(*(part.to(deepest.dtype)[:, :, None, None] for part in parts))
+        return Modulation(*(part.to(deepest.dtype)[:, :, None, None] for part in parts))
 
 
 _SLOPE = 0.01
@@ -103,7 +103,7 @@ class FeatureDecoder(nn.Module):
         for stem, lateral, feature in zip(self.stem[1:4], self.lateral, features, strict=True):
             skips.append(stem(skips[-1]) + lateral(feature))
         x = self.stem[4](skips[-1])
-        told: Told | None = None
+        told: Modulation | None = None
         if self.context is not None:
             assert places is not None
             told = self.context(x, places)

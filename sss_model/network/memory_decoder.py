@@ -24,12 +24,12 @@ class Masks(NamedTuple):
     Attributes:
         logits: (B, K, S/4, S/4), binary.
         iou: (B, K) predicted quality.
-        heard: (B, K) booleans: a prompt in this slice, or in one visited before, has said where the class is.
+        prompted: (B, K) booleans: a prompt in this slice, or in one visited before, has said where the class is.
     """
 
     logits: Tensor
     iou: Tensor
-    heard: Tensor
+    prompted: Tensor
 
 
 def fuse(coarse: Tensor, masks: Masks, gate: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def fuse(coarse: Tensor, masks: Masks, gate: Tensor) -> Tensor:
         coarse: (B, K + 1, S, S) class logits of the feature decoder; alone where a class was never prompted.
         gate: (K,).
     """
-    logits = masks.logits.float() * (gate * masks.heard)[:, :, None, None]
+    logits = masks.logits.float() * (gate * masks.prompted)[:, :, None, None]
     added = F.interpolate(logits, coarse.shape[-2:], mode="bilinear", align_corners=False)
     return coarse + torch.cat([torch.zeros_like(added[:, :1]), added], 1)
 
@@ -94,14 +94,14 @@ class MemoryDecoder(nn.Module):
         bank = MemoryBank(self._capacity)
         decoder = self.sam_mask_decoder
         fine, middle = decoder.conv_s0(features[0]), decoder.conv_s1(features[1])
-        heard = torch.zeros(clips, classes, dtype=torch.bool, device=coarse.device)
+        prompted = torch.zeros(clips, classes, dtype=torch.bool, device=coarse.device)
         visits: list[Masks] = []
         for slices in order:
             here, top = prompts.at(slices), features[2][slices]
-            heard = heard | here.used[:, :, 0]
+            prompted = prompted | here.used[:, :, 0]
             looked = self._look(bank, top, classes, draws[slices] if draws is not None else None)
             logits, iou = self._decode(looked, [fine[slices], middle[slices]], here, size)
-            visits.append(Masks(logits.unflatten(0, (clips, classes)), iou.view(clips, classes), heard))
+            visits.append(Masks(logits.unflatten(0, (clips, classes)), iou.view(clips, classes), prompted))
             if len(visits) < len(order):
                 self._remember(bank, top, fuse(low[slices], visits[-1], gate), iou)
         back = torch.argsort(order.flatten())

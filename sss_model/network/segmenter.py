@@ -70,7 +70,7 @@ class Segmenter(SamNetwork):
             features = [noise.drop_channels(one, self._feature_dropout, perturbed) for one in features]
         return {"logits": self.decoder(images, features, places).float()}
 
-    def glance(self, images: Tensor, places: Tensor) -> Tensor:
+    def _slice_logits(self, images: Tensor, places: Tensor) -> Tensor:
         logits: Tensor = self(images=images, places=places)["logits"]
         return logits
 
@@ -135,7 +135,7 @@ class SssSegmenter(SamNetwork):
 
         Returns:
             ``coarse`` class logits (B, classes, S, S), float32; with the memory decoder ``fused`` of the same shape,
-            ``masks``, ``iou`` and ``heard`` (see `Masks`); if asked for, ``features0`` to ``features2``.
+            ``masks``, ``iou`` and ``prompted`` (see `Masks`); if asked for, ``features0`` to ``features2``.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not memory_alone):
             features = self.encoder(images)
@@ -151,7 +151,7 @@ class SssSegmenter(SamNetwork):
             enhanced = [feature.detach() for feature in enhanced]
         return outputs | self._remember(enhanced, coarse, prompts, draws, clip)
 
-    def glance(self, images: Tensor, places: Tensor) -> Tensor:
+    def _slice_logits(self, images: Tensor, places: Tensor) -> Tensor:
         """The feature decoder's word, to which the memory decoder adds nothing yet."""
         coarse: Tensor = self.decoder(images, self._enhance(self.encoder(images)), places)
         return coarse.float()
@@ -205,5 +205,5 @@ class SssSegmenter(SamNetwork):
             "fused": fuse(coarse, masks, self.gate),
             "masks": masks.logits.float(),
             "iou": masks.iou.float(),
-            "heard": masks.heard,
+            "prompted": masks.prompted,
         }

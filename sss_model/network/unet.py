@@ -64,7 +64,7 @@ class UNet(Network):
             x = block(torch.cat([features.pop(), x], 1), noise)
         return {"logits": self.head(x).float()}
 
-    def glance(self, images: Tensor, places: Tensor) -> Tensor:
+    def _slice_logits(self, images: Tensor, places: Tensor) -> Tensor:
         logits: Tensor = self(images=images, places=places)["logits"]
         return logits
 

@@ -18,7 +18,7 @@ from sss_model.config import Config
 from sss_model.data.slice_position import WIDTH
 from sss_model.data.slices import SliceSet, draw
 from sss_model.training.cutmix import CutMix, cutmix_boxes
-from sss_model.training.teacher_findings import Findings
+from sss_model.training.teacher_findings import TeacherFindings
 from sss_model.training.views import Draw, draw_noise, draw_views, move_images, move_labels, recolour, weak_grid, zooms
 
 # What the next steps need, made in threads while the present step is at work.
@@ -97,7 +97,7 @@ class Unlabelled:
     strong_seeds: list[Tensor]
     """The same of each strong view."""
     plausible: Tensor | None
-    """(B, S, S) booleans: what the last survey of whole volumes left to teach; None before one."""
+    """(B, S, S) booleans: what the last volume check left to learn from; None before one."""
 
 
 class _Source(NamedTuple):
@@ -141,7 +141,7 @@ class Batches:
     ) -> None:
         self._config, self._labelled, self._unlabelled, self._fabric = config, labelled, unlabelled, fabric
         self._proportions = proportions
-        self.findings = Findings()
+        self.findings = TeacherFindings()
         self._ahead = _STEPS_AHEAD if fabric.device.type == "cuda" else 0
         self._labelled_source: Callable[..., _Source] = self._read_labelled
         self._unlabelled_source: Callable[..., _Source] = self._read_unlabelled
@@ -149,13 +149,13 @@ class Batches:
             self._labelled_source = Prefetcher(_pinned(self._read_labelled), workers=self._ahead)
             self._unlabelled_source = Prefetcher(_pinned(self._read_unlabelled), workers=self._ahead)
 
-    def labelled(self, step: int, spent: float = 0.0) -> Labelled:
+    def labelled(self, step: int, progress: float = 0.0) -> Labelled:
         """The labelled batch of a step, moved and recoloured.
 
         Args:
-            spent: the share of the budget spent so far, by which a recipe may tell which steps see clips.
+            progress: share of the budget used so far, 0 to 1, by which a recipe may tell which steps see clips.
         """
-        source = self._fabric.to_device(self._labelled_source(*self._from(step, spent)))
+        source = self._fabric.to_device(self._labelled_source(*self._from(step, progress)))
         grid = weak_grid(source.moved_by, self._config.views, data=self._config.data)
         [(drawn, noise)] = source.recoloured_by
         images = recolour(move_images(source.images, grid), noise, drawn, self._config.views)
@@ -163,10 +163,10 @@ class Batches:
         places = self._told_of_labelled(source, step)
         return Labelled(images, labels, self._spacing(source), places, _seeds(drawn))
 
-    def unlabelled(self, step: int, labelled: Labelled, spent: float = 0.0) -> Unlabelled:
+    def unlabelled(self, step: int, labelled: Labelled, progress: float = 0.0) -> Unlabelled:
         """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
-        views, size, clip = self._config.views, self._config.data.size, self._clip(step, spent)
-        source = self._fabric.to_device(self._unlabelled_source(*self._from(step, spent)))
+        views, size, clip = self._config.views, self._config.data.size, self._clip(step, progress)
+        source = self._fabric.to_device(self._unlabelled_source(*self._from(step, progress)))
         grid = weak_grid(source.moved_by, views, data=self._config.data, turns=self._turns(source))
         weak = move_images(source.images, grid)
         foreign = self.uniform(_PARTNER, step, len(weak) // clip, 2).repeat_interleave(clip, 0) < views.cutmix_labelled
@@ -223,7 +223,7 @@ class Batches:
         return torch.cat([places[:, :WIDTH], places[:, WIDTH:] * told], 1)
 
     def _turns(self, source: _Source) -> Tensor | None:
-        turns = self.findings.turns
+        turns = self.findings.orientations
         if turns is None:
             return None
         of_slices = np.asarray(turns, dtype=np.float32)[self._unlabelled.cases(source.indices)]
@@ -237,8 +237,8 @@ class Batches:
         pixel = self._config.data.spacing_mm * zooms(source.moved_by, self._config.views)
         return torch.stack([source.distances, pixel, pixel], 1)
 
-    def _from(self, step: int, spent: float) -> list[_At]:
-        return [(number, self._clip(number, spent)) for number in range(step, step + self._ahead + 1)]
+    def _from(self, step: int, progress: float) -> list[_At]:
+        return [(number, self._clip(number, progress)) for number in range(step, step + self._ahead + 1)]
 
     def _read_labelled(self, at: _At) -> _Source:
         (step, clip), size = at, self._config.data.size
@@ -262,8 +262,8 @@ class Batches:
         places = self._unlabelled.places(indices)
         return _Source(images, None, indices, places, distances, moves.of_clips(clip), noisy)
 
-    def _clip(self, step: int, spent: float) -> int:
-        return self._config.sss.clip_at(step, spent) if self._config.train.method == "sss" else 1
+    def _clip(self, step: int, progress: float) -> int:
+        return self._config.sss.clip_at(step, progress) if self._config.train.method == "sss" else 1
 
     def _indices(self, slices: SliceSet, stream: int, step: int, batch: int, clip: int) -> np.ndarray:
         rank, world = self._fabric.global_rank, self._fabric.world_size

@@ -43,19 +43,19 @@ class Learner:
         self._ema.n_averaged = self._ema.n_averaged.cpu()
         self._student, self._optimizer = fabric.setup(network, optimizer)
 
-    def step(self, batches: Batches, *, step: int, spent: float) -> dict[str, Tensor]:
+    def step(self, batches: Batches, *, step: int, progress: float) -> dict[str, Tensor]:
         """Learn from the batches of a step.
 
         Args:
-            spent: the share of the budget spent so far.
+            progress: share of the budget used so far, 0 to 1.
 
         Returns:
             The method's scalars on the device, ``loss`` and ``loss_labelled`` among them.
         """
         for group in self._optimizer.param_groups:
             begins, ends = group["learns"]
-            group["lr"] = group["peak"] * learning_rate(self._config, (spent - begins) / (ends - begins))
-        inputs, objective = self._method.task(batches, self._teach, step=step, spent=spent)
+            group["lr"] = group["peak"] * learning_rate(self._config, (progress - begins) / (ends - begins))
+        inputs, objective = self._method.task(batches, self._teach, step=step, progress=progress)
         self._optimizer.zero_grad()
         scalars = backward(
             self._student,
@@ -79,12 +79,12 @@ class Learner:
             return network.segment(images, spacing, batch=batch, proportions=proportions)
 
     @torch.no_grad()
-    def glance(self, images: Tensor, places: Tensor, *, batch: int) -> Tensor:
-        """The teacher's class logits of slices, each by itself; see `Network.glance`."""
+    def predict_slices(self, images: Tensor, places: Tensor, *, batch: int) -> Tensor:
+        """The teacher's class logits of slices, each by itself; see `Network.predict_slices`."""
         with self._fabric.autocast():
             network = cast(Network, self._ema.module)
             images = images.contiguous(memory_format=torch.channels_last)
-            return network.glances(images, places, batch=batch)
+            return network.predict_slices(images, places, batch=batch)
 
     @torch.no_grad()
     def _teach(self, inputs: Inputs) -> Outputs:

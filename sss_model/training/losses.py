@@ -36,13 +36,13 @@ def cross_entropy(logits: Tensor, target: Tensor, keep: Tensor | None = None) ->
     return global_sum(pixelwise.sum()) / global_sum(kept.sum().float()).clamp_min(1)
 
 
-def mask_losses(masks: Tensor, iou: Tensor, heard: Tensor, target: Tensor) -> dict[str, Tensor]:
+def mask_losses(masks: Tensor, iou: Tensor, prompted: Tensor, target: Tensor) -> dict[str, Tensor]:
     """What the memory decoder's binary masks cost.
 
     Args:
         masks: (B, K, h, w) logits on a coarser grid.
         iou: (B, K) predicted overlap of each mask with the truth.
-        heard: (B, K) booleans: masks that count.
+        prompted: (B, K) booleans: masks that count.
         target: (B, S, S) class indices, background 0.
 
     Returns:
@@ -50,14 +50,14 @@ def mask_losses(masks: Tensor, iou: Tensor, heard: Tensor, target: Tensor) -> di
     """
     truth = F.one_hot(target, masks.shape[1] + 1).movedim(-1, 1)[:, 1:].float()
     truth = F.adaptive_avg_pool2d(truth, masks.shape[-1])
-    count = global_sum(heard.sum().float()).clamp_min(1)
+    count = global_sum(prompted.sum().float()).clamp_min(1)
     entropy = F.binary_cross_entropy_with_logits(masks, truth, reduction="none").mean((2, 3))
     dice = 1 - _ratio(2 * masks.sigmoid() * truth, masks.sigmoid() + truth)
     hard, sure = (masks.detach() > 0).float(), (truth > 0.5).float()
     error = (iou - _ratio(hard * sure, torch.maximum(hard, sure))) ** 2
     return {
-        "loss_masks": global_sum(((entropy + dice) * heard).sum()) / count,
-        "loss_iou": global_sum((error * heard).sum()) / count,
+        "loss_masks": global_sum(((entropy + dice) * prompted).sum()) / count,
+        "loss_iou": global_sum((error * prompted).sum()) / count,
     }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sss_model.io.weights import read_weights, write_weights
 from sss_model.training.learner import Learner
-from sss_model.training.teacher_findings import Findings
+from sss_model.training.teacher_findings import TeacherFindings
 from sss_model.training.validation import Validation
 
 
@@ -35,7 +35,7 @@ class WorkState:
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
-    findings: Findings = field(default_factory=Findings)
+    findings: TeacherFindings = field(default_factory=TeacherFindings)
     memory_began: bool = False
     _origin: float = field(default_factory=time.monotonic)
     _saved_at: float = field(default_factory=time.monotonic)
@@ -53,7 +53,7 @@ class WorkState:
         saved = read_weights(path)
         learner.load_state(saved["learner"])
         done = {name: saved[name] for name in ("prepared", "step", "history", "best", "memory_began")}
-        return cls(folder, **done, findings=Findings(**saved["findings"]), _origin=started - saved["seconds"])
+        return cls(folder, **done, findings=TeacherFindings(**saved["findings"]), _origin=started - saved["seconds"])
 
     @property
     def seconds(self) -> float:

@@ -11,7 +11,7 @@ from sss_model.errors import InputError
 
 @dataclass(frozen=True)
 class Budget:
-    """Turns what has been spent into a share of the whole, from 0 to 1.
+    """The length of a training in steps or in minutes of work.
 
     Of minutes, what went into reading scans before the first step is gone, but schedules begin with that step.
     """
@@ -37,26 +37,26 @@ class Budget:
             )
         return cls(config.steps, config.minutes, prepared)
 
-    def spent(self, *, step: int, seconds: float) -> float:
-        """The share spent after `step` steps and `seconds` of work, preparation included and pauses not."""
+    def progress(self, *, step: int, seconds: float) -> float:
+        """Training progress, 0 to 1, after `step` steps and `seconds` of work, preparation included and pauses not."""
         if self.steps is not None:
             return min(1.0, step / self.steps)
         assert self.minutes is not None  # Train allows exactly one of the two
         return min(1.0, (seconds - self.prepared) / (60 * self.minutes - self.prepared))
 
 
-def learning_rate(config: Train, spent: float) -> float:
+def learning_rate(config: Train, progress: float) -> float:
     """The share of the peak learning rate: a linear rise over the warm-up, then a cosine to zero; zero ever after."""
-    spent = min(1.0, spent)
-    if spent < config.warmup:
-        return max(spent / config.warmup, 0.01)
-    return 0.5 * (1 + math.cos(math.pi * (spent - config.warmup) / (1 - config.warmup)))
+    progress = min(1.0, progress)
+    if progress < config.warmup:
+        return max(progress / config.warmup, 0.01)
+    return 0.5 * (1 + math.cos(math.pi * (progress - config.warmup) / (1 - config.warmup)))
 
 
-def unlabelled_weight(config: Train, spent: float) -> float:
+def unlabelled_weight(config: Train, progress: float) -> float:
     """The weight of the unlabelled loss: 0 until its start, then a Gaussian rise as in Laine and Aila (2017)."""
-    if config.method == "supervised" or spent < config.unlabelled_from:
+    if config.method == "supervised" or progress < config.unlabelled_from:
         return 0.0
-    since = spent - config.unlabelled_from
+    since = progress - config.unlabelled_from
     rise = 1.0 if since >= config.ramp else math.exp(-5 * (1 - since / config.ramp) ** 2)
     return config.unlabelled_weight * rise

@@ -12,27 +12,27 @@ from sss_model.config import Config
 from sss_model.data.preprocessing import centre
 from sss_model.data.slice_position import volume_places
 from sss_model.data.slices import SliceSet
-from sss_model.inference.orientation import Glance, rotate, view
+from sss_model.inference.orientation import SlicePredictor, rotate, view
 from sss_model.inference.volume_context import find_proportions, find_turns
 from sss_model.network.prompts import Prompter
 
 # PCSW's verdict on the whole volumes that teach, as the teacher sees them a few times in a training.
 
 
-def survey(
-    glance: Glance,
+def volume_check(
+    predict_slices: SlicePredictor,
     slices: SliceSet,
     config: Config,
     device: torch.device,
     *,
-    turns: list[float] | None = None,
+    orientations: list[float] | None = None,
     proportions: Tensor | None = None,
 ) -> Tensor:
     """Where PCSW rejects what a network makes of some scans, each taken as one clip.
 
     Args:
         slices: the scans, N slices in all.
-        turns: degrees by which each scan is turned before the network sees it; None leaves them as they lie.
+        orientations: degrees by which each scan is turned before the network sees it; None leaves them as they lie.
         proportions: (cases, K), what the network is told of each scan; None tells it nothing.
 
     Returns:
@@ -40,10 +40,10 @@ def survey(
     """
     rejected = []
     for case in range(len(slices.images)):
-        turn = turns[case] if turns else 0.0
+        turn = orientations[case] if orientations else 0.0
         images = view(slices.image(slices.case(case)).to(device), turn, config.data.size)
         told = None if proportions is None else proportions[case].to(device)
-        logits = rotate(glance(images, volume_places(len(images), device, told)), -turn)
+        logits = rotate(predict_slices(images, volume_places(len(images), device, told)), -turn)
         spacing = torch.tensor([[slices.distances[case], config.data.spacing_mm, config.data.spacing_mm]])
         prompter = Prompter(config, foreground=logits.shape[1] - 1)
         plausible = prompter.plausible(logits, spacing.expand(len(images), 3), clip=len(images))
@@ -52,43 +52,52 @@ def survey(
 
 
 @dataclass(frozen=True)
-class Findings:
+class TeacherFindings:
     """What is known so far.
 
     Attributes:
-        turns: degrees by which each case is turned before its views are made; None leaves them as they lie.
-        rejected: (N, canvas, canvas) uint8, 1 where PCSW rejects what the teacher saw in a slice; None before a survey.
-        surveys: how many surveys there were.
+        orientations: degrees by which each case is turned before its views are made; None leaves them as they lie.
+        rejected: (N, canvas, canvas) uint8, 1 where PCSW rejects what the teacher saw in a slice; None before
+            a volume check.
+        volume_checks: how many volume checks there were.
         proportions: (cases, K) of each case, as the teacher saw them last; None before it looked.
-        looks: how often it looked at proportions.
+        proportion_checks: how often it looked at proportions.
     """
 
-    turns: list[float] | None = None
+    orientations: list[float] | None = None
     rejected: Tensor | None = None
-    surveys: int = 0
+    volume_checks: int = 0
     proportions: Tensor | None = None
-    looks: int = 0
+    proportion_checks: int = 0
 
 
-def find_out(
-    findings: Findings, *, spent: float, glance: Glance, slices: SliceSet, config: Config, device: torch.device
-) -> Findings:
-    """What is known once all has been looked at that is due when the share `spent` of the budget is."""
+def update_findings(
+    findings: TeacherFindings,
+    *,
+    progress: float,
+    predict_slices: SlicePredictor,
+    slices: SliceSet,
+    config: Config,
+    device: torch.device,
+) -> TeacherFindings:
+    """What is known once all has been looked at that is due when the share `progress` of the budget is."""
     if config.train.method == "supervised":
         return findings
-    if findings.turns is None and spent >= config.train.turn_from:
-        findings = replace(findings, turns=find_turns(glance, slices, config, device))
-    due = _due(config.train.proportions_at, spent) if config.model.proportions else 0
-    if findings.looks < due:
-        seen = find_proportions(glance, slices, findings.turns, config, device)
-        findings = replace(findings, proportions=seen, looks=due)
-    due = _due(config.surveys, spent)
-    if findings.surveys < due:
+    if findings.orientations is None and progress >= config.train.turn_from:
+        findings = replace(findings, orientations=find_turns(predict_slices, slices, config, device))
+    due = _due(config.train.proportions_at, progress) if config.model.proportions else 0
+    if findings.proportion_checks < due:
+        seen = find_proportions(predict_slices, slices, findings.orientations, config, device)
+        findings = replace(findings, proportions=seen, proportion_checks=due)
+    due = _due(config.surveys, progress)
+    if findings.volume_checks < due:
         told = findings.proportions
-        rejected = survey(glance, slices, config, device, turns=findings.turns, proportions=told)
-        findings = replace(findings, rejected=rejected, surveys=due)
+        rejected = volume_check(
+            predict_slices, slices, config, device, orientations=findings.orientations, proportions=told
+        )
+        findings = replace(findings, rejected=rejected, volume_checks=due)
     return findings
 
 
-def _due(moments: Sequence[float], spent: float) -> int:
-    return sum(spent >= moment for moment in moments)
+def _due(moments: Sequence[float], progress: float) -> int:
+    return sum(progress >= moment for moment in moments)

@@ -127,41 +127,47 @@ def train(
     batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric, proportions=told)
     classes = sorted(labels, key=labels.__getitem__)[1:]
     learner = Learner(network, config, classes, fabric)
-    segment, glance = (partial(look, batch=config.predict.batch) for look in (learner.segment, learner.glance))
-    find_out = partial(findings.find_out, glance=glance, slices=unlabelled, config=config, device=fabric.device)
+    segment, predict_slices = (
+        partial(look, batch=config.predict.batch) for look in (learner.segment, learner.predict_slices)
+    )
+    update_findings = partial(
+        findings.update_findings, predict_slices=predict_slices, slices=unlabelled, config=config, device=fabric.device
+    )
     state = WorkState.resume(work_dir, learner, started=started)
     _pass_on(state.history, on_metrics)
     budget = Budget.of(config.train, prepared=_agree(fabric, state.prepared, False)[0])
 
     watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)
 
-    with _sigterm() as terminated, TrainingProgress(config.train.method, enabled=fabric.is_global_zero) as progress:
-        _tell(progress, notes if fabric.is_global_zero else [])
+    with _sigterm() as terminated, TrainingProgress(config.train.method, enabled=fabric.is_global_zero) as bar:
+        _tell(bar, notes if fabric.is_global_zero else [])
         while True:
             seconds, stop = _agree(fabric, state.seconds, terminated())
             if stop:
                 _save(fabric, state, learner, config, on_save)
                 raise SystemExit(143)
-            spent = budget.spent(step=state.step, seconds=seconds)
+            progress = budget.progress(step=state.step, seconds=seconds)
             # What the rest has learned is judged once without the memory decoder, which must be worth its voice.
-            memory_begins = state.memory_begins(config.memory_learns_alone(spent))
-            due = spent >= 1 or memory_begins or state.step % config.train.val_every == 0
+            memory_begins = state.memory_begins(config.memory_learns_alone(progress))
+            due = progress >= 1 or memory_begins or state.step % config.train.val_every == 0
             if fabric.is_global_zero and state.step and due:
                 check_weights(learner.weights, step=state.step, settings=config.train)
-                scores = validate(segment, glance, validation, config=config, labels=labels, device=fabric.device)
+                scores = validate(
+                    segment, predict_slices, validation, config=config, labels=labels, device=fabric.device
+                )
                 state.keep_if_best(scores, learner.teacher_weights())
                 _log(state, _validation_row(scores), on_metrics)
-            if spent >= 1:
+            if progress >= 1:
                 break
-            state.findings = find_out(state.findings, spent=spent)
+            state.findings = update_findings(state.findings, progress=progress)
             batches.findings = state.findings
-            scalars = learner.step(batches, step=state.step, spent=spent)
+            scalars = learner.step(batches, step=state.step, progress=progress)
             state.step += 1
             if (state.step - 1) % _LOG_EVERY == 0:
                 row = finite_scalars(scalars, step=state.step, settings=config.train)
-                watch = _warn(watch, row, progress)
+                watch = _warn(watch, row, bar)
                 _log(state, {**row, "lr": learner.lr}, on_metrics)
-                progress.show(step=state.step, spent=spent, loss=row["loss"], best_dice=state.best_dice)
+                bar.show(step=state.step, progress=progress, loss=row["loss"], best_dice=state.best_dice)
             if state.save_due(60 * config.train.save_minutes):
                 _save(fabric, state, learner, config, on_save)
 
@@ -210,9 +216,9 @@ def _network(
     return network, notes
 
 
-def _tell(progress: TrainingProgress, notes: list[str]) -> None:
+def _tell(bar: TrainingProgress, notes: list[str]) -> None:
     for note in notes:
-        progress.warn(note)
+        bar.warn(note)
 
 
 def _with_parent(meta: Meta, parent: Parent | None) -> Meta:
@@ -240,10 +246,10 @@ def _validation_row(scores: Validation) -> dict[str, float]:
     }
 
 
-def _warn(watch: AcceptanceWatch, row: dict[str, float], progress: TrainingProgress) -> AcceptanceWatch:
+def _warn(watch: AcceptanceWatch, row: dict[str, float], bar: TrainingProgress) -> AcceptanceWatch:
     watch, warnings = watch_acceptance(watch, [row.get(f"plausible_{name}", math.nan) for name in watch.names])
     for warning in warnings:
-        progress.warn(warning)
+        bar.warn(warning)
     return watch
 
 

@@ -17,7 +17,7 @@ from sss_model.config import Config
 from sss_model.data.preprocessing import centre
 from sss_model.data.slices import SliceSet
 from sss_model.inference.largest_component import in_one_piece
-from sss_model.inference.orientation import Glance, rotate, view
+from sss_model.inference.orientation import SlicePredictor, rotate, view
 from sss_model.inference.volume_context import look_over
 from sss_model.network.prompts import Prompter
 from sss_model.training.losses import pseudo_labels
@@ -40,7 +40,13 @@ class Validation:
 
 
 def validate(
-    segment: Segment, glance: Glance, slices: SliceSet, *, config: Config, labels: dict[str, int], device: torch.device
+    segment: Segment,
+    predict_slices: SlicePredictor,
+    slices: SliceSet,
+    *,
+    config: Config,
+    labels: dict[str, int],
+    device: torch.device,
 ) -> Validation:
     """Score predictions for whole volumes, each from its best turn, as `sss_model.inference.predictor` makes them.
 
@@ -56,7 +62,7 @@ def validate(
         canvas = slices.image(indices).to(device)
         truth = centre(slices.label(indices), config.data.size, fill=0).to(device)
         spacing = (slices.distances[case], config.data.spacing_mm, config.data.spacing_mm)
-        turn, proportions = look_over(glance, canvas, config)
+        turn, proportions = look_over(predict_slices, canvas, config)
         logits = rotate(segment(view(canvas, turn, config.data.size), spacing, proportions), -turn)
         predicted, teaches = _pseudo(logits, spacing, config, prompter)
         final = in_one_piece(logits.softmax(1), config.predict).argmax(1)

@@ -38,13 +38,13 @@ class Method(ABC):
         self.config, self.classes = config, classes
 
     @abstractmethod
-    def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
+    def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> tuple[Inputs, Objective]:
         """What the student is given, in one forward pass (DDP wants a single one, and it is faster), and the objective
         of its outputs.
 
         Args:
             step: from 0.
-            spent: the share of the budget spent so far.
+            progress: share of the budget used so far, 0 to 1.
         """
 
     def accepted(self, classes: Tensor, kept: Tensor) -> dict[str, Tensor]:

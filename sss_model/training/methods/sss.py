@@ -29,18 +29,18 @@ class Sss(Method):
         super().__init__(config, classes)
         self._prompter = Prompter(config, foreground=len(classes))
 
-    def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
-        labelled = batches.labelled(step, spent)
-        sss, alone = self.config.sss, self.config.sss.memory_learns_alone(spent)
-        weight = 0.0 if alone else unlabelled_weight(self.config.train, spent)
-        clip = sss.clip_at(step, spent)
-        judged = sss.sees_clips(step, spent) and spent >= self.config.pcsw.warmup
-        common = {"clip": clip, "remember": sss.remembers(step, spent), "memory_alone": alone}
+    def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> tuple[Inputs, Objective]:
+        labelled = batches.labelled(step, progress)
+        sss, alone = self.config.sss, self.config.sss.memory_learns_alone(progress)
+        weight = 0.0 if alone else unlabelled_weight(self.config.train, progress)
+        clip = sss.clip_at(step, progress)
+        judged = sss.sees_clips(step, progress) and progress >= self.config.pcsw.warmup
+        common = {"clip": clip, "remember": sss.remembers(step, progress), "memory_alone": alone}
         of_labelled = self._labelled_inputs(batches, labelled, clip, step=step, judged=judged)
         if not weight:
             return of_labelled | common, lambda outputs: self._labelled_loss(outputs, labelled)
 
-        unlabelled = batches.unlabelled(step, labelled, spent)
+        unlabelled = batches.unlabelled(step, labelled, progress)
         mode = torch.full((len(unlabelled.weak),), OWN if judged else NONE)
         taught = teacher(
             {"images": unlabelled.weak, "places": unlabelled.places, "spacing": unlabelled.spacing}
@@ -157,7 +157,7 @@ class Sss(Method):
         loss = _heads_loss(outputs, labelled.labels)
         scalars = {"loss_labelled": loss}
         if "masks" in outputs:
-            scalars |= mask_losses(outputs["masks"], outputs["iou"], outputs["heard"], labelled.labels)
+            scalars |= mask_losses(outputs["masks"], outputs["iou"], outputs["prompted"], labelled.labels)
             loss = loss + self.config.sss.mask_weight * scalars["loss_masks"]
             loss = loss + self.config.sss.iou_weight * scalars["loss_iou"]
         return scalars | {"loss": loss}

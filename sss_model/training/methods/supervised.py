@@ -13,8 +13,8 @@ from sss_model.training.micro_batches import Inputs, Objective, Outputs
 class Supervised(Method):
     """Cross-entropy plus Dice on labelled slices."""
 
-    def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
-        return labelled_task(batches.labelled(step, spent))
+    def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> tuple[Inputs, Objective]:
+        return labelled_task(batches.labelled(step, progress))
 
 
 def labelled_task(labelled: Labelled) -> tuple[Inputs, Objective]:

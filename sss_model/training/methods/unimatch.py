@@ -27,15 +27,15 @@ class UniMatch(Method):
 
     self_taught = True
 
-    def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
-        labelled = batches.labelled(step, spent)
-        weight = unlabelled_weight(self.config.train, spent)
+    def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> tuple[Inputs, Objective]:
+        labelled = batches.labelled(step, progress)
+        weight = unlabelled_weight(self.config.train, progress)
         if not weight:
             return (
                 {"images": labelled.images, "places": labelled.places, "seeds": labelled.seeds},
                 lambda outputs: _labelled_scalars(outputs["logits"], labelled),
             )
-        unlabelled = batches.unlabelled(step, labelled, spent)
+        unlabelled = batches.unlabelled(step, labelled, progress)
         logits = teacher({"images": unlabelled.weak, "places": unlabelled.places})["logits"]
         target = Target(*pseudo_labels(logits, self.config.confidence))
         streams = [labelled.images, unlabelled.weak, *unlabelled.strong]

@@ -19,12 +19,12 @@ from sss_model.training.schedule import unlabelled_weight
 class WeakToStrong(Method):
     """Labelled slices, and unlabelled ones in one weak and two strong views."""
 
-    def task(self, batches: Batches, teacher: Teacher, *, step: int, spent: float) -> tuple[Inputs, Objective]:
-        labelled = batches.labelled(step, spent)
-        weight = unlabelled_weight(self.config.train, spent)
+    def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> tuple[Inputs, Objective]:
+        labelled = batches.labelled(step, progress)
+        weight = unlabelled_weight(self.config.train, progress)
         if not weight:
             return labelled_task(labelled)
-        unlabelled = batches.unlabelled(step, labelled, spent)
+        unlabelled = batches.unlabelled(step, labelled, progress)
         logits = teacher({"images": unlabelled.weak, "places": unlabelled.places})["logits"]
         target = Target(*pseudo_labels(logits, self.config.train.confidence))
         sizes = [len(labelled.images), *map(len, unlabelled.strong)]

@@ -17,7 +17,7 @@ from sss_model.inference.volume_context import (
     look_over,
     proportions,
 )
-from sss_model.training.teacher_findings import Findings, find_out
+from sss_model.training.teacher_findings import TeacherFindings, update_findings
 
 CPU = torch.device("cpu")
 
@@ -80,20 +80,27 @@ def test_nobody_looks_at_proportions_that_are_not_told(recipe: Callable[..., Con
     config = recipe()
     slices = halves(config.data.size)
     assert look_over(reads, slices.image(slices.case(0)), config).proportions is None
-    assert find_out(Findings(), spent=0.9, glance=reads, slices=slices, config=config, device=CPU).proportions is None
+    assert (
+        update_findings(
+            TeacherFindings(), progress=0.9, predict_slices=reads, slices=slices, config=config, device=CPU
+        ).proportions
+        is None
+    )
 
 
 def test_the_teacher_looks_at_proportions_when_it_is_due(recipe: Callable[..., Config]) -> None:
     config = recipe({"train.method": "weak_to_strong", **TOLD})
     slices, looks = halves(config.data.size), list[int]()
 
-    def glance(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    def predict_slices(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         looks.append(len(images))
         return reads(images, places)
 
-    findings = Findings()
-    for spent, expected in ((0.1, 0), (0.2, 2), (0.5, 2), (0.7, 4), (0.9, 4)):
-        findings = find_out(findings, spent=spent, glance=glance, slices=slices, config=config, device=CPU)
+    findings = TeacherFindings()
+    for progress, expected in ((0.1, 0), (0.2, 2), (0.5, 2), (0.7, 4), (0.9, 4)):
+        findings = update_findings(
+            findings, progress=progress, predict_slices=predict_slices, slices=slices, config=config, device=CPU
+        )
         assert len(looks) == expected
     assert findings.proportions is not None
-    assert findings.looks == 2
+    assert findings.proportion_checks == 2

@@ -84,7 +84,7 @@ def test_a_scan_that_lies_otherwise_is_predicted_alike(checkpoint: Path, scan: V
     def difference(turns: int) -> float:
         settings = loaded.config.predict.model_copy(update={"turns": turns})
         predictor = Predictor(replace(loaded, config=loaded.config.model_copy(update={"predict": settings})))
-        predictor._glance = likes_what_is_bright_above  # type: ignore[method-assign]
+        predictor._predict_slices = likes_what_is_bright_above  # type: ignore[method-assign]
         expected = np.rot90(predictor.probabilities(upright).numpy(), axes=(2, 3))
         return float(np.abs(expected - predictor.probabilities(lies).numpy()).mean())
 

@@ -100,7 +100,7 @@ def test_a_volume_s_slices_are_told_their_places(recipe: Callable[..., Config], 
     alike = torch.zeros(5, 3, 64, 64)
     with torch.inference_mode():
         whole = network.segment(alike, (8.0, 1.5, 1.5), batch=2)
-        torch.testing.assert_close(whole, network.glance(alike, volume_places(5)), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(whole, network.predict_slices(alike, volume_places(5)), atol=1e-4, rtol=1e-4)
         made_of = network.segment(alike, (8.0, 1.5, 1.5), batch=2, proportions=torch.ones(3))
     assert not torch.allclose(whole, made_of)
     assert not torch.allclose(whole[0], whole[1])

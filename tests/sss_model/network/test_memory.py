@@ -73,8 +73,8 @@ def test_classes_have_a_memory_each(decoder: MemoryDecoder) -> None:
     with_one = decoder(features, coarse, prompts([at for at in EVERYWHERE if at[1] == 0]), 0 * GATE, clip=CLIP)
     torch.testing.assert_close(with_both.logits[:, 0], with_one.logits[:, 0], rtol=1e-4, atol=1e-4)
     assert not torch.allclose(with_both.logits[:, 1], with_one.logits[:, 1])
-    assert with_both.heard.all()
-    assert not with_one.heard[:, 1].any()
+    assert with_both.prompted.all()
+    assert not with_one.prompted[:, 1].any()
 
 
 @torch.no_grad()
@@ -86,7 +86,7 @@ def test_a_slice_remembers_what_was_seen_before(decoder: MemoryDecoder) -> None:
     other = coarse.clone()
     other[first] = other[first].roll(9, -1)
     changed = decoder(features, other, prompts([(first, 0)]), GATE, clip=CLIP)
-    assert seen.heard[:CLIP, 0].all()
+    assert seen.prompted[:CLIP, 0].all()
     assert not torch.allclose(seen.logits[last, 0], changed.logits[last, 0])
 
 

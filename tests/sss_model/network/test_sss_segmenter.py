@@ -95,7 +95,7 @@ def test_inference_is_what_training_computes_without_a_partner(make: Callable[..
 def test_a_glance_is_the_feature_decoders_word(make: Callable[..., SssSegmenter]) -> None:
     network = make()
     coarse = network(images(), spacing=spacing(), clip=CLIP, remember=False)["coarse"]
-    assert torch.equal(network.glance(images(), volume_places(len(images()))), coarse)
+    assert torch.equal(network.predict_slices(images(), volume_places(len(images()))), coarse)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from sss_model.config import Config
 from sss_model.data.slice_position import WIDTH, volume_places
 from sss_model.data.slices import SliceSet
 from sss_model.training.batches import Batches
-from sss_model.training.teacher_findings import Findings
+from sss_model.training.teacher_findings import TeacherFindings
 
 STILL = {"views.rotation_degrees": 0, "views.scale": 0, "views.shift": 0, "views.flips": False}
 
@@ -30,7 +30,7 @@ def test_unlabelled_scans_are_turned_each_by_its_own_angle(recipe: Callable[...,
     batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
     labelled = batches.labelled(0)
     before = batches.unlabelled(0, labelled)
-    batches.findings = Findings(turns=[90.0 if distance == 8.0 else 0.0 for distance in scans.distances])
+    batches.findings = TeacherFindings(orientations=[90.0 if distance == 8.0 else 0.0 for distance in scans.distances])
     after = batches.unlabelled(0, labelled)
     for view, turned, spacing in zip(before.weak, after.weak, before.spacing, strict=True):
         expected = torch.rot90(view, 1, (1, 2)) if spacing[0] == 8.0 else view
@@ -48,7 +48,7 @@ def test_slices_are_told_what_their_volume_is_made_of(recipe: Callable[..., Conf
     batches = Batches(config, labelled=scans, unlabelled=scans, fabric=fabric, proportions=known)
     labelled = batches.labelled(0)
     assert not batches.unlabelled(0, labelled).places[:, WIDTH:].any()
-    batches.findings = Findings(proportions=2 * known)
+    batches.findings = TeacherFindings(proportions=2 * known)
     unlabelled = batches.unlabelled(0, labelled)
     for places, spacing, scale, off in [
         (labelled.places, labelled.spacing, 1, 0.35),
@@ -72,7 +72,9 @@ def test_a_survey_s_verdict_lies_where_the_view_shows_it(recipe: Callable[..., C
     batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
     labelled = batches.labelled(1)
     assert batches.unlabelled(1, labelled).plausible is None
-    batches.findings = Findings(turns=[90.0], rejected=torch.from_numpy(bright.astype(np.uint8)), surveys=1)
+    batches.findings = TeacherFindings(
+        orientations=[90.0], rejected=torch.from_numpy(bright.astype(np.uint8)), volume_checks=1
+    )
     seen = batches.unlabelled(1, labelled)
     shown = seen.weak[:, 1] > 0.5
     assert shown.any()

@@ -12,28 +12,28 @@ from sss_model.training.schedule import Budget, learning_rate, unlabelled_weight
 
 def test_a_budget_of_steps_ignores_the_clock(recipe: Callable[..., Config]) -> None:
     budget = Budget.of(recipe({"train.steps": 10}).train)
-    assert budget.spent(step=5, seconds=1e9) == 0.5
-    assert budget.spent(step=10, seconds=0) == 1
+    assert budget.progress(step=5, seconds=1e9) == 0.5
+    assert budget.progress(step=10, seconds=0) == 1
 
 
 def test_a_budget_of_minutes_ignores_the_steps(recipe: Callable[..., Config]) -> None:
     budget = Budget.of(recipe({"train.steps": None, "train.minutes": 2}).train)
-    assert budget.spent(step=10**9, seconds=30) == 0.25
-    assert budget.spent(step=0, seconds=121) == 1
+    assert budget.progress(step=10**9, seconds=30) == 0.25
+    assert budget.progress(step=0, seconds=121) == 1
 
 
 def test_the_schedule_begins_with_the_first_step_and_preparation_counts(recipe: Callable[..., Config]) -> None:
     train = recipe({"train.steps": None, "train.minutes": 2}).train
     budget = Budget.of(train, prepared=60)
-    assert [budget.spent(step=0, seconds=seconds) for seconds in (60, 90, 121)] == [0, 0.5, 1]
+    assert [budget.progress(step=0, seconds=seconds) for seconds in (60, 90, 121)] == [0, 0.5, 1]
     with pytest.raises(InputError, match=r"train.minutes: 2, and 2.0 were gone before the first step"):
         Budget.of(train, prepared=120)
-    assert Budget.of(recipe({"train.steps": 10}).train, prepared=1e9).spent(step=5, seconds=1e9) == 0.5
+    assert Budget.of(recipe({"train.steps": 10}).train, prepared=1e9).progress(step=5, seconds=1e9) == 0.5
 
 
 def test_the_learning_rate_rises_then_falls_to_zero(recipe: Callable[..., Config]) -> None:
     train = recipe({"train.warmup": 0.1}).train
-    rates = [learning_rate(train, spent / 100) for spent in range(101)]
+    rates = [learning_rate(train, progress / 100) for progress in range(101)]
     assert rates[10] == 1
     assert all(a < b for a, b in pairwise(rates[1:11]))
     assert all(a > b for a, b in pairwise(rates[10:]))

@@ -59,8 +59,8 @@ def diverging(
     learn = Learner.step
 
     def run(breaks_at: int, *, save_minutes: float) -> str:
-        def step(learner: Learner, batches: Batches, *, step: int, spent: float) -> dict[str, Tensor]:
-            scalars = learn(learner, batches, step=step, spent=spent)
+        def step(learner: Learner, batches: Batches, *, step: int, progress: float) -> dict[str, Tensor]:
+            scalars = learn(learner, batches, step=step, progress=progress)
             if step >= breaks_at:
                 with torch.no_grad():
                     next(learner.weights).fill_(NAN)

@@ -47,7 +47,7 @@ def one_step(
         _fill_zeros(network)
         learner = Learner(network, config, ["cavity", "wall", "crescent"], fabric)
         batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
-        scalars = learner.step(batches, step=STEP, spent=0.5)
+        scalars = learner.step(batches, step=STEP, progress=0.5)
         return scalars, {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
 
     return step

@@ -10,7 +10,7 @@ import torch
 
 from sss_model.config import Config
 from sss_model.data.slices import SliceSet
-from sss_model.training.teacher_findings import Findings, find_out, survey
+from sss_model.training.teacher_findings import TeacherFindings, update_findings, volume_check
 
 CPU = torch.device("cpu")
 
@@ -34,7 +34,7 @@ def test_a_speck_is_rejected_where_it_lies(recipe: Callable[..., Config]) -> Non
     config = recipe({"train.method": "sss"})
     slices = scans(config.data.canvas)
     for turns in (None, [0.0, 90.0]):
-        rejected = survey(says_what_it_sees, slices, config, CPU, turns=turns)
+        rejected = volume_check(says_what_it_sees, slices, config, CPU, orientations=turns)
         assert rejected.shape == (12, config.data.canvas, config.data.canvas)
         expected = torch.zeros_like(rejected)
         middle = config.data.canvas // 2
@@ -46,24 +46,26 @@ def test_surveys_are_made_when_they_are_due_and_once(recipe: Callable[..., Confi
     config = recipe({"train.method": "sss", "pcsw.surveys": [0.3, 0.6], "predict.turns": 4, "train.turn_from": 0.5})
     slices, looks = scans(config.data.canvas), list[int]()
 
-    def glance(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    def predict_slices(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         looks.append(len(images))
         return says_what_it_sees(images, places)
 
-    def found(findings: Findings, spent: float) -> tuple[Findings, int]:
+    def found(findings: TeacherFindings, progress: float) -> tuple[TeacherFindings, int]:
         looks.clear()
-        new = find_out(findings, spent=spent, glance=glance, slices=slices, config=config, device=CPU)
+        new = update_findings(
+            findings, progress=progress, predict_slices=predict_slices, slices=slices, config=config, device=CPU
+        )
         return new, len(looks)
 
-    findings, looked = found(Findings(), 0.2)
-    assert (findings, looked) == (Findings(), 0)
+    findings, looked = found(TeacherFindings(), 0.2)
+    assert (findings, looked) == (TeacherFindings(), 0)
     findings, looked = found(findings, 0.3)
-    assert (findings.turns, findings.surveys, looked) == (None, 1, 2)
+    assert (findings.orientations, findings.volume_checks, looked) == (None, 1, 2)
     assert found(findings, 0.4) == (findings, 0)
     findings, looked = found(findings, 0.7)
-    assert (findings.turns, findings.surveys, looked) == ([0.0, 0.0], 2, 2 * 4 + 2)
+    assert (findings.orientations, findings.volume_checks, looked) == ([0.0, 0.0], 2, 2 * 4 + 2)
     # One that was killed before and goes on late makes the last one only.
-    assert found(replace(findings, surveys=0), 0.9)[1] == 2
+    assert found(replace(findings, volume_checks=0), 0.9)[1] == 2
 
 
 def test_other_methods_survey_nothing(recipe: Callable[..., Config]) -> None:

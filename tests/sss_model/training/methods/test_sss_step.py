@@ -21,7 +21,7 @@ from sss_model.training.batches import Batches, Unlabelled
 from sss_model.training.learner import Learner
 from sss_model.training.losses import mask_losses
 from sss_model.training.methods.sss import Sss
-from sss_model.training.teacher_findings import Findings
+from sss_model.training.teacher_findings import TeacherFindings
 
 CLIP = 4
 SSS: dict[str, Any] = {
@@ -77,7 +77,7 @@ def test_after_fifty_steps_everything_that_can_learn_has_moved(bench: Callable[.
     _, network, batches, learner = bench({"model.context": True})
     before = {name: value.detach().clone() for name, value in network.named_parameters() if value.requires_grad}
     for step in range(50):
-        learner.step(batches, step=step, spent=0.2)
+        learner.step(batches, step=step, progress=0.2)
     after = dict(network.named_parameters())
     still = [name for name, value in before.items() if torch.equal(value, after[name])]
     assert still == []
@@ -87,7 +87,7 @@ def test_after_fifty_steps_everything_that_can_learn_has_moved(bench: Callable[.
 def trained(bench: Callable[..., Bench]) -> Bench:
     made = bench()
     for step in range(40):
-        made.learner.step(made.batches, step=step, spent=0.2)
+        made.learner.step(made.batches, step=step, progress=0.2)
     made.network.eval()
     return made
 
@@ -111,10 +111,10 @@ def unlabelled_of(made: Bench, *, step: int = 0) -> Unlabelled:
     return made.batches.unlabelled(step, made.batches.labelled(step))
 
 
-def asked(made: Bench, *, step: int = 0, spent: float = 0.5) -> dict[str, Any]:
+def asked(made: Bench, *, step: int = 0, progress: float = 0.5) -> dict[str, Any]:
     """What the student is given in a step."""
     method = Sss(made.config, ["RV", "MYO", "LV"])
-    inputs, _ = method.task(made.batches, made.learner._teach, step=step, spent=spent)
+    inputs, _ = method.task(made.batches, made.learner._teach, step=step, progress=progress)
     return inputs
 
 
@@ -122,7 +122,7 @@ def test_steps_of_clips_round_their_batches_up_to_whole_ones(bench: Callable[...
     made = bench({"train.batch": 2, "train.unlabelled_batch": 2, "sss.clip_every": 2})
     sizes = [(len(made.batches.labelled(step).images), len(unlabelled_of(made, step=step).weak)) for step in range(3)]
     assert sizes == [(CLIP, 2 * CLIP), (2, 2), (CLIP, 2 * CLIP)]  # pairs of unlabelled clips, for CutMix
-    made.learner.step(made.batches, step=0, spent=0.5)
+    made.learner.step(made.batches, step=0, progress=0.5)
 
 
 def test_strong_views_meet_the_weak_one_and_labelled_slices_themselves(bench: Callable[..., Bench]) -> None:
@@ -204,15 +204,15 @@ def test_prompts_come_from_labels_in_a_quarter_of_the_labelled_clips(bench: Call
 
 def test_before_pcsw_joins_nothing_prompts_itself(bench: Callable[..., Bench]) -> None:
     made = bench({"pcsw.warmup": 0.8})
-    assert not (asked(made, spent=0.5)["prompting"]["mode"] == 0).any()
-    assert (asked(made, spent=0.9)["prompting"]["mode"] == 0).any()
+    assert not (asked(made, progress=0.5)["prompting"]["mode"] == 0).any()
+    assert (asked(made, progress=0.9)["prompting"]["mode"] == 0).any()
 
 
 def test_the_memory_decoder_can_take_part_in_some_steps_only(bench: Callable[..., Bench]) -> None:
     made = bench({"sss.clip_every": 3})
     assert [asked(made, step=step)["remember"] for step in range(4)] == [True, False, False, True]
-    assert "loss_masks" not in made.learner.step(made.batches, step=1, spent=0.5)
-    assert "loss_masks" in made.learner.step(made.batches, step=3, spent=0.5)
+    assert "loss_masks" not in made.learner.step(made.batches, step=1, progress=0.5)
+    assert "loss_masks" in made.learner.step(made.batches, step=3, progress=0.5)
 
 
 def test_masks_that_are_right_cost_nothing() -> None:
@@ -220,21 +220,21 @@ def test_masks_that_are_right_cost_nothing() -> None:
     target[:, 4:12, 4:12] = 2
     right = torch.full((1, 2, 4, 4), -30.0)
     right[0, 1, 1:3, 1:3] = 30.0
-    heard = torch.ones(1, 2, dtype=torch.bool)
-    costs = mask_losses(right, torch.ones(1, 2), heard, target)
+    prompted = torch.ones(1, 2, dtype=torch.bool)
+    costs = mask_losses(right, torch.ones(1, 2), prompted, target)
     assert float(costs["loss_masks"]) == pytest.approx(0, abs=1e-3)
     assert float(costs["loss_iou"]) == pytest.approx(0, abs=1e-6)
-    assert float(mask_losses(-right, torch.ones(1, 2), heard, target)["loss_masks"]) > 1
-    assert float(mask_losses(-right, torch.ones(1, 2), ~heard, target)["loss_masks"]) == 0
+    assert float(mask_losses(-right, torch.ones(1, 2), prompted, target)["loss_masks"]) > 1
+    assert float(mask_losses(-right, torch.ones(1, 2), ~prompted, target)["loss_masks"]) == 0
 
 
 def test_the_memory_decoder_learns_alone_at_the_end(bench: Callable[..., Bench]) -> None:
     _, network, batches, learner = bench({"sss.clip_every": None, "sss.memory_alone": 0.25, "train.batch": 2})
 
-    def moved(spent: float, steps: range) -> set[str]:
+    def moved(progress: float, steps: range) -> set[str]:
         before = {name: value.detach().clone() for name, value in network.named_parameters()}
         for step in steps:
-            learner.step(batches, step=step, spent=spent)
+            learner.step(batches, step=step, progress=progress)
         return {name for name, value in network.named_parameters() if not torch.equal(value, before[name])}
 
     rest = {name for name, _ in network.named_parameters() if not name.startswith(("memory.", "gate"))}
@@ -256,11 +256,11 @@ def test_a_memory_decoder_that_no_step_would_teach_is_refused(bench: Callable[..
 def test_what_a_survey_rejected_does_not_teach_in_any_step(bench: Callable[..., Bench]) -> None:
     made = bench({"sss.clip_every": 2})
     for step in (0, 1):
-        made.batches.findings = Findings()
+        made.batches.findings = TeacherFindings()
         before = target_of(made, step)
         assert before.any()
         everything = torch.ones(len(made.batches._unlabelled), made.config.data.canvas, made.config.data.canvas)
-        made.batches.findings = Findings(rejected=everything.to(torch.uint8), surveys=1)
+        made.batches.findings = TeacherFindings(rejected=everything.to(torch.uint8), volume_checks=1)
         # Nothing was surveyed beyond the canvas.
         assert target_of(made, step).float().mean() < 0.2 * before.float().mean()
 

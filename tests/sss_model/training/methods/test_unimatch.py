@@ -53,14 +53,14 @@ def batches() -> Any:
         images, [images] * 2, [unmixed] * 2, spacing, places, [places] * 2, 1, seeds, [seeds] * 2, plausible=None
     )
     return SimpleNamespace(
-        labelled=lambda step, spent=0.0: labelled, unlabelled=lambda step, labelled, spent: unlabelled
+        labelled=lambda step, progress=0.0: labelled, unlabelled=lambda step, labelled, progress: unlabelled
     )
 
 
 def test_the_terms_are_weighed_as_its_authors_weigh_them(recipe: Callable[..., Config], batches: Any) -> None:
     method = make_method(recipe({"train.method": "unimatch", "train.unlabelled_from": 0, "train.ramp": 0}), ["a"] * 3)
     truth = logits_for(batches.labelled(0).labels)
-    inputs, objective = method.task(batches, lambda inputs: {"logits": truth}, step=0, spent=0.5)
+    inputs, objective = method.task(batches, lambda inputs: {"logits": truth}, step=0, progress=0.5)
     assert inputs["perturbed"].tolist() == [False] * B + [True] * B + [False] * 2 * B
     right = {"labelled": truth, "perturbed": truth, "first": truth, "second": truth}
     wrong = logits_for((batches.labelled(0).labels + 1) % 4)
@@ -78,5 +78,5 @@ def test_the_network_teaches_itself_from_its_own_confidence_on(recipe: Callable[
     assert method.self_taught
     # Of four classes, the sharpness 3 gives 0.87: enough for the recipe, too little for UniMatch's 0.95.
     unsure = logits_for(batches.labelled(0).labels, sharpness=3.0)
-    _, objective = method.task(batches, lambda inputs: {"logits": unsure}, step=0, spent=0.5)
+    _, objective = method.task(batches, lambda inputs: {"logits": unsure}, step=0, progress=0.5)
     assert float(objective({"logits": torch.cat([unsure] * 4)})["accepted"]) == 0
