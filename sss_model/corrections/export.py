@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sss_model.checkpoint import Meta
-from sss_model.corrections.record import ORIGIN, PREDICTED, TABLE, Export, Exported, Origin, read_rows, write_export
+from sss_model.corrections.record import ORIGIN, PREDICTED, TABLE, Export, Exported, Origin, read_cases, write_export
 from sss_model.data.canonical import CaseFiles, Dataset, open_dataset
 from sss_model.errors import InputError
 from sss_model.files import sha256, write_atomically
@@ -82,7 +82,7 @@ def export_corrections(
 
 def listed_cases(path: Path) -> list[str]:
     """The column ``case`` of a CSV file; raises `InputError` where there is none, or no row."""
-    cases = [row["case"] for row in read_rows(path, ["case"])]
+    cases = [line.cells["case"] for line in read_cases(path, ["case"])]
     if not cases:
         raise InputError(f"{path}: no rows; expected a case in each")
     return cases

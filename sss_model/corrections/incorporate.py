@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
-from sss_model.corrections.record import PREDICTED, TABLE, Export, Exported, read_export, read_rows, write_rows
+from sss_model.corrections.record import PREDICTED, TABLE, Export, Exported, read_cases, read_export
 from sss_model.data.canonical import Dataset, load_description, open_dataset
 from sss_model.data.manifest import count_voxels
 from sss_model.data.replacement import put_right, replaced
 from sss_model.data.splits import Assignment, write_splits
 from sss_model.errors import InputError
 from sss_model.files import sha256, write_atomically
+from sss_model.io.tables import cells_of, columns_of, parse_row, table_bytes
 from sss_model.io.volumes import Source, Volume, on_source_grid, read_label, read_volume, write_volume
 
 # Masks that a viewer saved, put back on their scans' own grids.
@@ -205,16 +206,11 @@ def read_corrections(data_dir: Path) -> list[Correction]:
     path = data_dir / TABLE
     if not path.exists():
         return []
-    try:
-        rows = [{name: row[name] for name in _COLUMNS} for row in read_rows(path, _COLUMNS)]
-        return [Correction(**{**row, "changed_voxels": int(row["changed_voxels"])}) for row in rows]  # type: ignore[arg-type]
-    except ValueError:
-        raise InputError(
-            f"{path}: changed_voxels is no number; expected it as sss import corrections wrote it"
-        ) from None
+    expected = "it as sss import corrections wrote it"
+    return [parse_row(Correction, line, expected=expected) for line in read_cases(path, _COLUMNS)]
 
 
-_COLUMNS = [field.name for field in fields(Correction)]
+_COLUMNS = columns_of(Correction)
 
 
 def _is_taken(row: Exported, folder: Path) -> bool:
@@ -286,7 +282,7 @@ def _write_tables(dataset: Dataset, staged: Path, past: dict[str, Correction], a
     rows = joined(dataset.splits, labelled=labelled, corrected=[one.case for one in added])
     write_splits(rows, staged / "splits.csv")
     history = past | {one.case: one for one in added}
-    write_rows([asdict(one) for one in history.values()], _COLUMNS, staged / TABLE)
+    write_atomically(staged / TABLE, table_bytes(_COLUMNS, map(cells_of, history.values())))
     # nnU-Net passes over keys that it doesn't know.
     description = load_description(staged) | {"corrections": TABLE}
     write_atomically(staged / "dataset.json", (json.dumps(description, indent=2) + "\n").encode())

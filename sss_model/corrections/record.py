@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
+from sss_model.io.tables import Line, cells_of, columns_of, parse_row, read_table, table_bytes
 
 TABLE, ORIGIN, PREDICTED = "corrections.csv", "export.json", "predicted"
 _DONE = {
@@ -74,7 +74,7 @@ def write_export(export: Export) -> None:
     """Write ``export.json`` and ``corrections.csv``."""
     content = json.dumps(export.origin.model_dump(), indent=2) + "\n"
     write_atomically(export.folder / ORIGIN, content.encode())
-    write_rows([asdict(row) for row in export.rows], _COLUMNS, export.folder / TABLE)
+    write_atomically(export.folder / TABLE, table_bytes(_COLUMNS, map(cells_of, export.rows)))
 
 
 def read_export(folder: Path) -> Export:
@@ -87,51 +87,26 @@ def read_export(folder: Path) -> Export:
         raise InputError(f"{folder}: no {ORIGIN}; expected a folder that sss export corrections wrote") from None
     except (ValidationError, UnicodeDecodeError):
         raise InputError(f"{folder / ORIGIN}: can't be read; expected it as sss export corrections wrote it") from None
-    rows = tuple(_row(cells, folder) for cells in read_rows(folder / TABLE, _COLUMNS))
+    rows = tuple(_exported(line, folder / TABLE) for line in read_cases(folder / TABLE, _COLUMNS))
     return Export(folder, origin, rows)
 
 
-def write_rows(rows: Sequence[dict[str, object]], columns: Sequence[str], path: Path) -> None:
-    """Write a CSV file."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
-
-
-def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file, which a spreadsheet may have saved with semicolons or tabs.
-
-    Raises:
-        InputError: no such file, not CSV, a column missing, or a case that is there twice.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected a table with {', '.join(columns)}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a CSV file in UTF-8; expected a table with {', '.join(columns)}") from None
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
-    missing = [column for column in columns if column not in (reader.fieldnames or [])]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]}; expected {', '.join(columns)}")
-    rows = list(reader)
-    cases = [row["case"] for row in rows]
-    twice = sorted({case for case in cases if cases.count(case) > 1})
+def read_cases(path: Path, columns: Sequence[str]) -> list[Line]:
+    """Read a table with a row per case; raises `InputError` as `read_table` does, or for a case that is there twice."""
+    lines = read_table(path, columns, expected=f"a table with {', '.join(columns)}").lines
+    twice = [case for case, count in Counter(line.cells["case"] for line in lines).items() if count > 1]
     if twice:
-        raise InputError(f"{path}: case {twice[0]} has several rows; expected one")
-    return rows
+        raise InputError(f"{path}: case {min(twice)} has several rows; expected one")
+    return lines
 
 
-_COLUMNS = [field.name for field in fields(Exported)]
+_COLUMNS = columns_of(Exported)
 
 
-def _row(cells: dict[str, str], folder: Path) -> Exported:
-    row = Exported(**{name: cells[name] for name in _COLUMNS})
+def _exported(line: Line, path: Path) -> Exported:
+    row = parse_row(Exported, line, expected="a row of an export")
     if row.done.strip().lower() not in _DONE:
-        raise InputError(f"{folder / TABLE}: case {row.case} has {row.done!r} under done; expected yes, no or nothing")
+        raise InputError(f"{path}: case {row.case} has {row.done!r} under done; expected yes, no or nothing")
     if Path(row.mask).name != row.mask:
-        raise InputError(f"{folder / TABLE}: case {row.case} has the mask {row.mask}; expected a file of this folder")
+        raise InputError(f"{path}: case {row.case} has the mask {row.mask}; expected a file of this folder")
     return row

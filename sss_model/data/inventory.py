@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from sss_model.data.splits import FRACTIONS, SPLITS, Assignment, Place, listed_splits, read_splits, seeded_splits
 from sss_model.errors import InputError
+from sss_model.io.tables import read_table
 
 # The files of a source, however deep they lie.
 
@@ -99,11 +99,8 @@ def _from_name(pattern: str) -> PatientOf:
 
 
 def _read(path: Path) -> dict[str, tuple[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return {row["case"]: (row["patient"], row.get("group") or "") for row in csv.DictReader(file)}
-    except (KeyError, UnicodeDecodeError, csv.Error):
-        raise InputError(f"{path}: no columns case and patient; expected a CSV file of case,patient,group") from None
+    lines = read_table(path, ("case", "patient"), expected="a CSV file of case,patient,group").lines
+    return {cells["case"]: (cells["patient"], cells.get("group", "")) for _, cells in lines}
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sss_model.data.canonical import Assignment, CaseFiles, open_dataset
 from sss_model.errors import InputError
 from sss_model.files import sha256, write_atomically
+from sss_model.io.tables import Line, cells_of, parse_row, read_table, table_bytes
 from sss_model.io.volumes import Volume, read_pair, read_volume
 from sss_model.parallel import for_each
 
@@ -154,31 +152,18 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The content of ``manifest.csv``; the same manifest gives the same bytes."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS + [_VOXELS + name for name in manifest.labels], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_cells(case) for case in manifest.cases)
-    return text.getvalue().encode()
+    columns = _COLUMNS + [_VOXELS + name for name in manifest.labels]
+    return table_bytes(columns, map(_cells, manifest.cases))
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read what `write_manifest` wrote; raises `InputError` for a missing or empty file, or wrong columns or values."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected a manifest, which the step version-data writes") from None
-    except (UnicodeDecodeError, csv.Error):
-        raise InputError(f"{path}: not a CSV file; expected a manifest, which the step version-data writes") from None
-    missing = [column for column in _COLUMNS if column not in columns]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]}; expected a manifest, which the step version-data writes")
-    names = [column.removeprefix(_VOXELS) for column in columns if column.startswith(_VOXELS)]
-    cases = [_case(cells, names, f"{path}, line {number}") for number, cells in enumerate(rows, start=2)]
-    if not cases:
-        raise InputError(f"{path}: no cases; expected a manifest, which the step version-data writes")
-    return Manifest(tuple(cases), {name: value for value, name in enumerate(names)})
+    table = read_table(path, _COLUMNS, expected=_EXPECTED)
+    if not table.lines:
+        raise InputError(f"{path}: no cases; expected {_EXPECTED}")
+    names = [column.removeprefix(_VOXELS) for column in table.columns if column.startswith(_VOXELS)]
+    cases = tuple(_case(line, names) for line in table.lines)
+    return Manifest(cases, {name: value for value, name in enumerate(names)})
 
 
 def cohort(manifest: Manifest, labelled: int | None) -> Cohort:
@@ -242,46 +227,19 @@ _COLUMNS = [
 ]
 
 
-def _cells(case: Case) -> dict[str, str]:
-    cells = {name: _text(getattr(case, name)) for name in _COLUMNS}
-    return cells | {_VOXELS + name: str(count) for name, count in case.voxels.items()}
+_EXPECTED = "a manifest, which the step version-data writes"
 
 
-def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return "x".join(f"{number:.9g}" for number in value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else str(value)
+def _cells(case: Case) -> dict[str, object]:
+    return cells_of(case) | {_VOXELS + name: count for name, count in case.voxels.items()}
 
 
-def _case(cells: dict[str, str], names: list[str], where: str) -> Case:
+def _case(line: Line, names: list[str]) -> Case:
     try:
-        values: dict[str, Any] = {name: parse(cells[name]) for name, parse in _PARSE.items()}
-        labelled = values["labelled"]
-        voxels = {name: int(cells[_VOXELS + name]) for name in names} if labelled else {}
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{where}: a value that can't be read ({error}); expected a row of a manifest") from None
-    return Case(**values, voxels=voxels)
-
-
-def _numbers(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
-    return lambda text: tuple(kind(part) for part in text.split("x"))
-
-
-def _optional(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    return lambda text: kind(text) if text else None
-
-
-_PARSE: dict[str, Callable[[str], Any]] = dict.fromkeys(_COLUMNS, str) | {
-    "label_order": _optional(int),
-    "labelled": {"true": True, "false": False}.__getitem__,
-    "label": _optional(str),
-    "label_sha256": _optional(str),
-    "shape": _numbers(int),
-    "spacing_mm": _numbers(float),
-    "slices": int,
-}
+        counts = {name: int(line.cells[_VOXELS + name]) for name in names} if line.cells["labelled"] == "true" else {}
+    except ValueError:
+        raise InputError(f"{line.where}: a number of voxels that can't be read; expected a row of a manifest") from None
+    return parse_row(Case, line, expected="a row of a manifest", voxels=counts)
 
 
 def check_content(cases: Sequence[Case], data_dir: Path) -> None:

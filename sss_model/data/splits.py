@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
+from sss_model.io.tables import Line, cells_of, columns_of, parse_table, table_bytes
 
 # Who is on which side of the split: ``splits.csv``.
 
@@ -43,45 +42,37 @@ def read_splits(path: Path) -> list[Assignment]:
     try:
         return parse_splits(path.read_bytes(), path)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected {','.join(_COLUMNS)}, one row per case") from None
+        raise InputError(f"{path}: no such file; expected {_EXPECTED}") from None
 
 
 def parse_splits(data: bytes, where: Path) -> list[Assignment]:
     """The same for the bytes of a ``splits.csv``; `where` opens the sentence of an error."""
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        rows, columns = list(reader), reader.fieldnames or []
-    except (UnicodeDecodeError, csv.Error):
-        raise InputError(f"{where}: not a CSV file; expected {','.join(_COLUMNS)}, one row per case") from None
-    missing = [column for column in _COLUMNS if column not in columns]
-    if missing:
-        raise InputError(f"{where}: no column {missing[0]}; expected {','.join(_COLUMNS)}")
-    splits = [_assignment(row, f"{where}, line {number}") for number, row in enumerate(rows, start=2)]
+    table = parse_table(data, _COLUMNS, where=where, expected=_EXPECTED)
+    splits = [_assignment(line) for line in table.lines]
     _check_one_split_per_patient(splits, where)
     return splits
 
 
 def write_splits(splits: Iterable[Assignment], path: Path) -> None:
     """Write ``splits.csv``, sorted by case."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in sorted(splits, key=lambda row: row.case))
-    write_atomically(path, text.getvalue().encode())
+    rows = sorted(splits, key=lambda row: row.case)
+    write_atomically(path, table_bytes(_COLUMNS, map(cells_of, rows)))
 
 
-_COLUMNS = [field.name for field in fields(Assignment)]
+_COLUMNS = columns_of(Assignment)
+_EXPECTED = f"{','.join(_COLUMNS)}, one row per case"
 
 
-def _assignment(row: dict[str, str], where: str) -> Assignment:
-    case, patient, split, order = (row[name] or "" for name in ("case", "patient", "split", "label_order"))
+def _assignment(line: Line) -> Assignment:
+    where, row = line
+    case, patient, split, order = (row[name] for name in ("case", "patient", "split", "label_order"))
     if not case or not patient:
         raise InputError(f"{where}: no {'patient' if case else 'case'}; expected a name")
     if split not in SPLITS:
         raise InputError(f"{where}: case {case} has split {split!r}; expected one of {', '.join(SPLITS)}")
     if order and not order.isdecimal():
         raise InputError(f"{where}: case {case} has label_order {order!r}; expected a whole number from 0, or nothing")
-    return Assignment(case, patient, row["group"] or "", split, int(order) if order else None)
+    return Assignment(case, patient, row["group"], split, int(order) if order else None)
 
 
 def _check_one_split_per_patient(splits: list[Assignment], path: Path) -> None:

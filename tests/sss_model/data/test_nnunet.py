@@ -48,7 +48,7 @@ def test_a_case_that_patients_csv_lacks_is_refused(source):
     with pytest.raises(InputError, match=r"case p0_b is not in patients\.csv"):
         inventory(source)
     (source / "patients.csv").write_text("scan;subject\np0_a;p0\n")
-    with pytest.raises(InputError, match=r"patients\.csv: no columns case and patient"):
+    with pytest.raises(InputError, match=r"patients\.csv: no column case; expected a CSV file of case,patient,group"):
         inventory(source)
 
 
