@@ -25,7 +25,7 @@ LADDER: dict[str, dict[str, Any]] = {
     "+PCSW": _PLAIN | {"sss.enhancement": True},
     "+memory": _PLAIN | {"sss.enhancement": True, "sss.memory": True},
     "full": _FULL,
-    "full, in clips": _FULL | {"sss.clip_every": 10, "sss.memory_alone": 0.0, "pcsw.surveys": []},
+    "full, in clips": _FULL | {"sss.clip_every": 10, "sss.memory_alone": 0.0, "pcsw.volume_checks": []},
 }
 """Rows of the table: what each changes in the recipe. ``full`` adds complementary channel dropout, which the recipe for
 CPUs leaves out. The last row judges clips instead of volumes, and its memory decoder learns along with the rest."""

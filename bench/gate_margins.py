@@ -31,7 +31,7 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 def command(
     data: Annotated[Path, typer.Option(help="Data set in the canonical layout.")] = Path("data/acdc"),
-    recipe: Annotated[Path, typer.Option(help="Whose validation.same_person counts.")] = Path("configs/cpu/acdc.yaml"),
+    recipe: Annotated[Path, typer.Option(help="Whose data_checks.same_person counts.")] = Path("configs/cpu/acdc.yaml"),
 ) -> None:
     """Print the most extreme values of a cohort, and how the same scan and a shifted label map measure.
 
@@ -45,7 +45,7 @@ def command(
 
     manifest, config = build_manifest(data), load_config(recipe)
     facts = measure_cases(manifest, data)
-    names = config.validation.same_person
+    names = config.data_checks.same_person
     persons = [next((same[0] for same in names if case.patient in same), case.patient) for case in manifest.cases]
     patients = [case.patient for case in manifest.cases]
     found = {"volumes": len(facts), **_extremes(facts, persons, patients, [case.slices for case in manifest.cases])}

@@ -37,7 +37,7 @@ def rules_table(config: Config) -> list[str]:
 
     lines = []
     for group in rules_for(config):
-        lines += ["", f"### {group.title}", "", "| rule | what must hold | threshold in `validation` | way out |"]
+        lines += ["", f"### {group.title}", "", "| rule | what must hold | threshold in `data_checks` | way out |"]
         lines += ["|---|---|---|---|"]
         for rule in group.rules:
             threshold = f"`{rule.threshold}`" if rule.threshold else ""

@@ -39,7 +39,7 @@ class Views(Section):
     shift: float = Fraction
     """Translation as a share of the field of view."""
     flips: bool
-    bulge: float = Field(ge=0, lt=1)
+    local_zoom: float = Field(ge=0, lt=1)
     """How far a spot in the view swells or shrinks: by what share its pixels move towards its middle, or away."""
     contrast: float = Field(ge=0, lt=1)
     brightness: float = Field(ge=0)
@@ -124,7 +124,7 @@ class Pcsw(Section):
     """Whether components are judged; else each one prompts, and supervises."""
     warmup: float = Fraction
     """Share of the budget in which nothing is prompted by a prediction, nor judged."""
-    surveys: list[float] = Field(default_factory=list)
+    volume_checks: list[float] = Field(default_factory=list)
     """Shares of the budget at which the teacher segments all unlabelled scans. What PCSW rejects in a whole volume does
     not teach from then on, whatever a step sees. Verdicts take a byte of memory a pixel."""
     window: int = Field(default=3, ge=1)
@@ -164,7 +164,7 @@ class UniMatch(Section):
 # The thresholds of the data gate: what is far outside a cohort, and how many patients are enough.
 
 
-class Validate(Section):
+class DataChecks(Section):
     """Thresholds of the data gate; null switches a check off where it can be null. ``docs/validation.md`` has the
     checks, and what was measured to choose these values."""
 
@@ -222,7 +222,7 @@ class Register(Section):
     """Mean test Dice below which a model is not registered; 0 registers any."""
 
 
-class Gate(Section):
+class Promotion(Section):
     """What a version must show to become the champion; `sss_model.evaluation.comparison` says how it is measured."""
 
     min_patients: int = Field(ge=2)
@@ -263,7 +263,7 @@ def refuse_frozen(config: Config) -> None:
 
 
 # What a training does not read: data gate, evaluation, registration, promotion.
-NOT_TRAINED = ("validation", "evaluation", "register", "gate")
+NOT_TRAINED = ("data_checks", "evaluation", "register", "promotion")
 
 Encoder = Literal["micro", "tiny", "small", "base_plus", "large"]
 Network = Literal["sam2", "unet"]
@@ -361,8 +361,8 @@ class Train(Section):
     unlabelled_weight: float = Field(ge=0)
     ramp: float = Fraction
     """Share of the budget over which the unlabelled loss then rises to its weight."""
-    turn_from: float = Fraction
-    """Share of the budget from which unlabelled scans are turned as in ``predict.turns``; 1 leaves them as they lie."""
+    orientation_from: float = Fraction
+    """Share of the budget from which unlabelled scans are turned as in ``predict.orientations``; 1: never."""
     proportions_at: list[Annotated[float, Fraction]]
     """Shares of the budget at which the teacher looks at the unlabelled scans' proportions, for ``model.proportions``;
     before the first nothing is told of them."""
@@ -386,14 +386,14 @@ class Train(Section):
 
 
 class Predict(Section):
-    turns: int = Field(ge=1)
+    orientations: int = Field(ge=1)
     """How many in-plane turns of a scan, evenly over the circle, are tried for the one in which the network is surest:
     for scans whose orientation nobody knows. 1 takes them as they lie."""
     flips: bool
     """Whether predictions are averaged over the four in-plane flips."""
     rotations: list[float] = Field(default_factory=list)
     """Degrees: predictions are averaged over rotations by each of these, both ways, too."""
-    largest: bool
+    largest_component: bool
     """Whether each class is one piece: of its components in a volume the largest is kept, the others become background.
     For organs, not for lesions."""
     batch: int = Field(ge=1)
@@ -426,10 +426,10 @@ class Config(Section):
     sss: Sss
     pcsw: Pcsw
     predict: Predict
-    validation: Validate
+    data_checks: DataChecks
     evaluation: Evaluation
     register_as: Register = Field(alias="register")
-    gate: Gate
+    promotion: Promotion
 
     @property
     def confidence(self) -> float:
@@ -441,9 +441,9 @@ class Config(Section):
         return self.train.method == "sss" and self.sss.memory_learns_alone(progress)
 
     @property
-    def surveys(self) -> list[float]:
-        """When the method judges the whole volumes that it learns from: ``pcsw.surveys`` where it does at all."""
-        return self.pcsw.surveys if self.train.method == "sss" and self.pcsw.enabled else []
+    def volume_checks(self) -> list[float]:
+        """When the method judges the whole volumes that it learns from: ``pcsw.volume_checks`` where it does at all."""
+        return self.pcsw.volume_checks if self.train.method == "sss" and self.pcsw.enabled else []
 
     @model_validator(mode="after")
     def _network_can(self) -> Config:

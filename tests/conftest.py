@@ -29,8 +29,8 @@ QUICK: dict[str, Any] = {
     "train.unlabelled_batch": 2,
     "train.precision": "32-true",
     "train.val_every": 2,
-    "validation.min_labelled_patients": 1,
-    "validation.min_test_patients": 1,
+    "data_checks.min_labelled_patients": 1,
+    "data_checks.min_test_patients": 1,
 }
 
 

@@ -63,8 +63,13 @@ def test_a_stage_names_the_code_that_it_runs(stage: str) -> None:
 
 
 def test_every_section_of_the_recipe_is_read_by_some_stage() -> None:
-    assert sections_of("train") == Config.model_fields.keys() - {"validation", "evaluation", "register_as", "gate"}
-    assert sections_of("validate-splits") == {"data", "validation"}
+    assert sections_of("train") == Config.model_fields.keys() - {
+        "data_checks",
+        "evaluation",
+        "register_as",
+        "promotion",
+    }
+    assert sections_of("validate-splits") == {"data", "data_checks"}
     assert sections_of("evaluate") == {"evaluation"}
     assert sections_of("register") == {"register"}
 

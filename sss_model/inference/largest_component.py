@@ -11,7 +11,7 @@ from sss_model.config import Predict
 
 def in_one_piece(probabilities: Tensor, config: Predict) -> Tensor:
     """Probabilities (D, classes, S, S) as a recipe makes masks of them: each class in one piece, or as they are."""
-    return keep_largest(probabilities) if config.largest else probabilities
+    return keep_largest(probabilities) if config.largest_component else probabilities
 
 
 def keep_largest(probabilities: Tensor) -> Tensor:

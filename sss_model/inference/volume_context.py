@@ -65,7 +65,7 @@ class Overview(NamedTuple):
 
 def look_over(predict_slices: SlicePredictor, canvas: Tensor, config: Config) -> Overview:
     """Look at a volume's slices (D, C, H, H)."""
-    turn = best_turn(predict_slices, canvas, config.predict.turns, size=config.data.size)
+    turn = best_turn(predict_slices, canvas, config.predict.orientations, size=config.data.size)
     return Overview(turn, proportions_from(predict_slices, canvas, turn, config))
 
 
@@ -81,7 +81,7 @@ def find_turns(predict_slices: SlicePredictor, slices: SliceSet, config: Config,
     found = []
     for case in range(len(slices.images)):
         canvas = slices.image(slices.case(case)).to(device)
-        found.append(best_turn(predict_slices, canvas, config.predict.turns, size=config.data.size))
+        found.append(best_turn(predict_slices, canvas, config.predict.orientations, size=config.data.size))
     return found
 
 

@@ -83,13 +83,13 @@ def update_findings(
     """What is known once all has been looked at that is due when the share `progress` of the budget is."""
     if config.train.method == "supervised":
         return findings
-    if findings.orientations is None and progress >= config.train.turn_from:
+    if findings.orientations is None and progress >= config.train.orientation_from:
         findings = replace(findings, orientations=find_turns(predict_slices, slices, config, device))
     due = _due(config.train.proportions_at, progress) if config.model.proportions else 0
     if findings.proportion_checks < due:
         seen = find_proportions(predict_slices, slices, findings.orientations, config, device)
         findings = replace(findings, proportions=seen, proportion_checks=due)
-    due = _due(config.surveys, progress)
+    due = _due(config.volume_checks, progress)
     if findings.volume_checks < due:
         told = findings.proportions
         rejected = volume_check(

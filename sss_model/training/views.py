@@ -66,7 +66,7 @@ def weak_grid(draw: Draw, config: Views, *, data: Data, turns: Tensor | None = N
     linear = rotation * zoom[:, None, None] * flip[:, None, :]
     theta = torch.cat([linear, shift[:, :, None]], 2) * (data.size / data.canvas)
     shape = [len(u), 1, data.size, data.size]
-    if not config.bulge:
+    if not config.local_zoom:
         return F.affine_grid(theta, shape, align_corners=False)
     view = F.affine_grid(torch.eye(2, 3, device=u.device).expand_as(theta), shape, align_corners=False)
     points = _bulge(view, draw, config)
@@ -83,7 +83,7 @@ def _bulge(points: Tensor, draw: Draw, config: Views) -> Tensor:
     radius = _SMALLEST_SPOT + (_LARGEST_SPOT - _SMALLEST_SPOT) * u[..., 2:3]
     away = points - middle
     near = (-away.square().sum(-1, keepdim=True) / (2 * radius.square())).exp()
-    return points + (2 * u[..., 3:] - 1) * config.bulge * near * away
+    return points + (2 * u[..., 3:] - 1) * config.local_zoom * near * away
 
 
 def zooms(draw: Draw, config: Views) -> Tensor:

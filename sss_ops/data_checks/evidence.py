@@ -73,7 +73,7 @@ class Evidence:
 
     def person(self, patient: str) -> str:
         """Who a patient is: where the recipe says that several names are one person's, the first of them."""
-        return next((names[0] for names in self.config.validation.same_person if patient in names), patient)
+        return next((names[0] for names in self.config.data_checks.same_person if patient in names), patient)
 
 
 def gather(manifest: Manifest, config: Config, data_dir: Path) -> Evidence:

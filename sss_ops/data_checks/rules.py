@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from great_expectations.expectations import ExpectColumnValuesToBeInSet, ExpectColumnValuesToBeUnique
 
-from sss_model.config import Config, Validate
+from sss_model.config import Config, DataChecks
 from sss_model.data.splits import SPLITS
 from sss_ops.data_checks.rule import Group, Rule, between, no_row_of, nothing_in, same
 
@@ -73,7 +73,7 @@ def patient_rules() -> Group:
     )
 
 
-def duplicate_rules(limits: Validate) -> Group:
+def duplicate_rules(limits: DataChecks) -> Group:
     """What is there twice."""
     return Group(
         "Duplicates",
@@ -100,7 +100,7 @@ def duplicate_rules(limits: Validate) -> Group:
                 "cases",
                 between("similarity", max_value=limits.max_similarity),
                 "case {case} (patient {patient}, {split}) looks like {twin}: correlation {similarity:.3f}",
-                "Find out whether both are one person. Remove one, or name the patients in validation.same_person.",
+                "Find out whether both are one person. Remove one, or name the patients in data_checks.same_person.",
                 "max_similarity",
             ),
         ),
@@ -203,7 +203,7 @@ WHERE scans > 0 AND structure NOT IN (
 
 def cohort_rules(config: Config) -> Group:
     """Enough patients, and every structure among them."""
-    limits = config.validation
+    limits = config.data_checks
     labelled = max(config.data.labelled or 0, limits.min_labelled_patients)
     return Group(
         "Enough to learn and to test",
@@ -212,7 +212,7 @@ def cohort_rules(config: Config) -> Group:
                 "enough_labelled",
                 "Enough training patients have labels",
                 ("train", "training", labelled),
-                "Label more patients, or lower data.labelled or validation.min_labelled_patients in the recipe.",
+                "Label more patients, or lower data.labelled or data_checks.min_labelled_patients in the recipe.",
                 "min_labelled_patients",
             ),
             _enough(
@@ -225,7 +225,7 @@ def cohort_rules(config: Config) -> Group:
                 "enough_to_test",
                 "Enough test patients have labels",
                 ("test", "test", limits.min_test_patients),
-                "Label more test patients, or lower validation.min_test_patients in the recipe.",
+                "Label more test patients, or lower data_checks.min_test_patients in the recipe.",
                 "min_test_patients",
             ),
             _drawn(
@@ -271,7 +271,7 @@ _SPACING_TOLERANCE = 1e-3
 _OFFSET_TOLERANCE = 0.05
 
 
-def geometry_rules(limits: Validate) -> Group:
+def geometry_rules(limits: DataChecks) -> Group:
     """Where voxels are, and how large."""
     regrid = "Export image and label map from the same grid, or resample the label map onto its image."
     return Group(
@@ -323,7 +323,7 @@ def geometry_rules(limits: Validate) -> Group:
     )
 
 
-def intensity_rules(limits: Validate) -> Group:
+def intensity_rules(limits: DataChecks) -> Group:
     """How bright voxels are."""
     again = "Look at the scan; export it again, or leave it out."
     scale = "Check the unit and the rescaling of intensities; leave the scan out if it is of another kind."
@@ -371,7 +371,7 @@ def intensity_rules(limits: Validate) -> Group:
     )
 
 
-def _no_blank_slices(limits: Validate, way_out: str) -> Rule:
+def _no_blank_slices(limits: DataChecks, way_out: str) -> Rule:
     return Rule(
         "no_blank_slices",
         "No slice is blank",
@@ -383,7 +383,7 @@ def _no_blank_slices(limits: Validate, way_out: str) -> Rule:
     )
 
 
-def _level_usual(limits: Validate, way_out: str) -> Rule:
+def _level_usual(limits: DataChecks, way_out: str) -> Rule:
     return Rule(
         "level_usual",
         "Scans are equally dark where they are darkest",
@@ -398,7 +398,7 @@ def _level_usual(limits: Validate, way_out: str) -> Rule:
 # What must hold of label maps, and of the anatomy that they show.
 
 
-def label_rules(limits: Validate) -> Group:
+def label_rules(limits: DataChecks) -> Group:
     """What is drawn, and on what."""
     redraw = "Look at scan and label map together; a label map of another scan, or one shifted or mirrored, must go."
     drawn = Rule(
@@ -407,7 +407,7 @@ def label_rules(limits: Validate) -> Group:
         "cases",
         between("drawn_voxels", min_value=1),
         "case {case}: the label map is empty",
-        "Remove the label map: the scan is then unlabelled. Set validation.empty_labels where patients are healthy.",
+        "Remove the label map: the scan is then unlabelled. Set data_checks.empty_labels where patients are healthy.",
         "empty_labels",
     )
     return Group(
@@ -436,7 +436,7 @@ def label_rules(limits: Validate) -> Group:
     )
 
 
-def anatomy_rules(limits: Validate) -> Group:
+def anatomy_rules(limits: DataChecks) -> Group:
     """Whether what is drawn can be a body's."""
     return Group(
         "Anatomy",
@@ -455,7 +455,7 @@ def anatomy_rules(limits: Validate) -> Group:
     )
 
 
-def _label_fits_image(limits: Validate, way_out: str) -> Rule:
+def _label_fits_image(limits: DataChecks, way_out: str) -> Rule:
     return Rule(
         "label_fits_image",
         "Every label map lies on what it outlines",
@@ -467,21 +467,21 @@ def _label_fits_image(limits: Validate, way_out: str) -> Rule:
     )
 
 
-def _structure_in_one_place(limits: Validate) -> Rule:
+def _structure_in_one_place(limits: DataChecks) -> Rule:
     return Rule(
         "structure_in_one_place",
         "Every structure is in one place",
         "structures",
         between("gap_mm", max_value=limits.max_gap_mm),
         "case {case}: {structure} has {parts:.0f} parts, the farthest {gap_mm:.0f} mm from the largest",
-        "Remove stray voxels from the label map; set validation.max_gap_mm to null where a class is in many places.",
+        "Remove stray voxels from the label map; set data_checks.max_gap_mm to null where a class is in many places.",
         "max_gap_mm",
     )
 
 
 def rules_for(config: Config) -> list[Group]:
     """Those that the recipe asks for: a threshold that is null has no rule."""
-    limits = config.validation
+    limits = config.data_checks
     return [
         patient_rules(),
         duplicate_rules(limits),

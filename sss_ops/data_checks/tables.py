@@ -216,7 +216,7 @@ def _description(shape: Sequence[int], spacing: Sequence[float], voxels: dict[st
 
 
 def _compare_with_cohort(table: pd.DataFrame, evidence: Evidence) -> None:
-    limits = evidence.config.validation
+    limits = evidence.config.data_checks
     # Sorted, so that in-plane is compared with in-plane however a scan is stored.
     spacing = np.array([sorted(case.spacing_mm) for case in evidence.manifest.cases])
     slices, contrast, low = (table[name].to_numpy(float) for name in ("slices", "contrast", "low"))
@@ -264,7 +264,7 @@ def _structures(evidence: Evidence) -> pd.DataFrame:
     table["volume_excess"] = table["usual_millilitres"] = np.nan
     for _, same in table.groupby("structure"):
         millilitres = same["millilitres"].to_numpy(float)
-        limits = evidence.config.validation
+        limits = evidence.config.data_checks
         table.loc[same.index, "volume_excess"] = excess(
             millilitres, factor=limits.volume_factor, deviations=limits.deviations
         )

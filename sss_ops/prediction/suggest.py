@@ -205,7 +205,7 @@ def suggest(
         [each.candidate.patient for each in seen],
         np.array(labelled).reshape(len(labelled), seen[0].picture.size),
         count=count,
-        look_alike=checkpoint.config.validation.max_similarity,
+        look_alike=checkpoint.config.data_checks.max_similarity,
     )
     known = [*candidates.labelled, *(each.candidate for each in seen)]
     rows = [_suggestion(rank, one, seen[one.scan], known) for rank, one in enumerate(chosen, start=1)]

@@ -66,7 +66,9 @@ def promote(
         Path | None,
         typer.Option(help="Data set to compare on; by default that of the version's training, in data/, unchanged."),
     ] = None,
-    params: Annotated[Path, typer.Option(help="Recipe whose section gate says what must hold.")] = Path("params.yaml"),
+    params: Annotated[Path, typer.Option(help="Recipe; its section promotion says what must hold.")] = Path(
+        "params.yaml"
+    ),
     reason: Reason = "",
     explain: Annotated[bool, typer.Option("--explain", help="Show the comparison and move nothing.")] = False,
 ) -> None:

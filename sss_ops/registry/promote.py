@@ -48,7 +48,7 @@ def measure(client: MlflowClient, name: str, version: str, recipe: Config, *, da
 
     Args:
         name, version: the challenger.
-        recipe: its section ``gate`` says what must hold, its ``seed`` draws the patients.
+        recipe: its section ``promotion`` says what must hold, its ``seed`` draws the patients.
         data: data set in the canonical layout; by default that of the challenger's training, in ``data/``.
 
     Raises:
@@ -60,12 +60,12 @@ def measure(client: MlflowClient, name: str, version: str, recipe: Config, *, da
     with fetched(name, [version] if champion is None else [version, champion]) as checkpoints:
         folder, manifest = data_for(name, version, checkpoints[version], data)
         metas = {f"version {number}": checkpoint.meta for number, checkpoint in checkpoints.items()}
-        cases = unseen_cases(manifest, metas, least=recipe.gate.min_patients)
+        cases = unseen_cases(manifest, metas, least=recipe.promotion.min_patients)
         scores = {}
         for number, checkpoint in checkpoints.items():
             print(f"scoring version {number}", flush=True)
             scores[number] = score(checkpoint, cases, manifest=manifest, data_dir=folder)
-    verdict = judge(scores.get(champion or ""), scores[version], recipe.gate, seed=recipe.seed)
+    verdict = judge(scores.get(champion or ""), scores[version], recipe.promotion, seed=recipe.seed)
     roles = {CHALLENGER: scores[version], **({CHAMPION: scores[champion]} if champion else {})}
     meta = metas[f"version {version}"]
     seen = {"data": folder.resolve().name, "data_version": meta.data_version if data is None else "given"}

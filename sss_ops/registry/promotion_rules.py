@@ -12,7 +12,7 @@ from sss_model.evaluation.summary import aggregate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sss_model.config import Gate
+    from sss_model.config import Promotion
     from sss_model.evaluation.comparison import Difference
     from sss_model.evaluation.metrics import Score
 
@@ -70,37 +70,37 @@ class Verdict:
         return {"patients": self.patients, "cases": self.cases, "dice": rows}
 
 
-def judge(champion: Sequence[Score] | None, challenger: Sequence[Score], gate: Gate, *, seed: int) -> Verdict:
+def judge(champion: Sequence[Score] | None, challenger: Sequence[Score], promotion: Promotion, *, seed: int) -> Verdict:
     """Judge a challenger by the rows of its evaluation.
 
     Each class must be non-inferior: the whole interval of its difference lies above minus its margin. The mean must
-    reach ``gate.min_dice``; where there is no champion, that is all.
+    reach ``promotion.min_dice``; where there is no champion, that is all.
 
     Args:
         champion: rows of the same cases, or None where there is no champion.
         challenger: at least one row.
-        gate: section ``gate`` of the recipe.
+        promotion: section ``promotion`` of the recipe.
         seed: of the bootstrap.
 
     Raises:
-        InputError: the rows do not pair or were prompted, or ``gate.class_margins`` names a class that there is not.
+        InputError: the rows do not pair or were prompted, or ``promotion.class_margins`` names an unknown class.
     """
     refuse_prompted(challenger)
-    _refuse_unknown_classes(challenger, gate)
+    _refuse_unknown_classes(challenger, promotion)
     if champion is None:
-        lines = _alone(challenger, gate)
+        lines = _alone(challenger, promotion)
     else:
-        found = compare(champion, challenger, confidence=gate.confidence, resamples=gate.resamples, seed=seed)
-        lines = [_compared(difference, gate) for difference in found]
+        found = compare(champion, challenger, confidence=promotion.confidence, resamples=promotion.resamples, seed=seed)
+        lines = [_compared(difference, promotion) for difference in found]
     patients, cases = {row.patient for row in challenger}, {row.case for row in challenger}
     return Verdict(tuple(lines), len(patients), len(cases))
 
 
-def _compared(difference: Difference, gate: Gate) -> Line:
+def _compared(difference: Difference, promotion: Promotion) -> Line:
     name, low = difference.class_name, difference.low
-    margin = None if name == OVERALL else gate.class_margins.get(name, gate.margin)
+    margin = None if name == OVERALL else promotion.class_margins.get(name, promotion.margin)
     if margin is None:
-        objection = _too_low(difference.challenger, gate)
+        objection = _too_low(difference.challenger, promotion)
     elif difference.challenger is None:
         objection = f"{name}: no test case shows it; expected at least two patients who do"
     elif low is None:
@@ -112,7 +112,7 @@ def _compared(difference: Difference, gate: Gate) -> Line:
     return Line(name, difference.champion, difference.challenger, low, difference.high, margin, objection)
 
 
-def _alone(challenger: Sequence[Score], gate: Gate) -> list[Line]:
+def _alone(challenger: Sequence[Score], promotion: Promotion) -> list[Line]:
     summary = aggregate(challenger)
     means = {name: means["dice"] for name, means in summary["per_class"].items()}
     lines = [
@@ -120,21 +120,23 @@ def _alone(challenger: Sequence[Score], gate: Gate) -> list[Line]:
         for name, dice in means.items()
     ]
     dice = summary["dice"]
-    return [*lines, Line(OVERALL, None, dice, None, None, None, _too_low(dice, gate))]
+    return [*lines, Line(OVERALL, None, dice, None, None, None, _too_low(dice, promotion))]
 
 
-def _too_low(dice: float | None, gate: Gate) -> str | None:
-    if dice is not None and dice >= gate.min_dice:
+def _too_low(dice: float | None, promotion: Promotion) -> str | None:
+    if dice is not None and dice >= promotion.min_dice:
         return None
     found = "not applicable" if dice is None else f"{dice:.3f}"
-    return f"mean Dice {found}; expected at least {gate.min_dice:g} (gate.min_dice)"
+    return f"mean Dice {found}; expected at least {promotion.min_dice:g} (promotion.min_dice)"
 
 
-def _refuse_unknown_classes(scores: Sequence[Score], gate: Gate) -> None:
+def _refuse_unknown_classes(scores: Sequence[Score], promotion: Promotion) -> None:
     known = dict.fromkeys(score.class_name for score in scores)
-    unknown = [name for name in gate.class_margins if name not in known]
+    unknown = [name for name in promotion.class_margins if name not in known]
     if unknown:
-        raise InputError(f"gate.class_margins: found {unknown[0]}; expected classes of the data, {', '.join(known)}")
+        raise InputError(
+            f"promotion.class_margins: found {unknown[0]}; expected classes of the data, {', '.join(known)}"
+        )
 
 
 def _short(number: float | None) -> float | None:

@@ -140,7 +140,7 @@ def unseen_cases(manifest: Manifest, models: Mapping[str, Meta], *, least: int) 
         who = f"{len(patients)} ({', '.join(patients)}{out})" if patients or out else "0"
         raise InputError(
             f"test patients that neither model saw: {who.replace('(, ', '(')}; "
-            f"expected at least {least} (gate.min_patients)"
+            f"expected at least {least} (promotion.min_patients)"
         )
     return left
 

@@ -109,7 +109,7 @@ def test_validate_splits_reports_and_hands_its_verdict_on(given: dict[str, Any],
     check = validate_splits.python_func
     assert check(**inputs, report=dsl.HTML("report", str(tmp_path / "good"))) == (True,)
     strict = yaml.safe_load(given["recipe"])
-    strict["validation"]["min_test_patients"] = 99
+    strict["data_checks"]["min_test_patients"] = 99
     inputs["recipe"] = yaml.safe_dump(strict)
     assert check(**inputs, report=dsl.HTML("report", str(tmp_path / "bad"))) == (False,)
     assert "data check failed" in (tmp_path / "bad").read_text()

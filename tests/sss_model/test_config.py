@@ -70,5 +70,5 @@ def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("groups", [[["p1"]], [["p1", "p2"], ["p2", "p3"]]])
 def test_one_person_has_several_names_and_a_name_one_person(groups):
-    with pytest.raises(InputError, match=r"validation\.same_person: each entry must name two or more patients"):
-        load_config(Path("configs/phantom.yaml"), {"validation.same_person": groups})
+    with pytest.raises(InputError, match=r"data_checks\.same_person: each entry must name two or more patients"):
+        load_config(Path("configs/phantom.yaml"), {"data_checks.same_person": groups})

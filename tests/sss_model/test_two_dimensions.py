@@ -28,7 +28,7 @@ FLAT = {
     "data.spacing_mm": 1.5,
     "data.neighbours": False,
     "data.colour": True,
-    "validation.max_similarity": 0.99,  # the sample's photographs are one drawing with noise
+    "data_checks.max_similarity": 0.99,  # the sample's photographs are one drawing with noise
     "train.steps": 2,
 }
 

@@ -23,7 +23,7 @@ def sss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sss:
     """Runs the command line in a folder with a recipe that has few patients; returns the exit code."""
     recipe = yaml.safe_load(Path("configs/phantom.yaml").read_text())
     recipe["data"]["labelled"] = 1
-    recipe["validation"] |= {"min_labelled_patients": 1, "min_test_patients": 1}
+    recipe["data_checks"] |= {"min_labelled_patients": 1, "min_test_patients": 1}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(recipe))
     monkeypatch.chdir(tmp_path)
 

@@ -26,11 +26,11 @@ _SMALL: Mapping[str, Any] = {
     "train.unlabelled_batch": 2,
     "train.precision": "32-true",
     "train.val_every": 75,
-    "validation.min_labelled_patients": 1,
-    "validation.min_test_patients": 1,
+    "data_checks.min_labelled_patients": 1,
+    "data_checks.min_test_patients": 1,
 }
 # The drawn ones are all of one pattern, in which the gate rightly sees one scan again and again.
-_ALIKE = {"validation.max_similarity": 1.0}
+_ALIKE = {"data_checks.max_similarity": 1.0}
 _PHOTOGRAPH = {"data.spacing_mm": 1.5, "data.labelled": 2, **_ALIKE}
 _OF_NO_HEART = {"evaluation.ejection_class": None, **_ALIKE}
 
@@ -77,14 +77,14 @@ LAYOUTS = (
         "acdc downloads/acdc data/acdc",
         write_acdc_hearts,
         "cpu/acdc.yaml",
-        {"data.spacing_mm": 2.5, "validation.same_person": []},
+        {"data.spacing_mm": 2.5, "data_checks.same_person": []},
     ),
     Layout(
         "ACDC, SSL4MIS's .h5",
         "acdc downloads/ssl4mis data/acdc",
         SAMPLES["ssl4mis"],
         "cpu/acdc.yaml",
-        {"data.spacing_mm": 0.75, "validation.same_person": [], **_ALIKE},
+        {"data.spacing_mm": 0.75, "data_checks.same_person": [], **_ALIKE},
     ),
     Layout(
         "BHSD",

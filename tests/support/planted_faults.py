@@ -50,8 +50,8 @@ def _same(array: np.ndarray) -> np.ndarray:
 @_fault("one person under two names, on two sides", "patient_on_one_side")
 def _one_person_on_two_sides(cohort: Cohort) -> None:
     names = (cohort.case("train").patient, cohort.case("test").patient)
-    limits = cohort.config.validation.model_copy(update={"same_person": (names,)})
-    cohort.config = cohort.config.model_copy(update={"validation": limits})
+    limits = cohort.config.data_checks.model_copy(update={"same_person": (names,)})
+    cohort.config = cohort.config.model_copy(update={"data_checks": limits})
 
 
 @_fault("a scan of a training patient, put to test in the manifest", "patient_on_one_side", "splits_as_listed")

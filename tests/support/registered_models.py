@@ -24,7 +24,7 @@ def fill_folder(folder: Path, *, steps: Path, checkpoint: Path, cohort: Path) ->
     """Lay down recipe, data, checkpoint and what the other steps leave, all with their usual names."""
     shutil.copytree(steps / "validation", folder / "validation")
     recipe = yaml.safe_load((steps / "params.yaml").read_text())
-    recipe["gate"] = {**recipe["gate"], "min_patients": 2, "resamples": 1000}
+    recipe["promotion"] = {**recipe["promotion"], "min_patients": 2, "resamples": 1000}
     (folder / "params.yaml").write_text(yaml.safe_dump(recipe))
     (folder / "data").mkdir()
     (folder / "data/phantom").symlink_to(cohort)

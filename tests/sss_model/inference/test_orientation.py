@@ -68,7 +68,7 @@ def test_what_is_predicted_from_a_turn_lies_as_the_scan_does() -> None:
     def probabilities(images: torch.Tensor) -> torch.Tensor:
         return knows_right(images).exp()
 
-    scan, plain = rotate(bar(), 90), {"turns": 1, "flips": False, "largest": False, "batch": 8}
+    scan, plain = rotate(bar(), 90), {"orientations": 1, "flips": False, "largest_component": False, "batch": 8}
     mean = average(probabilities, scan, Predict(rotations=[12.0], **plain), turn=-90, size=32)
     assert (mean.argmax(1) == (scan[:, 0] > 0.5)).float().mean() > 0.98
     unturned = average(probabilities, scan, Predict(rotations=[], **plain), size=32)
@@ -92,7 +92,7 @@ def test_a_turn_that_wins_by_little_is_not_made() -> None:
 
 
 def test_a_turned_view_shows_what_lies_around_it_as_in_training(recipe: Callable[..., Config]) -> None:
-    config = recipe(dict.fromkeys(("views.rotation_degrees", "views.scale", "views.shift", "views.bulge"), 0))
+    config = recipe(dict.fromkeys(("views.rotation_degrees", "views.scale", "views.shift", "views.local_zoom"), 0))
     canvas = torch.rand(2, 3, config.data.canvas, config.data.canvas)
     drawn = draw_views(seed=0, stream=0, step=0, batch=2)
     for degrees in (0.0, 20.0, 90.0):

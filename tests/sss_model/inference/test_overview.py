@@ -30,7 +30,7 @@ def knows_the_upper_half(images: torch.Tensor, places: torch.Tensor) -> torch.Te
 
 
 def test_each_scan_has_a_turn_of_its_own(recipe: Callable[..., Config]) -> None:
-    config = recipe({"predict.turns": 4})
+    config = recipe({"predict.orientations": 4})
     side = config.data.canvas
     upright = np.zeros((5, side, side), np.float16)
     upright[:, side // 4 : side // 2 - 4, side // 2 - 4 : side // 2 + 4] = 1

@@ -82,7 +82,7 @@ def test_a_scan_that_lies_otherwise_is_predicted_alike(checkpoint: Path, scan: V
         return torch.cat([torch.zeros_like(images[:, :1]), sure.expand_as(images)], 1)
 
     def difference(turns: int) -> float:
-        settings = loaded.config.predict.model_copy(update={"turns": turns})
+        settings = loaded.config.predict.model_copy(update={"orientations": turns})
         predictor = Predictor(replace(loaded, config=loaded.config.model_copy(update={"predict": settings})))
         predictor._predict_slices = likes_what_is_bright_above  # type: ignore[method-assign]
         expected = np.rot90(predictor.probabilities(upright).numpy(), axes=(2, 3))
@@ -95,7 +95,7 @@ def test_strays_are_left_out_where_the_recipe_says_so(checkpoint: Path, scan: Vo
     loaded = load_checkpoint(checkpoint)
 
     def mask(largest: bool) -> np.ndarray:
-        settings = loaded.config.predict.model_copy(update={"largest": largest})
+        settings = loaded.config.predict.model_copy(update={"largest_component": largest})
         predictor = Predictor(replace(loaded, config=loaded.config.model_copy(update={"predict": settings})))
         # A heart in the middle, and a piece of one in a corner.
         shown = predictor.probabilities(scan) * 0

@@ -33,7 +33,12 @@ def test_every_look_is_turned_back(flips: bool, rotations: list[float], looks: i
         seen.append(images)
         return images
 
-    mean = average(segment, image, Predict(turns=1, flips=flips, rotations=rotations, largest=False, batch=1), size=32)
+    mean = average(
+        segment,
+        image,
+        Predict(orientations=1, flips=flips, rotations=rotations, largest_component=False, batch=1),
+        size=32,
+    )
     assert len(seen) == looks
     assert all(not torch.allclose(seen[0], other) for other in seen[1:])
     assert centre(mean) == pytest.approx(centre(image), abs=0.3)

@@ -43,7 +43,14 @@ def test_a_speck_is_rejected_where_it_lies(recipe: Callable[..., Config]) -> Non
 
 
 def test_surveys_are_made_when_they_are_due_and_once(recipe: Callable[..., Config]) -> None:
-    config = recipe({"train.method": "sss", "pcsw.surveys": [0.3, 0.6], "predict.turns": 4, "train.turn_from": 0.5})
+    config = recipe(
+        {
+            "train.method": "sss",
+            "pcsw.volume_checks": [0.3, 0.6],
+            "predict.orientations": 4,
+            "train.orientation_from": 0.5,
+        }
+    )
     slices, looks = scans(config.data.canvas), list[int]()
 
     def predict_slices(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -70,4 +77,4 @@ def test_surveys_are_made_when_they_are_due_and_once(recipe: Callable[..., Confi
 
 def test_other_methods_survey_nothing(recipe: Callable[..., Config]) -> None:
     for changes in ({"train.method": "weak_to_strong"}, {"train.method": "sss", "pcsw.enabled": False}):
-        assert recipe({"pcsw.surveys": [0.1], **changes}).surveys == []
+        assert recipe({"pcsw.volume_checks": [0.1], **changes}).volume_checks == []

@@ -103,7 +103,7 @@ def same_weights(first: Path, second: Path) -> bool:
 
 
 QUICK_SAVES = {"train.steps": 12, "train.save_minutes": 1e-6, "train.unlabelled_batch": 4}
-TURNED = {"predict.turns": 4, "train.turn_from": 0.2, "pcsw.surveys": [0.25]}
+TURNED = {"predict.orientations": 4, "train.orientation_from": 0.2, "pcsw.volume_checks": [0.25]}
 
 
 @pytest.mark.parametrize("method", METHODS_OF_MINUTES)

@@ -89,7 +89,7 @@ def test_a_volume_is_scored_from_its_best_turn(config: Callable[..., Config]) ->
         return torch.where((known == truth)[:, None], logits(known), logits(known, sharpness=0.5))
 
     assert scored(config(), knows_the_lower_half).per_class["cavity"] == 0
-    assert scored(config(**{"predict.turns": 4}), knows_the_lower_half).per_class["cavity"] > 0.99
+    assert scored(config(**{"predict.orientations": 4}), knows_the_lower_half).per_class["cavity"] > 0.99
 
 
 def test_strays_do_not_count_where_predictions_drop_them(config: Callable[..., Config]) -> None:
@@ -99,7 +99,7 @@ def test_strays_do_not_count_where_predictions_drop_them(config: Callable[..., C
         return logits(seen)
 
     assert scored(config(), with_a_stray).per_class["cavity"] < 1
-    cleaned = scored(config(**{"predict.largest": True}), with_a_stray)
+    cleaned = scored(config(**{"predict.largest_component": True}), with_a_stray)
     assert cleaned.per_class["cavity"] == 1
     # What is told of pseudo-labels is of those that teach, strays and all.
     assert cleaned.precision["cavity"] < 1

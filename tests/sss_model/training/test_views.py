@@ -43,7 +43,9 @@ def test_steps_draw_anew() -> None:
 
 
 def test_a_view_that_may_not_move_is_the_middle_of_the_canvas(views: Views, data: Data) -> None:
-    still = views.model_copy(update={"rotation_degrees": 0.0, "scale": 0.0, "shift": 0.0, "flips": False, "bulge": 0.0})
+    still = views.model_copy(
+        update={"rotation_degrees": 0.0, "scale": 0.0, "shift": 0.0, "flips": False, "local_zoom": 0.0}
+    )
     canvas = torch.randn(2, 3, data.canvas, data.canvas)
     moved = move_images(canvas, weak_grid(draw_views(seed=0, stream=0, step=0, batch=2), still, data=data))
     margin = (data.canvas - data.size) // 2
@@ -63,7 +65,9 @@ def test_a_turned_view_is_the_view_of_a_turned_scan(views: Views, data: Data) ->
 def test_a_spot_swells_or_shrinks_and_no_two_points_change_places(views: Views, data: Data) -> None:
     drawn = draw_views(seed=0, stream=0, step=0, batch=64)
     unturned = views.model_copy(update={"flips": False, "rotation_degrees": 0.0})
-    flat, bulged = (weak_grid(drawn, unturned.model_copy(update={"bulge": bulge}), data=data) for bulge in (0.0, 0.9))
+    flat, bulged = (
+        weak_grid(drawn, unturned.model_copy(update={"local_zoom": bulge}), data=data) for bulge in (0.0, 0.9)
+    )
     across, down = bulged.diff(dim=2)[..., 0], bulged.diff(dim=1)[..., 1]
     assert across.min() > 0 and down.min() > 0
     zoom = across / flat.diff(dim=2)[..., 0]
@@ -72,14 +76,14 @@ def test_a_spot_swells_or_shrinks_and_no_two_points_change_places(views: Views, 
 
 def test_without_a_bulge_a_view_is_what_it_was_before_there_were_any(views: Views, data: Data) -> None:
     drawn = draw_views(seed=0, stream=0, step=0, batch=8)
-    flat, nearly = (weak_grid(drawn, views.model_copy(update={"bulge": b}), data=data) for b in (0.0, 1e-6))
+    flat, nearly = (weak_grid(drawn, views.model_copy(update={"local_zoom": b}), data=data) for b in (0.0, 1e-6))
     assert torch.allclose(flat, nearly, atol=1e-5)
 
 
 @pytest.mark.parametrize("bulge", [0.0, 0.5])
 def test_labels_move_with_their_images(views: Views, data: Data, bulge: float) -> None:
     mask = disc(data.canvas, 14).expand(8, -1, -1)
-    bulging = views.model_copy(update={"bulge": bulge})
+    bulging = views.model_copy(update={"local_zoom": bulge})
     grid = weak_grid(draw_views(seed=0, stream=0, step=0, batch=8), bulging, data=data)
     images, labels = move_images(mask[:, None], grid)[:, 0], move_labels(mask.long(), grid)
     assert ((images > 0.5) == (labels == 1)).float().mean() > 0.995

@@ -27,6 +27,6 @@ def test_acdc_passes_and_the_gate_knows_one_person_under_two_names(tmp_path: Pat
 
     twins = {"patient074", "patient076"}
     few = tuple(case for case in manifest.cases if case.patient in twins or case.patient < "patient020")
-    unaware = load_config(RECIPE, {"validation.same_person": []})
+    unaware = load_config(RECIPE, {"data_checks.same_person": []})
     found = failed_rules(Cohort(folder, type(manifest)(few, manifest.labels), unaware))["patients_differ"]
     assert {sentence.split()[1].split("_")[0] for sentence in found} == twins

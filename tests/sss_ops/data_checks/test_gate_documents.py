@@ -6,7 +6,7 @@ from support.paths import ROOT
 from support.planted_faults import FAULTS
 
 from bench.gate_rules import rules_table
-from sss_model.config import Validate, load_config
+from sss_model.config import DataChecks, load_config
 
 DOCUMENT = (ROOT / "docs/validation.md").read_text()
 
@@ -23,13 +23,13 @@ def test_the_table_of_faults_names_each() -> None:
 
 def test_every_recipe_spells_every_threshold_out() -> None:
     for recipe in (ROOT / "params.yaml", *(ROOT / "configs").rglob("*.yaml")):
-        for key in Validate.model_fields:
+        for key in DataChecks.model_fields:
             assert f"\n  {key}: " in recipe.read_text(), recipe
 
 
 def test_a_threshold_that_is_null_has_no_rule() -> None:
     off = {"max_gap_mm": None, "min_fit": None, "max_blank_slices": None, "max_level_shift": None, "empty_labels": True}
-    overrides = {f"validation.{key}": value for key, value in off.items()}
+    overrides = {f"data_checks.{key}": value for key, value in off.items()}
     whole = rules_table(load_config(ROOT / "configs/phantom.yaml"))
     less = rules_table(load_config(ROOT / "configs/phantom.yaml", overrides))
     gone = {line.split(" | ")[0] for line in set(whole) - set(less)}

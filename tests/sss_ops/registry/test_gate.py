@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.scores import score
 
-from sss_model.config import Gate
+from sss_model.config import Promotion
 from sss_model.errors import InputError
 from sss_model.evaluation.metrics import Score
 from sss_ops.registry.commands import trial_table
@@ -15,7 +15,7 @@ from sss_ops.registry.promote import Trial
 from sss_ops.registry.promotion_rules import judge
 
 
-def gate(**changes: Any) -> Gate:
+def gate(**changes: Any) -> Promotion:
     settings = {
         "min_patients": 2,
         "min_dice": 0,
@@ -24,7 +24,7 @@ def gate(**changes: Any) -> Gate:
         "confidence": 0.95,
         "resamples": 1000,
     }
-    return Gate.model_validate(settings | changes)
+    return Promotion.model_validate(settings | changes)
 
 
 def rows(*, RV: float, LV: float, patients: int = 6, spread: float = 0.01) -> list[Score]:  # noqa: N803
@@ -71,7 +71,7 @@ def test_a_class_that_no_or_one_patient_shows_is_not_judged() -> None:
 
 def test_the_mean_must_reach_the_absolute_gate_with_and_without_a_champion() -> None:
     new = rows(RV=0.7, LV=0.8)
-    sentence = r"mean Dice 0.750; expected at least 0.9 (gate.min_dice)"
+    sentence = r"mean Dice 0.750; expected at least 0.9 (promotion.min_dice)"
     assert judge(None, new, gate(min_dice=0.9), seed=0).objections == [sentence]
     assert judge(rows(RV=0.5, LV=0.5), new, gate(min_dice=0.9), seed=0).objections == [sentence]
     assert judge(None, new, gate(min_dice=0.7), seed=0).objections == []
@@ -85,7 +85,7 @@ def test_prompted_rows_can_not_gate(champion: list[Score] | None) -> None:
 
 
 def test_a_margin_for_a_class_that_there_is_not_is_refused() -> None:
-    with pytest.raises(InputError, match=r"gate\.class_margins: found lv; expected classes of the data, RV, LV"):
+    with pytest.raises(InputError, match=r"promotion\.class_margins: found lv; expected classes of the data, RV, LV"):
         judge(None, rows(RV=0.7, LV=0.8), gate(class_margins={"lv": 0.1}), seed=0)
 
 

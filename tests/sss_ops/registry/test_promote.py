@@ -57,7 +57,7 @@ def sss(registered: Path, cohort: Path, steps: Path, tmp_path: Path, monkeypatch
     Path("data").mkdir()
     Path("data/phantom").symlink_to(cohort)
     recipe = yaml.safe_load((steps / "params.yaml").read_text())
-    recipe["gate"] = {**recipe["gate"], "min_patients": 2, "resamples": 1000}
+    recipe["promotion"] = {**recipe["promotion"], "min_patients": 2, "resamples": 1000}
     Path("params.yaml").write_text(yaml.safe_dump(recipe))
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -79,7 +79,7 @@ def aliases() -> dict[str, str]:
 
 def gate(**changes: object) -> None:
     recipe = yaml.safe_load(Path("params.yaml").read_text())
-    recipe["gate"].update(changes)
+    recipe["promotion"].update(changes)
     Path("params.yaml").write_text(yaml.safe_dump(recipe))
 
 
@@ -143,7 +143,7 @@ def test_too_few_new_patients_are_listed(sss: Sss) -> None:
     assert (code, complaint) == (
         2,
         "error: test patients that neither model saw: 2 (phantom011, phantom012); "
-        "expected at least 3 (gate.min_patients)\n",
+        "expected at least 3 (promotion.min_patients)\n",
     )
 
 

@@ -35,7 +35,7 @@ def test_a_patient_that_one_of_them_saw_is_left_out_and_listed(meta: Meta, manif
         unseen_cases(manifest, {"version 1": seen, "version 2": meta}, least=len(patients))
     sentence = str(caught.value)
     assert f"{patients[0]} (version 1 saw the patient as {role})" in sentence
-    assert f"expected at least {len(patients)} (gate.min_patients)" in sentence
+    assert f"expected at least {len(patients)} (promotion.min_patients)" in sentence
     assert sentence.startswith(f"test patients that neither model saw: {len(patients) - 1} (")
 
 
