@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from sss_model.progress import ProgressBar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,21 +23,12 @@ def for_each(function: Callable[[Item], Result], items: Sequence[Item], *, descr
     Shows a progress bar on a terminal and, where the work takes long, plain lines in a log. The first exception ends
     the work and is raised.
     """
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-        results = pool.map(function, items)
-        if console.is_terminal:
-            return list(track(results, description, len(items), console=console, transient=True))
-        return list(_told(results, description, len(items)))
-
-
-def _told(results: Iterable[Result], description: str, count: int) -> Iterator[Result]:
-    said = time.monotonic()
-    for number, result in enumerate(results, start=1):
-        yield result
-        if time.monotonic() - said >= _SECONDS_A_LINE:
-            said = time.monotonic()
-            print(f"{description}: {number} of {count}", file=sys.stderr, flush=True)
+    with (
+        ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool,
+        ProgressBar(description, unit="items", log_seconds=_SECONDS_A_LINE, stderr=True) as progress,
+    ):
+        results = []
+        for result in pool.map(function, items):
+            results.append(result)
+            progress.show(len(results), total=len(items))
+        return results

@@ -2,19 +2,91 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+_MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What is counted: its columns of a bar, and its words in a line of a log."""
+
+    columns: tuple[type[ProgressColumn], ...]
+    words: Callable[[float, float], str]
+
+
+_UNITS = {
+    "budget": _Unit((TaskProgressColumn, TimeElapsedColumn), lambda done, total: f"{done / total:.0%}"),
+    "items": _Unit((MofNCompleteColumn, TimeRemainingColumn), lambda done, total: f"{done:.0f} of {total:.0f}"),
+    "bytes": _Unit(
+        (DownloadColumn, TransferSpeedColumn, TimeRemainingColumn),
+        lambda done, total: f"{done / _MEGABYTE:.1f} of {total / _MEGABYTE:.1f} MB",
+    ),
+}
 
 
 class ProgressBar:
-    """A bar for the length of a ``with`` block; what draws it is its `_bar`."""
+    """Progress of long work, for the length of a ``with`` block.
 
-    _bar: Progress
+    >>> with ProgressBar("evaluate", unit="items") as progress:
+    ...     progress.show(1, total=2, note="patient001")
+    ...     progress.show(2, total=2, note="patient002")
+    evaluate: 1 of 2, patient001
+    evaluate: 2 of 2, patient002
+    """
 
-    def __enter__(self) -> Self:
+    def __init__(
+        self,
+        title: str,
+        *,
+        unit: Literal["budget", "items", "bytes"],
+        log_lines: int | None = None,
+        log_seconds: float = 0.0,
+        stderr: bool = False,
+        enabled: bool = True,
+    ) -> None:
+        """
+        Args:
+            unit: what is counted: the share of a budget, items, or bytes.
+            log_lines: lines that a log gets in all, evenly spaced; by default one at every call of `show`.
+            log_seconds: time from one line of a log to the next, at least.
+            stderr: whether to write there and to erase the bar at the end, for commands whose answer has stdout.
+            enabled: False shows nothing, as in all processes of a distributed training but the first.
+        """
+        self._title, self._unit, self._lines, self._seconds = title, _UNITS[unit], log_lines, log_seconds
+        self._console = Console(stderr=stderr)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            *(column() for column in self._unit.columns),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self._console,
+            transient=stderr,
+            disable=not (enabled and self._console.is_terminal),
+        )
+        self._task = self._bar.add_task(title, total=None, note="")
+        self._log = enabled and not self._console.is_terminal
+        self._last_line, self._last_time = -1, time.monotonic()
+
+    def __enter__(self) -> ProgressBar:
         self._bar.start()
         return self
 
@@ -23,35 +95,23 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
-
-class TrainingProgress(ProgressBar):
-    """Shows how much of the budget is used and how the training stands."""
-
-    _LINES = 20
-
-    def __init__(self, title: str, *, enabled: bool) -> None:
-        self._console = Console()
-        self._bar = Progress(
-            TextColumn(title),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self._console,
-            disable=not (enabled and self._console.is_terminal),
-        )
-        self._task = self._bar.add_task(title, total=1.0, note="")
-        self._plain, self._title, self._lines_shown = enabled and not self._console.is_terminal, title, -1
+    def show(self, done: float, *, total: float, note: str = "") -> None:
+        """Report that `done` of `total` is done, with a few words about the latest part."""
+        self._bar.update(self._task, completed=done, total=total, note=note)
+        if self._log and self._line_due(done / total if total else 1.0):
+            self._print(f"{self._title}: {self._unit.words(done, total)}{f', {note}' if note else ''}")
 
     def warn(self, sentence: str) -> None:
-        """Say what somebody should know; the bar goes on below it."""
-        self._console.print(f"warning: {sentence}", markup=False, highlight=False, soft_wrap=True)
+        """Print a warning above the bar."""
+        self._print(f"warning: {sentence}")
 
-    def show(self, *, step: int, progress: float, loss: float, best_dice: float) -> None:
-        """Report a step; `progress` is the share of the budget, `best_dice` is negative before the first validation."""
-        note = f"step {step}, loss {loss:.3f}" + (f", best val Dice {best_dice:.3f}" if best_dice >= 0 else "")
-        self._bar.update(self._task, completed=progress, note=note)
-        line = int(progress * self._LINES)
-        if self._plain and line != self._lines_shown:
-            self._lines_shown = line
-            print(f"{self._title}: {progress:.0%}, {note}", flush=True)
+    def _line_due(self, share: float) -> bool:
+        line = self._last_line + 1 if self._lines is None else int(share * self._lines)
+        now = time.monotonic()
+        if line == self._last_line or now - self._last_time < self._seconds:
+            return False
+        self._last_line, self._last_time = line, now
+        return True
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)

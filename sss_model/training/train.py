@@ -33,7 +33,7 @@ from sss_model.inference.volume_context import labelled_proportions
 from sss_model.network import Network, build_network
 from sss_model.network.segmenter import SamNetwork
 from sss_model.pcsw import AcceptanceWatch, watch_acceptance
-from sss_model.progress import TrainingProgress
+from sss_model.progress import ProgressBar
 from sss_model.training import teacher_findings as findings
 from sss_model.training.batches import Batches
 from sss_model.training.fine_tuning import Parent, inherit_weights, refuse_seen
@@ -139,7 +139,7 @@ def train(
 
     watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)
 
-    with _sigterm() as terminated, TrainingProgress(config.train.method, enabled=fabric.is_global_zero) as bar:
+    with _sigterm() as terminated, _progress_bar(config, fabric) as bar:
         _tell(bar, notes if fabric.is_global_zero else [])
         while True:
             seconds, stop = _agree(fabric, state.seconds, terminated())
@@ -167,7 +167,7 @@ def train(
                 row = finite_scalars(scalars, step=state.step, settings=config.train)
                 watch = _warn(watch, row, bar)
                 _log(state, {**row, "lr": learner.lr}, on_metrics)
-                bar.show(step=state.step, progress=progress, loss=row["loss"], best_dice=state.best_dice)
+                bar.show(progress, total=1.0, note=_note(state, loss=row["loss"]))
             if state.save_due(60 * config.train.save_minutes):
                 _save(fabric, state, learner, config, on_save)
 
@@ -216,7 +216,16 @@ def _network(
     return network, notes
 
 
-def _tell(bar: TrainingProgress, notes: list[str]) -> None:
+def _progress_bar(config: Config, fabric: Fabric) -> ProgressBar:
+    return ProgressBar(config.train.method, unit="budget", log_lines=20, enabled=fabric.is_global_zero)
+
+
+def _note(state: WorkState, *, loss: float) -> str:
+    best = f", best val Dice {state.best_dice:.3f}" if state.best_dice >= 0 else ""
+    return f"step {state.step}, loss {loss:.3f}{best}"
+
+
+def _tell(bar: ProgressBar, notes: list[str]) -> None:
     for note in notes:
         bar.warn(note)
 
@@ -246,7 +255,7 @@ def _validation_row(scores: Validation) -> dict[str, float]:
     }
 
 
-def _warn(watch: AcceptanceWatch, row: dict[str, float], bar: TrainingProgress) -> AcceptanceWatch:
+def _warn(watch: AcceptanceWatch, row: dict[str, float], bar: ProgressBar) -> AcceptanceWatch:
     watch, warnings = watch_acceptance(watch, [row.get(f"plausible_{name}", math.nan) for name in watch.names])
     for warning in warnings:
         bar.warn(warning)

@@ -36,19 +36,19 @@ def predict(
     Example: sss predict --model models:/sss-acdc@champion scans masks
     """
     named, source, destination = _three(places, model)
+    from sss_model.progress import ProgressBar
     from sss_ops.prediction.model import opened
-    from sss_ops.prediction.predict import ScanProgress
     from sss_ops.prediction.predict import predict as predict_scans
     from sss_ops.prediction.summary import table
 
-    with opened(named) as checkpoint, ScanProgress("predict") as progress:
+    with opened(named) as checkpoint, ProgressBar("predict", unit="items", stderr=True) as progress:
         done = predict_scans(
             checkpoint,
             source,
             destination,
             replace=replace,
             look_below=look_below,
-            on_row=lambda row, number, total: progress.show(f"{row.scan} {row.status}", number, total),
+            on_row=lambda row, number, total: progress.show(number, total=total, note=f"{row.scan} {row.status}"),
         )
     typer.echo(table(done.rows))
     typer.echo(done.told())
@@ -70,14 +70,19 @@ def suggest(
     """
     from sss_model.errors import InputError
     from sss_model.files import write_atomically
+    from sss_model.progress import ProgressBar
     from sss_ops.prediction.model import opened
-    from sss_ops.prediction.predict import ScanProgress
     from sss_ops.prediction.suggest import suggest as rank
     from sss_ops.prediction.suggest import table_of
     from sss_ops.text_table import aligned, csv_bytes
 
-    with opened(model) as checkpoint, ScanProgress("suggest") as progress:
-        found = rank(checkpoint, data, count=count, on_scan=progress.show)
+    with opened(model) as checkpoint, ProgressBar("suggest", unit="items", stderr=True) as progress:
+        found = rank(
+            checkpoint,
+            data,
+            count=count,
+            on_scan=lambda case, number, total: progress.show(number, total=total, note=case),
+        )
     columns, rows = table_of(found.rows)
     write_atomically(output, csv_bytes(columns, rows))
     typer.echo("\n".join(aligned(columns[:-1], ([str(row[name]) for name in columns[:-1]] for row in rows))))

@@ -11,47 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
 from sss_model.errors import InputError
 from sss_model.progress import ProgressBar
 
 if TYPE_CHECKING:
     from requests import Response
-
-
-# Progress of a download: a bar on a terminal, plain lines in a log.
-
-
-_LINES = 10
-_MB = 1_000_000
-
-
-class DownloadProgress(ProgressBar):
-    """Shows how much of a file is here."""
-
-    def __init__(self, name: str, *, size: int) -> None:
-        console = Console()
-        self._bar = Progress(
-            TextColumn(name),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task(name, total=size)
-        self._name, self._size, self._plain, self._line = name, size, not console.is_terminal, -1
-
-    def show(self, here: int) -> None:
-        """Report that so many bytes are here."""
-        self._bar.update(self._task, completed=here)
-        line = _LINES * here // max(1, self._size)
-        if self._plain and line != self._line:
-            self._line = line
-            print(f"{self._name}: {here / _MB:.1f} of {self._size / _MB:.1f} MB", flush=True)
 
 
 # Where a checkpoint's bytes come from: a web server or an object store, from any byte on.
@@ -221,7 +185,7 @@ def download(source: Source, target: Path, *, check: Callable[[Path, str], None]
 def _complete(part: Path, source: Source) -> None:
     """Append to a partial file until it has the source's size."""
     fruitless = 0
-    with DownloadProgress(part.name.removesuffix(".part"), size=source.size) as progress:
+    with ProgressBar(part.name.removesuffix(".part"), unit="bytes", log_lines=10) as progress:
         while (before := _size(part)) != source.size:
             try:
                 _read_on(part, source, progress)
@@ -235,7 +199,7 @@ def _complete(part: Path, source: Source) -> None:
                 time.sleep(_WAIT_SECONDS * 2 ** max(0, fruitless - 1))
 
 
-def _read_on(part: Path, source: Source, progress: DownloadProgress) -> None:
+def _read_on(part: Path, source: Source, progress: ProgressBar) -> None:
     here = _size(part)
     with part.open("ab") as file:
         # More than the source has can't be the beginning of it.
@@ -244,7 +208,7 @@ def _read_on(part: Path, source: Source, progress: DownloadProgress) -> None:
             file.write(piece)
             if position + len(piece) > source.size:
                 raise InputError(f"{source.address}: more than {source.size} bytes come; expected a file of that size")
-            progress.show(position + len(piece))
+            progress.show(position + len(piece), total=source.size)
 
 
 def _what_is_kept(part: Path) -> str:

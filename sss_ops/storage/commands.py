@@ -3,37 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated
 
 import typer
-
-from sss_ops.pretrained.download import DownloadProgress
-
-# Progress of a transfer: a bar on a terminal, plain lines in a log.
-
-
-class TransferProgress:
-    """Begins when it is known how much is to come."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._bar: DownloadProgress | None = None
-
-    def __enter__(self) -> TransferProgress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar:
-            self._bar.__exit__(kind, error, trace)
-
-    def show(self, here: int, total: int) -> None:
-        """Report that so many bytes of so many are here."""
-        if self._bar is None:
-            self._bar = DownloadProgress(self._name, size=total).__enter__()
-        self._bar.show(here)
 
 
 def fetch(
@@ -47,10 +19,13 @@ def fetch(
 
     Example: sss fetch s3://hospital/exports/2026 downloads/2026
     """
+    from sss_model.progress import ProgressBar
     from sss_ops.storage.fetch import fetch as fetch_objects
 
-    with TransferProgress(source) as progress:
-        fetched = fetch_objects(source, destination, threads=threads, progress=progress.show)
+    with ProgressBar(source, unit="bytes", log_lines=10) as progress:
+        fetched = fetch_objects(
+            source, destination, threads=threads, progress=lambda here, total: progress.show(here, total=total)
+        )
     typer.echo(f"{destination}: {fetched.new} files fetched ({fetched.bytes / 1e6:.1f} MB), {fetched.kept} were there")
     if fetched.by_size_alone:
         typer.secho(
