@@ -1,4 +1,4 @@
-"""Draws the figures of docs/method.md: `python -m docs.figures` writes docs/figures/*.svg.
+"""Draws the figures of docs/explanation/method.md: `python -m docs.figures` writes docs/figures/*.svg.
 
 What they show is computed by the code that they explain: PCSW judges the drawn stack, and a memory bank walks through
 the drawn volume. The same code gives the same bytes.

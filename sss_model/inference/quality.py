@@ -136,7 +136,7 @@ def score_of(signs: Signs, names: Sequence[str], always: Sequence[str]) -> float
     Returns:
         NaN where no class counts.
     """
-    # What neighbouring slices say depends on the structure more than on the mask's quality; see docs/evaluation.md.
+    # Agreement of neighbouring slices follows the structure more than the quality: docs/explanation/evaluation.md.
     known = np.stack([signs.sure, signs.views])
     per_class = [
         float(np.nanmean(known[:, index])) if there else 0.0

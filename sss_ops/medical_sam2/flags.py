@@ -1,6 +1,6 @@
 """Every flag of the two command lines: what it means, and what becomes of it here.
 
-``python -m sss_ops.medical_sam2.flags`` prints the table as docs/medical-sam2.md shows it.
+``python -m sss_ops.medical_sam2.flags`` prints the table as docs/reference/medical-sam2-flags.md shows it.
 """
 
 from __future__ import annotations

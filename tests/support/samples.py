@@ -1,6 +1,6 @@
 """Small generated samples in exactly the layouts that data sets come in: nobody's scans, but everybody's names.
 
-``python -m tests.datasets.samples LAYOUT FOLDER`` writes one, to try an import with.
+``python -m support.samples LAYOUT FOLDER`` writes one, to try an import with.
 """
 
 from __future__ import annotations

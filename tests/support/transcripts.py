@@ -1,6 +1,6 @@
-"""The transcripts of docs/datasets.md: what their commands print when they are run on samples, or on real scans.
+"""Replay the transcripts of docs/reference/layouts.md on generated samples, or on real scans.
 
-``python -m tests.datasets.transcripts`` runs them all and writes the document anew; ACDC_DIR says where ACDC lies.
+``python -m support.transcripts`` runs them all and rewrites the page; ACDC_DIR says where ACDC lies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sss_ops.cli import app
 from support.code_graph import ROOT
 from support.layouts import LAYOUTS
 
-DOCUMENT = ROOT / "docs/datasets.md"
+DOCUMENT = ROOT / "docs/reference/layouts.md"
 _BLOCK = re.compile(r"(?<=```console\n)\$ sss import .*?(?=```\n)", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""What docs/datasets.md shows of imports and of the gate is what they print."""
+"""Every transcript of docs/reference/layouts.md is what its commands print."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def test_a_transcript_is_what_its_commands_print(block: str) -> None:
     assert replay(block) == block
 
 
-def test_every_data_set_has_a_transcript_with_the_gates_verdict() -> None:
+def test_every_layout_has_a_transcript_with_the_verdict_of_the_data_checks() -> None:
     judged = [block.split()[3] for block in BLOCKS if "checks passed" in block]
     assert set(judged) == {"acdc", "bhsd", "btcv", "refuge", "nnunet", "folder", "dicom", "phantom"}

@@ -186,7 +186,7 @@ def test_help_names_every_flag() -> None:
 
 
 def test_the_document_holds_the_table() -> None:
-    assert "\n".join(flag_table()) in (ROOT / "docs/medical-sam2.md").read_text()
+    assert "\n".join(flag_table()) in (ROOT / "docs/reference/medical-sam2-flags.md").read_text()
 
 
 @pytest.mark.parametrize("script", ["train_2d.py", "train_3d.py"])
