@@ -3,7 +3,8 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 # What to install. Wheels that lie in wheels/ are used if their hash is the locked one.
 FROM scratch AS locks
-COPY requirements*.txt wheel[s] /
+COPY requirements.txt wheel[s] /
+COPY requirements /requirements/
 
 
 FROM ${BASE_IMAGE} AS dependencies
@@ -18,22 +19,22 @@ ENV PATH=/opt/venv/bin:$PATH \
     PIP_REQUIRE_HASHES=1 \
     PIP_ROOT_USER_ACTION=ignore
 RUN --mount=type=bind,from=locks,target=/locks --mount=type=cache,target=/root/.cache/pip \
-    python -m venv /opt/venv && pip install -r /locks/requirements-build.txt
+    python -m venv /opt/venv && pip install -r /locks/requirements/build.txt
 
 # The one build never takes the other's place: CUDA's libraries make the image several times as large.
 ARG TORCH=cpu
 RUN --mount=type=bind,from=locks,target=/locks --mount=type=cache,target=/root/.cache/pip \
     case "$TORCH" in \
-      cpu) pip install -r /locks/requirements-torch-cpu.txt || { echo "error: no CPU build of torch can be had;" \
-        "expected the wheel that requirements-torch-cpu.txt names in wheels/, or the address of an index that has it" \
+      cpu) pip install -r /locks/requirements/torch-cpu.txt || { echo "error: no CPU build of torch can be had;" \
+        "expected the wheel that requirements/torch-cpu.txt names in wheels/, or the address of an index that has it" \
         "in the build argument PIP_EXTRA_INDEX_URL" >&2; exit 2; } ;; \
-      cuda) PIP_FIND_LINKS="" pip install -r /locks/requirements-torch.txt -r /locks/requirements-cuda.txt ;; \
+      cuda) PIP_FIND_LINKS="" pip install -r /locks/requirements/torch.txt -r /locks/requirements/cuda.txt ;; \
       *) echo "error: TORCH=$TORCH; expected cpu or cuda" >&2; exit 2 ;; \
     esac
 
 RUN --mount=type=bind,from=locks,target=/locks --mount=type=cache,target=/root/.cache/pip \
     pip install --no-build-isolation -r /locks/requirements.txt \
-    && SAM2_BUILD_CUDA=0 pip install --no-build-isolation -r /locks/requirements-sam2.txt
+    && SAM2_BUILD_CUDA=0 pip install --no-build-isolation -r /locks/requirements/sam2.txt
 
 # Away with what only compilers, type checkers, test runners and pip read; licences lie in *.dist-info and stay.
 # Bytecode is kept for what the steps import: a quarter of the rest's size, and most of the seconds.
@@ -45,13 +46,14 @@ RUN pip uninstall --yes setuptools wheel pip \
     && find . -type f '(' -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.a' ')' -delete \
     && python -c "import boto3, dvc.cli, kfp.dsl, kubernetes, lightning_fabric, matplotlib.pyplot, mlflow.pyfunc, \
 mlflow.server, monai, nibabel, psycopg2, sam2, scipy.ndimage, sklearn, torch" \
-    && printf '#!/opt/venv/bin/python\nfrom sss_ops.cli import main\n\nmain()\n' >/opt/venv/bin/sss \
+    && printf '#!/opt/venv/bin/python\nfrom sss_ops.__main__ import main\n\nmain()\n' >/opt/venv/bin/sss \
     && chmod +x /opt/venv/bin/sss
 
 
 FROM ${BASE_IMAGE} AS code
 WORKDIR /opt/sss
 COPY sss_model sss_model/
+COPY sss_ops sss_ops/
 COPY components components/
 COPY configs configs/
 COPY train_2d.py train_3d.py params.yaml LICENSE CITATION.cff ./

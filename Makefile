@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # Bytecode is made where it is first used: most of these packages' modules never are.
 PIP := $(BIN)/python -m pip install -qq --no-deps --no-compile
-LOCKS := $(addprefix requirements,-build.txt -torch-cpu.txt -torch.txt .txt -cuda.txt -dev.txt -sam2.txt)
+LOCKS := requirements.txt $(addprefix requirements/,build.txt torch-cpu.txt torch.txt cuda.txt dev.txt sam2.txt)
 
 # The pipeline's stages call `python`.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -25,12 +25,12 @@ setup: .venv/.ready  ## make .venv and install the locked dependencies (nothing 
 
 .venv/.ready: pyproject.toml $(LOCKS)
 	$(PYTHON) -m venv .venv
-	$(PIP) --require-hashes -r requirements-build.txt
-	$(PIP) --require-hashes -r requirements-torch-cpu.txt 2>/dev/null || $(PIP) --require-hashes -r requirements-torch.txt
-	$(PIP) --require-hashes --no-build-isolation -r requirements.txt -r requirements-dev.txt
+	$(PIP) --require-hashes -r requirements/build.txt
+	$(PIP) --require-hashes -r requirements/torch-cpu.txt 2>/dev/null || $(PIP) --require-hashes -r requirements/torch.txt
+	$(PIP) --require-hashes --no-build-isolation -r requirements.txt -r requirements/dev.txt
 	if grep -qs '^Requires-Dist: nvidia' .venv/lib/python3*/site-packages/torch-*.dist-info/METADATA; then \
-	  $(PIP) --require-hashes -r requirements-cuda.txt; fi
-	SAM2_BUILD_CUDA=0 $(PIP) --require-hashes --no-build-isolation -r requirements-sam2.txt
+	  $(PIP) --require-hashes -r requirements/cuda.txt; fi
+	SAM2_BUILD_CUDA=0 $(PIP) --require-hashes --no-build-isolation -r requirements/sam2.txt
 	$(PIP) --no-build-isolation --editable .
 	touch $@
 

@@ -15,37 +15,39 @@ from pathlib import Path
 HEADS = {
     "requirements.txt": """
 Everything that runs, pinned by hash. `make setup` types these lines for you; by hand, in a new environment:
-  pip install --no-deps --require-hashes -r requirements-build.txt
-  pip install --no-deps --require-hashes -r requirements-torch-cpu.txt   (where pip finds no such build, and on a GPU:)
-  pip install --no-deps --require-hashes -r requirements-torch.txt
+  pip install --no-deps --require-hashes -r requirements/build.txt
+  pip install --no-deps --require-hashes -r requirements/torch-cpu.txt   (where pip finds no such build, and on a GPU:)
+  pip install --no-deps --require-hashes -r requirements/torch.txt
   pip install --no-deps --require-hashes --no-build-isolation -r requirements.txt
-  pip install --no-deps --require-hashes -r requirements-cuda.txt        (only where that torch is a CUDA build)
-  SAM2_BUILD_CUDA=0 pip install --no-deps --require-hashes --no-build-isolation -r requirements-sam2.txt
+  pip install --no-deps --require-hashes -r requirements/cuda.txt        (only where that torch is a CUDA build)
+  SAM2_BUILD_CUDA=0 pip install --no-deps --require-hashes --no-build-isolation -r requirements/sam2.txt
   pip install --no-deps --no-build-isolation --editable .
 """,
-    "requirements-build.txt": "Before all: what source packages are built with.",
-    "requirements-torch-cpu.txt": "torch built for CPUs only, for a pip that finds such a build; a tenth of the size.",
-    "requirements-torch.txt": "torch as the public index has it: on Linux, built for CUDA.",
-    "requirements-cuda.txt": "Only where the installed torch is a CUDA build: the libraries that it loads.",
-    "requirements-dev.txt": "What `make test`, `make check` and `make lock` need besides.",
-    "requirements-sam2.txt": "Last: sam2, from source, without the torchvision that its metadata asks for.",
+    "requirements/build.txt": "Before all: what source packages are built with.",
+    "requirements/torch-cpu.txt": "torch built for CPUs only, for a pip that finds such a build; a tenth of the size.",
+    "requirements/torch.txt": "torch as the public index has it: on Linux, built for CUDA.",
+    "requirements/cuda.txt": "Only where the installed torch is a CUDA build: the libraries that it loads.",
+    "requirements/dev.txt": "What `make test`, `make check` and `make lock` need besides.",
+    "requirements/sam2.txt": "Last: sam2, from source, without the torchvision that its metadata asks for.",
 }
 SAM2 = "sam2==1.1.0\n"
 
 
 def main() -> None:
-    runtime = compile_pins(["pyproject.toml", "--group", "build"])
-    development = compile_pins(["--group", "dev"], keep=runtime)
+    extras = ["pyproject.toml", "--group", "build", "--extra"]
+    runtime = compile_pins([*extras, "kubeflow"])
+    everything = compile_pins([*extras, "dev"], keep=committed_pins() | runtime)
+    development = {name: pin for name, pin in everything.items() if name not in runtime}
     build = {name: runtime.pop(name) for name in ("setuptools", "wheel")}
     cuda = {name: runtime.pop(name) for name in sorted(runtime) if re.match(r"nvidia-|cuda-|triton", name)}
     torch = runtime.pop("torch")
-    write("requirements-build.txt", build)
-    write("requirements-torch-cpu.txt", {"torch": cpu_build(torch.split()[0])})
-    write("requirements-torch.txt", {"torch": torch})
-    write("requirements-cuda.txt", cuda)
+    write("requirements/build.txt", build)
+    write("requirements/torch-cpu.txt", {"torch": cpu_build(torch.split()[0])})
+    write("requirements/torch.txt", {"torch": torch})
+    write("requirements/cuda.txt", cuda)
     write("requirements.txt", runtime)
-    write("requirements-dev.txt", {name: pin for name, pin in development.items() if name not in runtime})
-    write("requirements-sam2.txt", compile_pins(["-", "--no-deps"], source=SAM2))
+    write("requirements/dev.txt", development)
+    write("requirements/sam2.txt", compile_pins(["-", "--no-deps"], source=SAM2))
 
 
 def compile_pins(arguments: list[str], keep: dict[str, str] | None = None, source: str = "") -> dict[str, str]:
@@ -60,7 +62,7 @@ def compile_pins(arguments: list[str], keep: dict[str, str] | None = None, sourc
 
 
 def committed_pins() -> dict[str, str]:
-    files = [Path(name) for name in HEADS if name != "requirements-torch-cpu.txt"]
+    files = [Path(name) for name in HEADS if name != "requirements/torch-cpu.txt"]
     return {name: pin for file in files if file.exists() for name, pin in blocks(file.read_text()).items()}
 
 

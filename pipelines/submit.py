@@ -118,7 +118,8 @@ def submit(
             kind, or the time is up.
         KeyboardInterrupt: after telling that the run goes on.
     """
-    from sss_ops.cluster.kfp_server import connect, host_address, server_version, told_in_a_sentence, version_warning
+    from pipelines.client import connect, told_in_a_sentence
+    from sss_ops.cluster.kfp_server import host_address, server_version, version_warning
 
     compiled = read_package(package)
     typed = parse_arguments([f"{name}={value}" for name, value in arguments.items()], compiled.specification)

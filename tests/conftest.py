@@ -18,6 +18,8 @@ from sss_model.data.manifest import Manifest, build_manifest
 from sss_model.data.phantom import write_phantom
 from sss_model.training.train import train
 
+pytest_plugins = ["support.pipeline_fixtures"]
+
 PHANTOM_RECIPE = ROOT / "configs/phantom.yaml"
 QUICK: dict[str, Any] = {
     "data.labelled": 1,

@@ -1,4 +1,4 @@
-"""The Kubeflow Pipelines server that the environment names: whether it answers and fits, and a client for it.
+"""The Kubeflow Pipelines server that the environment names: its address and token, whether it answers and fits.
 
 KFP_HOST is its address; KFP_TOKEN, or the file that KFP_TOKEN_FILE names, holds the token where it wants one. A token
 is never an argument of a command, since those can be seen and end up in histories.
@@ -9,24 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from sss_model.errors import InputError
-from sss_ops.storage.http import Answer, probe, why_silent
-
-if TYPE_CHECKING:
-    import kfp
-
+from sss_ops.storage.http import Answer, probe
 
 # The exit handler's final status and retries inside one are in KFP's server since 2.14 (its changelog, #11953, #11908),
 # the user that a pod runs as since 2.16 (#12832).
 OLDEST_SERVER = (2, 16)
 _HEALTH = ("/apis/v2beta1/healthz", "/apis/v1beta1/healthz")
-_TOKEN = "expected a valid token in KFP_TOKEN, or in the file that KFP_TOKEN_FILE names"
+EXPECTED_TOKEN = "expected a valid token in KFP_TOKEN, or in the file that KFP_TOKEN_FILE names"
 _ADDRESS = "expected the address of Kubeflow Pipelines' UI or API, such as http://localhost:8080 of a port-forward"
 
 
@@ -54,7 +48,7 @@ def read_token() -> str:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        raise InputError(f"KFP_TOKEN_FILE: {file} can't be read; {_TOKEN}") from None
+        raise InputError(f"KFP_TOKEN_FILE: {file} can't be read; {EXPECTED_TOKEN}") from None
 
 
 def server_version(host: str) -> str | None:
@@ -73,7 +67,9 @@ def server_version(host: str) -> str | None:
             break
     if answer.status in (401, 403) or answer.location:
         found = f"it sends to a login ({answer.status})" if answer.location else f"it answers {answer.status}"
-        raise InputError(f"{host}: {found}, {'the token is not accepted' if token else 'no token is set'}; {_TOKEN}")
+        raise InputError(
+            f"{host}: {found}, {'the token is not accepted' if token else 'no token is set'}; {EXPECTED_TOKEN}"
+        )
     return _version(host, answer)
 
 
@@ -95,10 +91,12 @@ def version_warning(host: str, version: str | None) -> str | None:
     """What a person should know of the server's version; None where it fits.
 
     Raises:
-        InputError: a pipeline of this client can't run there.
+        InputError: a pipeline of this client can't run there, or there is no client.
     """
-    from kfp import __version__ as own
-
+    try:
+        own = installed_version("kfp")
+    except PackageNotFoundError:
+        raise InputError("kfp: not installed; expected `pip install 'sss-medical[kubeflow]'`") from None
     client = _pair(own)
     if version is None:
         return f"{host} does not tell its version; this client is {own}"
@@ -110,48 +108,6 @@ def version_warning(host: str, version: str | None) -> str | None:
             f"below {client[0] + 1}"
         )
     return f"{host} has {version}, older than this client's {own}; upgrade it to be sure" if server < client else None
-
-
-def connect(host: str, namespace: str | None) -> kfp.Client:
-    """A client of a server that `server_version` has found well; it reads a token's file again for each request."""
-    import kfp
-    from kfp.client import ServiceAccountTokenVolumeCredentials
-
-    token, file = read_token(), os.environ.get("KFP_TOKEN_FILE")
-    options: dict[str, Any] = {"existing_token": token or None, "ssl_ca_cert": os.environ.get("SSL_CERT_FILE")}
-    if file and not os.environ.get("KFP_TOKEN"):
-        options |= {"existing_token": None, "credentials": ServiceAccountTokenVolumeCredentials(file)}
-    with warnings.catch_warnings(), told_in_a_sentence(host):
-        warnings.simplefilter("ignore", FutureWarning)  # about servers older than those we let through
-        return kfp.Client(host=host, namespace=namespace or "kubeflow", **options)
-
-
-@contextmanager
-def told_in_a_sentence(host: str) -> Iterator[None]:
-    """Turn what KFP's client raises into an `InputError`, with the server's own reason in it."""
-    from kfp_server_api import ApiException
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except ApiException as error:
-        expected = _TOKEN if error.status in (401, 403) else "expected it to take the request"
-        raise InputError(f"{host}: {error.status} {error.reason}{_reason(error.body)}; {expected}") from None
-    except HTTPError as error:
-        raise InputError(f"{host}: {why_silent(error)}; expected a server that answers there") from None
-
-
-def _reason(body: object) -> str:
-    """The server's own words, never the token, which a proxy may have echoed."""
-    text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
-    try:
-        said = json.loads(text)
-        words = str(said.get("message") or said.get("error") or "") if isinstance(said, dict) else ""
-    except ValueError:
-        words = ""
-    token = read_token()
-    words = " ".join((words.replace(token, "***") if token else words).split())[:300]
-    return f" ({words})" if words else ""
 
 
 def _pair(version: str) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from sss_ops.doctor.checks import Line
 
 ROOT = Path(__file__).parents[2]
 # What a run needs; those for development and for another kind of GPU build are left out.
-LOCKS = ("requirements.txt", "requirements-torch.txt", "requirements-sam2.txt")
+LOCKS = ("requirements.txt", "requirements/torch.txt", "requirements/sam2.txt")
 _GIB = 2**30
 _DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -24,7 +24,7 @@ def packages(root: Path = ROOT) -> list[Line]:
     name = f"Python {platform.python_version()}"
     pins = {pin: wanted for lock in LOCKS if (root / lock).exists() for pin, wanted in _pins(root / lock)}
     if not pins:
-        return [Line(name, "grey", "no requirements*.txt here to compare the packages with")]
+        return [Line(name, "grey", "no requirements.txt here to compare the packages with")]
     missing = sorted(pin for pin in pins if _installed(pin) is None)
     differ = sorted(
         f"{pin} {_installed(pin)} (locked {wanted})"

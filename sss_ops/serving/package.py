@@ -60,7 +60,7 @@ def _that_fits(block: str, room: int) -> str:
 # What prediction imports; a server of the model installs these at the versions that are installed here.
 REQUIREMENTS = (
     *("connected-components-3d", "hydra-core", "iopath", "lightning-fabric", "mlflow", "nibabel", "numpy", "omegaconf"),
-    *("pandas", "pillow", "pydantic", "pyyaml", "sam2", "torch", "tqdm"),
+    *("pandas", "pillow", "pydantic", "pyyaml", "rich", "sam2", "torch", "tqdm"),
 )
 
 # What who loads a model may change; see `ServedModel`. The largest CT scans of a whole body have as many voxels.
@@ -85,12 +85,13 @@ def register_model(client: MlflowClient, checkpoint: Path, *, name: str, tags: d
     import mlflow
 
     import sss_model
+    import sss_ops
 
     info = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(__file__).with_name("served_model.py")),
         artifacts={"checkpoint": str(checkpoint)},
-        code_paths=[sss_model.__path__[0]],
+        code_paths=[sss_model.__path__[0], sss_ops.__path__[0]],
         model_config=CONFIG,
         pip_requirements=_pinned_requirements(),
         signature=_signature(),

@@ -27,8 +27,8 @@ def register(
     params: Annotated[Path, typer.Option(help="Recipe that names experiment and model.")] = Path("params.yaml"),
     output: Annotated[Path, typer.Option(help="Record of the registration to write.")] = Path("registration.json"),
     card: Annotated[Path, typer.Option(help="Model card to write.")] = Path("model_card.md"),
-    manifest: Annotated[Path, typer.Option(help="Manifest, from version-data.")] = Path("manifest.csv"),
-    predictions: Annotated[Path, typer.Option(help="Masks, from evaluate.")] = Path("predictions"),
+    manifest: Annotated[Path | None, typer.Option(help="Manifest, from version-data.")] = Path("manifest.csv"),
+    predictions: Annotated[Path | None, typer.Option(help="Masks, from evaluate.")] = Path("predictions"),
 ) -> dict[str, str]:
     """Register a trained and evaluated model in MLflow, under the alias ``challenger``.
 
@@ -37,7 +37,8 @@ def register(
     Example: MLFLOW_TRACKING_URI=http://localhost:5000 sss register
     \f
     Parameters, metrics and reports go to the run that followed the training, or to a new one where the store lacks it;
-    so does all that an audit and a release need, see `sss_ops.registry.evidence`.
+    so does all that an audit and a release need, see `sss_ops.registry.evidence`. Without `manifest` and
+    `predictions`, None from Python, the version can be neither audited nor released.
 
     Returns:
         The content of `output`: model, version, run_id and uri.

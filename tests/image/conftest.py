@@ -18,7 +18,7 @@ from support.paths import ROOT
 TAG = "test"
 SECRET = "planted-secret-0f1e2d3c4b5a"
 PARTS = (
-    *("sss_model", "components", "configs", "train_2d.py", "train_3d.py", "params.yaml"),
+    *("sss_model", "sss_ops", "components", "configs", "train_2d.py", "train_3d.py", "params.yaml"),
     *("LICENSE", "CITATION.cff", ".dockerignore"),
 )
 PLANTED = (".env", "components/.env", "configs/s3.key", "data/x.nii", "mlflow.db", ".git/config", "wheels/pip.conf")
@@ -36,8 +36,8 @@ def engine() -> docker.DockerClient:
 def image(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     """What `make image` builds from this tree; secrets lie in the tree and in the environment."""
     checkout = tmp_path_factory.mktemp("checkout")
-    for name in (*PARTS, "Dockerfile", "pyproject.toml", ".ci", "wheels", *ROOT.glob("requirements*.txt")):
-        _copy(ROOT / name, checkout / Path(name).name)
+    for name in (*PARTS, "Dockerfile", "pyproject.toml", ".ci", "wheels", "requirements.txt", "requirements"):
+        _copy(ROOT / name, checkout / name)
     for name in PLANTED:
         (checkout / name).parent.mkdir(exist_ok=True)
         (checkout / name).write_text(SECRET)

@@ -11,9 +11,11 @@ import pytest
 from docker.utils.build import exclude_paths
 from support.paths import ROOT
 
+LOCKS = {"requirements.txt", *(f"requirements/{path.name}" for path in ROOT.glob("requirements/*.txt"))}
+LOCKS -= {"requirements/dev.txt"}
 TEXT = (ROOT / "Dockerfile").read_text()
 STAGES = re.split(r"^(?=FROM )", TEXT, flags=re.MULTILINE)[1:]
-CODE = ("sss_model", "components", "configs", "train_2d.py", "train_3d.py")
+CODE = ("sss_model", "sss_ops", "components", "configs", "train_2d.py", "train_3d.py")
 UNWANTED = (
     ".env",
     ".git/config",
@@ -29,7 +31,7 @@ UNWANTED = (
     "checkpoint/weights.pt",
     "k8s/secrets/s3.yaml",
     "tests/test_x.py",
-    "requirements-dev.txt",
+    "requirements/dev.txt",
     "wheels/pip.conf",
 )
 
@@ -63,11 +65,10 @@ def test_dependencies_come_before_code_and_only_their_result_reaches_the_image()
 
 def test_the_locks_are_installed_in_the_order_of_make_setup() -> None:
     setup = (ROOT / "Makefile").read_text().split(".venv/.ready:")[1].split("\n\n")[0]
-    locks = {path.name for path in ROOT.glob("requirements*.txt")} - {"requirements-dev.txt"}
     installed = re.findall(r"-r /locks/(\S+)", TEXT)
-    assert set(installed) == locks
+    assert set(installed) == LOCKS
     # With CUDA's build of torch, its libraries come right after it.
-    torch = [name for name in installed if name != "requirements-cuda.txt"]
+    torch = [name for name in installed if name != "requirements/cuda.txt"]
     assert torch == sorted(torch, key=lambda name: setup.index(f"-r {name}"))
 
 
@@ -96,9 +97,8 @@ def test_the_context_holds_all_code_and_locks() -> None:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *CODE]
     listed = subprocess.check_output(command, cwd=ROOT, text=True).split()
     code = {path for path in listed if (ROOT / path).is_file()}
-    locks = {path.name for path in ROOT.glob("requirements*.txt")} - {"requirements-dev.txt"}
     found = {path for path in context(ROOT) if not path.startswith("wheels/")}
-    assert found == code | locks | {"params.yaml", "LICENSE", "CITATION.cff"}
+    assert found == code | LOCKS | {"params.yaml", "LICENSE", "CITATION.cff"}
 
 
 def test_what_the_context_holds_is_copied_into_the_image() -> None:

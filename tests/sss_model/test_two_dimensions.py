@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.planted_cohort import Cohort
+from support.planted_cohort import Cohort, failed_rules
 from support.samples import write_refuge
 
-from bench.faults import failed_rules
 from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Config
 from sss_model.data.importing import import_dataset

@@ -32,7 +32,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the tests found; nothing where none of them ran."""
     found = [pair for outcome in ("passed", "failed") for pair in _properties(terminalreporter, outcome)]
     for text in (value for name, value in found if name == "faults"):
-        terminalreporter.section("planted faults, python -m bench.faults")
+        terminalreporter.section("planted faults and the data checks that they fail")
         terminalreporter.write_line(str(text).strip())
     _show(terminalreporter, "the paper's command lines, test scans, no prompts", _LINES, _rows(found, "command line"))
     _show(terminalreporter, "layouts, a sample of each", _LAYOUTS, _rows(found, "layout"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from support.paths import ROOT
 
-PACKAGES = ("sss_model", "components", "pipelines", "bench")
+PACKAGES = ("sss_model", "sss_ops", "components", "pipelines", "bench")
 
 
 @cache

@@ -25,7 +25,7 @@ ENVIRONMENT.pop("MLFLOW_TRACKING_URI", None)
 
 def make_project(folder: Path, *, scans: Path, recipe: Config) -> Path:
     """The project as git has it, with other data, which DVC tracks, and another recipe."""
-    for name in ("components", "sss_model", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
+    for name in ("sss_model", "sss_ops", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
         _copy(ROOT / name, folder / name)
     _copy(scans, folder / "data" / recipe.data.name)
     (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe), sort_keys=False))

@@ -114,3 +114,15 @@ class Cohort:
 
     def _path(self, case: Case, what: str) -> Path:
         return self.folder / str(getattr(case, what))
+
+
+def failed_rules(cohort: Cohort) -> dict[str, list[str]]:
+    """The data checks that a cohort fails: rule to its sentences."""
+    from sss_ops.data_checks.evidence import gather
+    from sss_ops.data_checks.judge import judge
+    from sss_ops.data_checks.rules import rules_for
+    from sss_ops.data_checks.tables import make_tables
+
+    evidence = gather(cohort.manifest, cohort.config, cohort.folder)
+    outcomes = judge(rules_for(cohort.config), make_tables(evidence))
+    return {outcome.rule.name: outcome.sentences for outcome in outcomes if outcome.sentences}

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
-from support.planted_cohort import Cohort
+from support.planted_cohort import Cohort, failed_rules
 
-from bench.faults import failed_rules
 from sss_model.config import load_config
 from sss_model.data.importing import import_dataset
 from sss_model.data.manifest import build_manifest

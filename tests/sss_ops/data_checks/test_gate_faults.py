@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
-from support.planted_cohort import Cohort
+from support.planted_cohort import Cohort, failed_rules
 from support.planted_faults import FAULTS, Fault
 
-from bench.faults import failed_rules
 from sss_model.config import load_config
 from sss_model.data.manifest import build_manifest
 from sss_model.data.phantom import write_phantom

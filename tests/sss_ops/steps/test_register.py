@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.pyfunc.scoring_server import invocations
+from support.code_graph import ROOT, files_behind
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.errors import InputError
@@ -26,6 +27,8 @@ def registered_from(checkpoint: Path, steps: Path, output: Path, params: Path | 
         params=params or steps / "params.yaml",
         output=output,
         card=output.with_name("model_card.md"),
+        manifest=None,
+        predictions=None,
     )
     return json.loads(output.read_text())
 
@@ -122,7 +125,8 @@ def test_the_model_brings_its_code_and_its_pinned_requirements(
     store: mlflow.MlflowClient, registered: dict[str, str]
 ) -> None:
     folder = Path(mlflow.artifacts.download_artifacts(registered["uri"]))
-    assert (folder / "code/sss_model/inference/predictor.py").is_file()
+    for file in files_behind(ROOT / "sss_ops/serving/served_model.py"):
+        assert (folder / "code" / file.relative_to(ROOT)).is_file()
     requirements = (folder / "requirements.txt").read_text().split()
     assert all("==" in line and "+" not in line for line in requirements)
     assert {"torch", "sam2", "nibabel"} <= {line.split("==")[0] for line in requirements}

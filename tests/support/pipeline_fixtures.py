@@ -1,4 +1,4 @@
-"""A place of its own for MLflow, and the files that the steps leave for one another."""
+"""Fixtures of steps and components: an empty MLflow store, and the files that steps leave for one another."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import mlflow
 import pytest
 import yaml
-from support.registered_models import evaluate_in, fill_folder
-from support.scores import score
 
 from sss_model.config import Config, dump_config
 from sss_model.data.manifest import Manifest, write_manifest
 from sss_model.data.phantom import write_phantom
 from sss_model.evaluation.tables import write_scores
 from sss_model.files import sha256
+from support.registered_models import evaluate_in, fill_folder
+from support.scores import score
+
+if TYPE_CHECKING:
+    import mlflow
 
 _WORSE = {"jaccard": 0.5, "hd95_mm": 4.0, "asd_mm": 1.0}
 METRICS = {
@@ -37,6 +40,8 @@ METRICS = {
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file with MLflow's tables, which take it seconds to make."""
+    import mlflow
+
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
     return file
@@ -45,6 +50,8 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
     """A store of its own for each test, in a new working directory."""
+    import mlflow
+
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     # MLflow keeps stores by their address, so a relative one would be the first test's.
