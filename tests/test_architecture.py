@@ -1,46 +1,95 @@
-"""Arrows go one way: sss_model <- components <- pipelines."""
+"""Imports go one way, through the packages and through the rooms of `sss_model`, and never in a circle."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support.code_graph import PACKAGES, ROOT, imports_of
+from support.code_graph import PACKAGES, circles, imported_modules, imports_of, modules
 
-FOREIGN = {"kfp", "dvc", "mlflow", "boto3", "great_expectations"}
-FORBIDDEN = {
-    "sss_model": {"components", "pipelines", "bench", "tests"} | FOREIGN,
-    "components": {"pipelines", "bench", "tests"},
-    "pipelines": {"bench", "tests"},
-    "bench": {"pipelines", "tests"},
+# What each package may import of the project, besides itself.
+BELOW = {
+    "sss_model": set(),
+    "sss_ops": {"sss_model"},
+    "components": {"sss_model", "sss_ops"},
+    "pipelines": {"sss_model", "sss_ops", "components"},
+    "bench": {"sss_model", "sss_ops", "components"},
 }
-FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+ROOMS = ("io", "data", "pcsw", "network", "inference", "evaluation", "training", "corrections")
+"""The rooms of `sss_model`; each imports those before it alone."""
+OPERATIONS = {"kfp", "kfp_server_api", "dvc", "mlflow", "boto3", "great_expectations", "kubernetes", "typer"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_file_imports_only_what_its_layer_may(path: Path) -> None:
-    package = path.relative_to(ROOT).parts[0]
-    # sam2's distribution also installs a package of that name; nothing here may come to depend on it.
-    forbidden = FORBIDDEN[package] | {"training"}
-    assert {name.split(".")[0] for name in imports_of(path)} & forbidden == set()
+def of(package: str) -> dict[str, Path]:
+    return {name: file for name, file in modules().items() if name.split(".")[0] == package}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_file_holds_one_idea(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 300
-    assert path.stem not in {"utils", "helpers", "common", "misc"}
+def tops(file: Path) -> set[str]:
+    """The packages that a file imports anything of."""
+    return {name.split(".")[0] for name in imports_of(file)}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_those_below_it(package: str) -> None:
+    # sam2's distribution also installs a package called training; nothing here may come to depend on it.
+    above = {*PACKAGES, "tests", "support", "training"} - BELOW[package] - {package}
+    assert {name: found for name, file in of(package).items() if (found := tops(file) & above)} == {}
+
+
+def test_the_library_imports_no_tool_of_operations() -> None:
+    assert {name: found for name, file in of("sss_model").items() if (found := tops(file) & OPERATIONS)} == {}
+
+
+def test_kubeflow_is_imported_by_components_and_pipelines_alone() -> None:
+    importers = {name.split(".")[0] for name, file in modules().items() if "kfp" in tops(file)}
+    assert importers == {"components", "pipelines"}
+
+
+def test_rooms_of_the_library_import_only_those_before_them() -> None:
+    upwards = []
+    for name in of("sss_model"):
+        for other in imported_modules(name, for_types=False):
+            ours, theirs = room(name), room(other)
+            if ours and theirs and ROOMS.index(ours) < ROOMS.index(theirs):
+                upwards.append(f"{name} -> {other}")
+    assert sorted(upwards) == []
+
+
+def room(module: str) -> str | None:
+    """The room of `sss_model` that a module lies in; None for those beside the rooms, such as its config."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "sss_model" and len(parts) > 1 and parts[1] in ROOMS else None
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    graph = {name: imported_modules(name, for_types=False, in_functions=False) for name in modules()}
+    assert circles(graph) == []
+
+
+def test_packages_and_rooms_import_each_other_in_no_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for name in modules():
+        graph.setdefault(folder(name), set()).update(folder(other) for other in imported_modules(name, for_types=False))
+    assert circles(graph) == []
+
+
+def folder(module: str) -> str:
+    """A room, or a module beside the rooms."""
+    return ".".join(module.split(".")[:2])
 
 
 def test_the_guard_sees_imports_inside_functions_and_under_type_checking(tmp_path: Path) -> None:
-    source = "if TYPE_CHECKING:\n    import mlflow.entities\ndef run():\n    from dvc.repo import Repo\n"
-    (tmp_path / "late.py").write_text(source)
-    assert imports_of(tmp_path / "late.py") == {"mlflow.entities", "dvc.repo", "dvc.repo.Repo"}
-    assert imports_of(tmp_path / "late.py", for_types=False) == {"dvc.repo", "dvc.repo.Repo"}
-
-
-@pytest.mark.parametrize("step", ["version_data", "validate_splits", "train", "evaluate", "register", "report_end"])
-def test_a_step_loads_kubeflow_only_where_its_component_is_asked_for(step: str) -> None:
-    code = (
-        f"import sys, components.{step}; print({{'kfp', 'torch', 'mlflow', 'dvc', 'kubernetes'}} & sys.modules.keys())"
+    (tmp_path / "late.py").write_text(
+        "if TYPE_CHECKING:\n    import mlflow.entities\nimport json\ndef run():\n    from dvc.repo import Repo\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+    late = tmp_path / "late.py"
+    assert imports_of(late) == {"mlflow.entities", "json", "dvc.repo", "dvc.repo.Repo"}
+    assert imports_of(late, for_types=False) == {"json", "dvc.repo", "dvc.repo.Repo"}
+    assert imports_of(late, for_types=False, in_functions=False) == {"json"}
+
+
+def test_the_steps_load_nothing_heavy_before_they_run() -> None:
+    steps = [name for name in of("sss_ops") if name.startswith("sss_ops.steps")]
+    heavy = {"kfp", "torch", "mlflow", "dvc", "kubernetes", "great_expectations"}
+    program = f"import sys, {', '.join(steps)}; print({heavy} & sys.modules.keys())"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "set()\n"

@@ -231,7 +231,7 @@ def test_the_citation_names_the_paper() -> None:
 
 def distributions_behind(files: Iterable[Path]) -> set[str]:
     """The other projects whose modules these files import."""
-    tops = {name.split(".")[0] for file in files for name in imports_of(file)}
+    tops = {name.split(".")[0] for file in files for name in imports_of(file, for_types=False)}
     others = tops - sys.stdlib_module_names - set(code_graph.PACKAGES)
     installed = packages_distributions()
     # mlflow comes in three parts under one module.

@@ -1,8 +1,9 @@
-"""What a Python file of this project imports, read from its syntax without running it."""
+"""The project's modules and what they import, read from their syntax without running them."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -12,10 +13,19 @@ PACKAGES = ("sss_model", "sss_ops", "components", "pipelines", "bench")
 
 
 @cache
-def imports_of(path: Path, *, for_types: bool = True, for_kubeflow: bool = True) -> frozenset[str]:
-    """Full names of the modules a file imports anywhere in it.
+def modules() -> Mapping[str, Path]:
+    """Every module of the project by its full name; a package's is that of its ``__init__.py``."""
+    files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
 
-    `for_types` counts those that only type checkers see, `for_kubeflow` those that only a Kubeflow component does.
+
+@cache
+def imports_of(path: Path, *, for_types: bool = True, in_functions: bool = True) -> frozenset[str]:
+    """Full names of the modules, and of what is taken from modules, that a file imports anywhere in it.
+
+    Args:
+        for_types: count imports under ``if TYPE_CHECKING``.
+        in_functions: count imports inside functions.
     """
     found: set[str] = set()
     pending: list[ast.AST] = [ast.parse(path.read_text())]
@@ -25,34 +35,58 @@ def imports_of(path: Path, *, for_types: bool = True, for_kubeflow: bool = True)
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif (for_types or not _is_for_types(node)) and (for_kubeflow or not _is_for_kubeflow(node)):
+        elif (for_types or not _is_for_types(node)) and (in_functions or not isinstance(node, ast.FunctionDef)):
             pending += ast.iter_child_nodes(node)
     return frozenset(found)
 
 
+def imported_modules(module: str, *, for_types: bool = True, in_functions: bool = True) -> set[str]:
+    """The project's modules that one of them imports.
+
+    ``from package import module`` counts as the module alone, since a package's ``__init__.py`` is never its business.
+    """
+    names = imports_of(modules()[module], for_types=for_types, in_functions=in_functions)
+    found = {name for name in names if name in modules()}
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in names)} - {module}
+
+
 def files_behind(path: Path) -> frozenset[Path]:
-    """The project's files that run when `path` does outside Kubeflow, itself among them."""
+    """The project's files that may run when `path` does, itself and the packages' ``__init__.py`` among them."""
     found: set[Path] = set()
     pending = {path}
     while pending:
         found |= pending
-        names = {name for file in pending for name in imports_of(file, for_types=False, for_kubeflow=False)}
+        names = {name for file in pending for name in imports_of(file, for_types=False)}
         pending = {file for name in names for file in _files_of(name)} - found
     return frozenset(found)
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Groups of nodes that reach each other.
+
+    >>> circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"d"}})
+    [['b', 'c']]
+    """
+    reached = {node: _reached_from(node, graph) for node in graph}
+    groups = {frozenset({node, *(other for other in reached[node] if node in reached[other])}) for node in graph}
+    return sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+def _reached_from(node: str, graph: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    pending = set(graph[node])
+    while pending:
+        found |= pending
+        pending = {after for each in pending for after in graph.get(each, ())} - found
+    return found
 
 
 def _is_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def _is_for_kubeflow(node: ast.AST) -> bool:
-    return isinstance(node, ast.FunctionDef) and node.name == "kubeflow_component"
-
-
-def _files_of(module: str) -> list[Path]:
-    """A module's own file and the ``__init__.py`` of the packages above it; none for what isn't this project's."""
-    parts = module.split(".")
-    if parts[0] not in PACKAGES:
-        return []
-    above = [ROOT.joinpath(*parts[:depth]) / "__init__.py" for depth in range(1, len(parts) + 1)]
-    return [file for file in [*above, ROOT.joinpath(*parts).with_suffix(".py")] if file.is_file()]
+def _files_of(name: str) -> list[Path]:
+    """A module's own file and those of the packages above it; none for what isn't this project's."""
+    parts = name.split(".")
+    above = [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+    return [modules()[each] for each in above if each in modules()]
