@@ -1,4 +1,4 @@
-"""The data gate's rules as the table of docs/validation.md.
+"""The data gate's rules as the table of docs/reference/data-checks.md.
 
 python -m bench.gate_rules
 """

@@ -1,4 +1,4 @@
-"""What docs/validation.md says is what the gate does."""
+"""The tables of docs/reference/data-checks.md are those of the rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from support.planted_faults import FAULTS
 from bench.gate_rules import rules_table
 from sss_model.config import DataChecks, load_config
 
-DOCUMENT = (ROOT / "docs/validation.md").read_text()
+DOCUMENT = (ROOT / "docs/reference/data-checks.md").read_text()
 
 
 def test_the_table_of_rules_is_the_gates() -> None:

@@ -1,0 +1,9 @@
+"""The generated reference pages: file name to the function that renders it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from docs.reference.commands import commands_page
+
+PAGES: dict[str, Callable[[], str]] = {"commands.md": commands_page}

@@ -1,0 +1,108 @@
+"""The Markdown pages: links resolve, commands exist, generated pages are current."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from support.paths import ROOT
+
+from docs.reference.pages import PAGES
+from sss_ops.cli import app
+
+_TRACKED = subprocess.check_output(["git", "ls-files", "*.md"], cwd=ROOT, text=True).splitlines()
+DOCUMENTS = [name for name in _TRACKED if not name.startswith("sss_ops/")]
+_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+_TARGET = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_COMMAND = re.compile(r"(?:^|[ (|;&])((?:sss|make|python -m) [^|;&]*)")
+
+
+def _prose(name: str) -> str:
+    return _FENCE.sub("", (ROOT / name).read_text())
+
+
+def _anchors(path: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", _FENCE.sub("", path.read_text()), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_to_files_and_headings_that_are_there(name: str) -> None:
+    lost = []
+    for target in _TARGET.findall(_prose(name)):
+        if re.match(r"\w+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (ROOT / name).parent / file if file else ROOT / name
+        if not path.exists() or (anchor and anchor not in _anchors(path)):
+            lost.append(target)
+    assert lost == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = {(ROOT / "docs" / target).resolve() for target in _TARGET.findall(_prose("docs/README.md"))}
+    pages = {ROOT / name for name in DOCUMENTS if name.startswith("docs/") and name != "docs/README.md"}
+    assert pages - index == set()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_exist_with_their_options(name: str) -> None:
+    unknown = [f"{line}: {fault}" for line in _commands(name) if (fault := _fault(line))]
+    assert unknown == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_is_what_its_generator_writes(name: str) -> None:
+    assert (ROOT / "docs/reference" / name).read_text() == PAGES[name](), "run python -m docs.reference"
+
+
+def test_the_pages_name_no_place_outside_of_the_repository() -> None:
+    named = [name for name in DOCUMENTS if re.search(r"\.\./shared|/home/|/root/|/work/", (ROOT / name).read_text())]
+    assert named == []
+
+
+def _commands(name: str) -> Iterator[str]:
+    """What the page tells its reader to type: lines of its blocks, and code that begins with a command."""
+    text = (ROOT / name).read_text()
+    for _, language, block in _FENCE.findall(text):
+        lines = block.replace("\\\n", " ").splitlines()
+        typed = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")] or lines
+        if language in ("console", "sh", "bash"):
+            for line in typed:
+                yield from _COMMAND.findall(line.split("  #")[0])
+    yield from (code for code in re.findall(r"`([^`\n]+)`", _prose(name)) if _COMMAND.match(code))
+
+
+def _fault(line: str) -> str:
+    words = [word for word in shlex.split(line.replace("…", " ").replace("'", "")) if word]
+    if words[0] == "make":
+        verbs = re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+        return "" if len(words) < 2 or words[1] in verbs else f"no verb {words[1]}"
+    if words[0] == "sss" and words[1:2] != ["config"]:
+        return _option_fault(typer.main.get_command(app), words[1:])
+    if words[0] == "sss":
+        return ""
+    module, *rest = words[2:]
+    if not importlib.util.find_spec(module):
+        return f"no module {module}"
+    if module.startswith("bench."):
+        bench = typer.Typer()
+        bench.command()(importlib.import_module(module).command)
+        return _option_fault(typer.main.get_command(bench), rest)
+    return ""
+
+
+def _option_fault(command: Any, words: list[str]) -> str:
+    while hasattr(command, "commands") and words and words[0].islower():
+        if words[0] not in command.commands:
+            return f"no command {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    known = {option for parameter in getattr(command, "params", []) for option in parameter.opts} | {"--help"}
+    return " ".join(word for word in words if word.startswith("--") and word.split("=")[0] not in known)
