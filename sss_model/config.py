@@ -165,7 +165,7 @@ class UniMatch(Section):
 
 
 class DataChecks(Section):
-    """Thresholds of the data gate; null switches a check off where it can be null. ``docs/reference/data-checks.md`` has the
+    """Thresholds of the data gate; null switches a check off where it can be null. ``docs/validation.md`` has the
     checks, and what was measured to choose these values."""
 
     min_labelled_patients: int = Field(ge=1)
