@@ -116,7 +116,7 @@ def _graph(
         far = found.slices[other] - found.slices[one] > 1
         bend = "arc3,rad=0.28" if far else "arc3"
         axes.add_patch(FancyArrowPatch(places[one], places[other], arrowstyle="-", connectionstyle=bend, color=GREY))
-    first = found.runs.starts[np.unique(found.runs.values, return_index=True)[1]]
+    first = np.unique(found.labels, return_index=True)[1][1:]
     kept = prompts.keep.reshape(-1)[first]
     for place, kind, stays in zip(places, found.classes, kept, strict=True):
         face = CLASS_COLOURS[int(kind)] if stays else "white"

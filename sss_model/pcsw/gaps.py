@@ -91,6 +91,5 @@ def _inside(components: Components, one: int, other: int) -> np.ndarray:
 
 def _mask(components: Components, node: int) -> np.ndarray:
     """(H, W) a component's pixels."""
-    runs = components.runs.in_slice(int(components.slices[node]))
-    own = runs.of(runs.values == node + 1)
-    return own.paint(np.ones(len(own.starts), bool), False)[0]
+    mask: np.ndarray = components.labels[components.slices[node]] == node + 1
+    return mask

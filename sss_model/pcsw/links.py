@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from sss_model.config import Pcsw
 from sss_model.pcsw.components import Components
@@ -94,14 +96,20 @@ def _shifts_mm(components: Components, links: Links, spacing: tuple[float, float
 
 
 def find_chains(components: Components, links: Links, window: int) -> np.ndarray:
-    """(n,) the chain of each component, named by one of its members; a component alone is its own chain.
+    """(n,) the chain of each component, named by its first member in the links; a component alone is its own chain.
 
     The judging step of the paper's figure is a vote: a window votes for a component that it sees, itself counted, in
     more than half of its slices, through links. A component without a vote is linked to nothing. For N = 3 one link
     is enough; wider windows ask for more.
     """
     voted = _voted(components, links, min(window, components.depth))
-    return _collect(len(components), links.of(voted[links.earlier] & voted[links.later]))
+    links = links.of(voted[links.earlier] & voted[links.later])
+    edges = coo_array((np.ones(len(links.earlier), bool), (links.earlier, links.later)), shape=(len(components),) * 2)
+    count, chains = connected_components(edges, directed=False)
+    members = np.concatenate([np.stack([links.earlier, links.later], axis=1).ravel(), np.arange(len(components))])
+    names = np.zeros(count, np.int64)
+    names[chains[members[::-1]]] = members[::-1]  # backwards: the first is the one that stays
+    return names[chains]
 
 
 def _voted(components: Components, links: Links, window: int) -> np.ndarray:
@@ -116,32 +124,3 @@ def _voted(components: Components, links: Links, window: int) -> np.ndarray:
     for start in range(window):
         votes |= 2 * seen[:, start : start + window].sum(axis=1) > window
     return votes
-
-
-def _collect(count: int, links: Links) -> np.ndarray:
-    """Depth-first, on a stack of its own: a long scan would exhaust Python's."""
-    neighbours = _neighbours(links)
-    chain = np.arange(count).tolist()
-    fresh = set(neighbours)
-    for root in neighbours:
-        if root not in fresh:
-            continue
-        fresh.remove(root)
-        stack = [root]
-        while stack:
-            node = stack.pop()
-            chain[node] = root
-            for other in neighbours[node]:
-                if other in fresh:
-                    fresh.remove(other)
-                    stack.append(other)
-    return np.array(chain, np.int64)
-
-
-def _neighbours(links: Links) -> dict[int, list[int]]:
-    """Linked components and what they are linked to."""
-    neighbours: dict[int, list[int]] = {}
-    for one, other in zip(links.earlier.tolist(), links.later.tolist(), strict=True):
-        neighbours.setdefault(one, []).append(other)
-        neighbours.setdefault(other, []).append(one)
-    return neighbours

@@ -1,61 +1,15 @@
-"""What PCSW hands out."""
+"""Prompts of the kept components and the filled gaps, and where the class map may supervise."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
-from sss_model.pcsw.components import Components, Runs, find_runs
+from sss_model.pcsw.components import Components
 from sss_model.pcsw.gaps import Gap
-
-# A point well inside each labelled region.
-
-
-def inner_points(labels: np.ndarray, runs: Runs, count: int) -> np.ndarray:
-    """(count, 2) float32 x, y of a point well inside each label 1 to `count` of a (D, H, W) map.
-
-    Asked are the middles of a region's runs along rows. Taken is the deepest, as `_depths` measures it; of those as
-    deep, the middle of the longest run. Coordinates are those of pixel edges: the first pixel's centre is (0.5, 0.5).
-    Of rows that still tie the upper one is taken, the one choice here that a mirrored map doesn't mirror.
-
-    Args:
-        runs: the map's runs; each label has one.
-    """
-    lengths = runs.lengths
-    score = _depths(labels, runs) * (labels.shape[2] + 1) + lengths
-    best = np.zeros(count + 1, np.int64)
-    np.maximum.at(best, runs.values, score)
-    winners = np.flatnonzero(score == best[runs.values])[::-1]  # backwards, so that the first is what stays
-    points = np.zeros((count + 1, 2), np.float32)
-    points[runs.values[winners], 0] = (runs.columns + lengths / 2)[winners]
-    points[runs.values[winners], 1] = runs.rows[winners] + 0.5
-    return points[1:]
-
-
-def _depths(labels: np.ndarray, runs: Runs) -> np.ndarray:
-    """(R,) the largest power of two such that a run's middle, moved so many pixels to any of four sides, and each
-    smaller power of two, stays in its region; 0 where one pixel leaves it. No less than half of what is possible.
-
-    A run of even length has two middle pixels; both are asked.
-    """
-    flat, (_, height, width) = labels.reshape(-1), runs.shape
-    lengths, rows = runs.lengths, runs.rows
-    left, right = runs.starts + (lengths - 1) // 2, runs.starts + lengths // 2
-    room = np.minimum((lengths - 1) // 2, np.minimum(rows, height - 1 - rows))
-    depths = np.zeros(len(lengths), np.int64)
-    inside, step = np.flatnonzero(room >= 1), 1
-    while len(inside):
-        for middle, away in product((left, right), (-step * width, step * width)):
-            inside = inside[flat[middle[inside] + away] == runs.values[inside]]
-        depths[inside] = step
-        step *= 2
-        inside = inside[room[inside] >= step]
-    return depths
-
-
-# Which of many components prompt.
 
 
 def among_largest(found: Components, chosen: np.ndarray, limit: int) -> np.ndarray:
@@ -147,9 +101,8 @@ def write_prompts(
     numbers[order] = np.arange(1, len(order) + 1)
 
     components, keep = _paint(found, kept, gaps, prompting, numbers)
-    runs, alive = _without_empty(find_runs(components), len(order))
-    if not alive.all():
-        components, order = runs.paint(runs.values.astype(np.int32), 0), order[alive]
+    components, runs, alive = _without_empty(components, len(order))
+    order = order[alive]
     return Prompts(
         slices=slices[order],
         classes=classes[order],
@@ -162,22 +115,24 @@ def write_prompts(
     )
 
 
-def _without_empty(runs: Runs, count: int) -> tuple[Runs, np.ndarray]:
-    """The runs, numbered anew from 1 without what has none, and (count,) what has some."""
+def _without_empty(components: np.ndarray, count: int) -> tuple[np.ndarray, Runs, np.ndarray]:
+    """The map and its runs, numbered anew from 1 without prompts that have no pixel; (count,) which have some."""
+    runs = find_runs(components)
     alive = np.zeros(count + 1, bool)
     alive[runs.values] = True
-    return replace(runs, values=np.cumsum(alive)[runs.values]), alive[1:]
+    if alive[1:].all():
+        return components, runs, alive[1:]
+    numbers = np.cumsum(alive, dtype=np.int32)
+    return np.take(numbers, components), runs._replace(values=numbers[runs.values]), alive[1:]
 
 
 def _paint(
     found: Components, kept: np.ndarray, gaps: list[Gap], prompting: np.ndarray, numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """`Prompts.components` and `Prompts.keep`, given the prompts' numbers, first the components', then the gaps'."""
-    nodes = found.runs.values - 1
     number = np.zeros(len(found), np.int32)
     number[prompting] = numbers[: len(prompting)]
-    components = found.runs.paint(number[nodes], 0)
-    keep = found.runs.paint(kept[nodes], True)
+    components, keep = found.paint(number, 0), found.paint(kept, True)
     for gap, own in zip(gaps, numbers[len(prompting) :], strict=True):
         components[gap.slice][gap.mask] = own
         keep[gap.slice][gap.mask] = False
@@ -188,3 +143,65 @@ def _widened(boxes: np.ndarray, margin: tuple[float, float], shape: tuple[int, .
     """(P, 4) float32, wider on every side but inside the map."""
     wider = boxes + np.array([-margin[0], -margin[1], margin[0], margin[1]])
     return np.clip(wider, 0, [shape[2], shape[1]] * 2).astype(np.float32)
+
+
+def inner_points(labels: np.ndarray, runs: Runs, count: int) -> np.ndarray:
+    """(count, 2) float32 x, y of a point well inside each label 1 to `count` of a (D, H, W) map.
+
+    Candidates are the middles of a region's runs along rows. The deepest by `_depths` is taken; of those as deep, the
+    middle of the longest run. Coordinates are those of pixel edges: the first pixel's centre is (0.5, 0.5). Of rows
+    that still tie the upper one is taken, the one choice here that a mirrored map doesn't mirror.
+
+    >>> labels = np.array([[[0, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1]]])
+    >>> inner_points(labels, find_runs(labels), count=1)
+    array([[2.5, 1.5]], dtype=float32)
+    """
+    score = _depths(labels, runs) * (labels.shape[2] + 1) + runs.lengths
+    best = np.zeros(count + 1, np.int64)
+    np.maximum.at(best, runs.values, score)
+    winners = np.flatnonzero(score == best[runs.values])[::-1]  # backwards: the first is the one that stays
+    rows, columns = runs.starts // labels.shape[2] % labels.shape[1], runs.starts % labels.shape[2]
+    points = np.zeros((count + 1, 2), np.float32)
+    points[runs.values[winners], 0] = (columns + runs.lengths / 2)[winners]
+    points[runs.values[winners], 1] = rows[winners] + 0.5
+    return points[1:]
+
+
+class Runs(NamedTuple):
+    """(R,) stretches of one label along a row: position in the flattened map, length, label from 1."""
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    values: np.ndarray
+
+
+def find_runs(labels: np.ndarray) -> Runs:
+    """The runs of a (D, H, W) map whose zeros are background."""
+    flat = labels.reshape(-1)
+    changes = np.ones(flat.size, bool)
+    np.not_equal(flat[1:], flat[:-1], out=changes[1:])
+    changes.reshape(labels.shape)[..., 0] = True
+    starts = np.flatnonzero(changes)
+    lengths, values = np.diff(starts, append=flat.size), flat[starts].astype(np.int64)
+    return Runs(starts[values > 0], lengths[values > 0], values[values > 0])
+
+
+def _depths(labels: np.ndarray, runs: Runs) -> np.ndarray:
+    """(R,) the largest power of two such that a run's middle, moved so many pixels to any of four sides, and each
+    smaller power of two, stays in its region; 0 where one pixel leaves it. No less than half of what is possible.
+
+    A run of even length has two middle pixels; both are tested.
+    """
+    flat, (_, height, width) = labels.reshape(-1), labels.shape
+    rows = runs.starts // width % height
+    left, right = runs.starts + (runs.lengths - 1) // 2, runs.starts + runs.lengths // 2
+    room = np.minimum((runs.lengths - 1) // 2, np.minimum(rows, height - 1 - rows))
+    depths = np.zeros(len(runs.starts), np.int64)
+    inside, step = np.flatnonzero(room >= 1), 1
+    while len(inside):
+        for middle, away in product((left, right), (-step * width, step * width)):
+            inside = inside[flat[middle[inside] + away] == runs.values[inside]]
+        depths[inside] = step
+        step *= 2
+        inside = inside[room[inside] >= step]
+    return depths

@@ -68,7 +68,7 @@ def chain_map(classes: np.ndarray, confidence: np.ndarray, config: Pcsw) -> np.n
     found = find_components(classes, confidence, 3)
     candidates = found.areas * SPACING[1] * SPACING[2] >= config.min_area_mm2
     chains = find_chains(found, find_links(found, candidates, SPACING, config), config.window)
-    return found.runs.paint(chains[found.runs.values - 1] + 1, 0)
+    return found.paint(chains + 1, 0)
 
 
 def boxes_and_masks(prompts: Prompts, mirror: int | None) -> dict[tuple, tuple[np.ndarray, np.ndarray]]:
@@ -127,9 +127,8 @@ def test_components_are_those_of_scipy(drawn):
                 moments = tuple(int(2 * axis[mask].sum()) for axis in np.mgrid[: mask.shape[0], : mask.shape[1]][::-1])
                 expected[where, kind, mask.tobytes()] = (*box, int(mask.sum()), *moments, confidence[where][mask].sum())
     assert len(found) == len(expected)
-    labels = found.runs.paint(found.runs.values, 0)
     for node, (where, kind) in enumerate(zip(found.slices, found.classes, strict=True)):
-        wanted = expected[where, kind, (labels[where] == node + 1).tobytes()]
+        wanted = expected[where, kind, (found.labels[where] == node + 1).tobytes()]
         measured = (*found.boxes[node], found.areas[node], *found.moments[node], found.confidences[node])
         np.testing.assert_allclose(measured, wanted, rtol=1e-5)
 
