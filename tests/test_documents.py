@@ -100,7 +100,7 @@ def _fault(line: str) -> str:
 
 
 def _option_fault(command: Any, words: list[str]) -> str:
-    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+    while hasattr(command, "commands") and words and re.match("[a-z]", words[0]):
         if words[0] not in command.commands:
             return f"no command {words[0]}"
         command, words = command.commands[words[0]], words[1:]
