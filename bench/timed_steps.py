@@ -114,7 +114,7 @@ class _Source(_Clocked):
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         batch = super().__call__(*arguments, **options)
-        self.slices += len(batch.places)
+        self.slices += len(batch.spacing)
         return batch
 
     def reset(self) -> None:

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from docs.figures.canvas import GREY, INK, ORANGE, PALE, PURPLE, canvas
-from sss_model.network.memory_bank import MemoryBank
-from sss_model.network.memory_decoder import visiting_order
+from sss_model.network.memory_decoder import MemoryBank, visiting_order
 
 CONFIDENCES = (0.58, 0.7, 0.81, 0.9, 0.97, 0.93, 0.87, 0.76, 0.64)
 CAPACITY, READS = 4, 2

@@ -18,7 +18,15 @@ from sss_model.evaluation.leaks import check_evaluable
 from sss_model.evaluation.metrics import Score, score_case
 from sss_model.inference.predictor import Predictor
 from sss_model.io.volumes import read_pair
-from sss_model.network.prompts import BOX_CORNER, BOX_OPPOSITE, NOTHING, POINT_INSIDE, STRIDE, PromptBatch, cover
+from sss_model.network.prompts import (
+    BOX_CORNER,
+    BOX_OPPOSITE,
+    NOTHING,
+    POINT_INSIDE,
+    STRIDE,
+    PromptBatch,
+    cell_coverage,
+)
 
 
 def oracle_scores(checkpoint: Path, *, data_dir: Path, manifest: Manifest, every: int) -> list[Score]:
@@ -72,5 +80,5 @@ def box_prompts(labels: np.ndarray, *, foreground: int, every: int) -> PromptBat
             kinds[at] = torch.tensor([POINT_INSIDE, BOX_CORNER, BOX_OPPOSITE])
             inside = torch.zeros(side, side, dtype=torch.bool)
             inside[top : bottom + 1, left : right + 1] = True
-            masks[at] = cover(inside[None])[0]
+            masks[at] = cell_coverage(inside[None])[0]
     return PromptBatch(points, kinds, masks)

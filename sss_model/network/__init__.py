@@ -1,4 +1,4 @@
-"""From a recipe to the network that it trains."""
+"""The networks: SAM-2's encoder with our decoders, and a U-Net to compare with."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from sss_model.network.pretrained import read_pretrained
 from sss_model.network.segmenter import SamNetwork, Segmenter, SssSegmenter
 from sss_model.network.unet import UNet
 
-# The networks that are trained.
-
 
 def build_network(config: Config, *, classes: int, pretrained: Path | None = None) -> Network:
-    """A network whose weights depend on the recipe's seed alone.
+    """The network that a recipe describes; its weights depend on the recipe's seed alone.
 
     Args:
         classes: background included.

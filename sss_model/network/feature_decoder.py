@@ -1,7 +1,7 @@
 """The feature decoder D_sam: multi-scale features to class logits, without a prompt.
 
-Convolutions at full resolution are what a CPU is slowest at, so the stem starts at stride 2 and the last step is
-sub-pixel upsampling. Instance normalisation keeps a slice's result independent of its batch, as nnU-Net's does.
+Convolutions at full resolution are slow on a CPU, so the stem starts at stride 2 and the last step is sub-pixel
+upsampling. Instance normalisation keeps a slice's result independent of its batch, as nnU-Net's does.
 """
 
 from __future__ import annotations
@@ -15,70 +15,64 @@ from torch import Tensor, nn
 
 from sss_model.data.slice_position import WIDTH
 
-# What a slice shows as a whole, where in its volume it lies and what that is made of, told to each of its pixels.
-#
-# At a volume's ends, labels follow rules that a pixel's neighbourhood doesn't show: which slice is the last in which an
-# organ is drawn, and that it is another one once a heart has contracted. A channel that held a slice's place would be
-# lost, since instance normalisation takes from every channel its mean over the slice. So places, and the mean of the
-# deepest features with them, are kept beside the path, as in squeeze-and-excitation (Hu et al., 2018), and steer the
-# channels, as in FiLM (Perez et al., 2018), and the classes.
-
-
 _HIDDEN = 64
+_SLOPE = 0.01
 
 
 class Modulation(NamedTuple):
-    """Per slice, what to do with its features; all zero at the start, which changes nothing."""
+    """FiLM scale, shift, gain and bias per slice; zero-initialised, i.e. the identity."""
 
     scale: Tensor
-    """(B, deep, 1, 1), by how much more than once the deepest features count."""
+    """(B, deep, 1, 1): the deepest features are multiplied by 1 + scale."""
     shift: Tensor
     """(B, deep, 1, 1), added to them."""
     gain: Tensor
-    """(B, fine, 1, 1), by how much more than once the finest features count."""
+    """(B, fine, 1, 1): the finest features are multiplied by 1 + gain."""
     bias: Tensor
     """(B, classes, 1, 1), added to the logits."""
 
 
 class SliceContext(nn.Module):
-    """Looks at the mean of the deepest features, at the slice's place and, where they are known, at the proportions of
-    its volume.
+    """Modulates the decoder by the slice as a whole, its position in the volume and the volume's proportions.
+
+    At a volume's ends, labels follow rules that a pixel's neighbourhood doesn't show: which slice is the last in which
+    an organ is drawn, and that it is another one once a heart has contracted. A channel that held a slice's position
+    would be lost, since instance normalisation subtracts each channel's mean over the slice. So the position and the
+    mean of the deepest features are kept beside the path, as in squeeze-and-excitation (Hu et al., 2018), and modulate
+    channels, as in FiLM (Perez et al., 2018), and classes.
 
     Args:
         deep: channels of the deepest features.
-        fine: of the finest ones.
+        fine: channels of the finest features.
         classes: background included.
-        proportions: whether it looks at them.
+        proportions: whether it uses the volume's proportions.
     """
 
     def __init__(self, *, deep: int, fine: int, classes: int, proportions: bool) -> None:
         super().__init__()
         self._widths = [deep, deep, fine]
-        # In a sequence, as checkpoints of before proportions call it.
+        # A Sequential of one layer, because checkpoints call its weights look.0.
         self.look = nn.Sequential(nn.Linear(deep + WIDTH, _HIDDEN))
-        # A row a class, too. It starts at zero, as proportions do that aren't known.
+        # A row a class. Zero at the start, as are proportions that aren't known.
         self.proportions = nn.Parameter(torch.zeros(classes - 1, _HIDDEN)) if proportions else None
-        # Apart from the channels' layer, so that its rows are the classes, by which another training may take it over.
+        # A layer of its own for the classes: its rows are theirs, so that fine-tuning can inherit them by name.
         self.channels, self.classes = nn.Linear(_HIDDEN, sum(self._widths)), nn.Linear(_HIDDEN, classes)
         for last in (self.channels, self.classes):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, deepest: Tensor, places: Tensor) -> Modulation:
-        """From the deepest features (B, deep, H, W) and places (B, 3) or (B, 3 + K), see `volume_places`."""
-        seen = self.look(torch.cat([deepest.float().mean((2, 3)), places[:, :WIDTH]], 1))
-        if self.proportions is not None and places.shape[1] > WIDTH:
-            seen = seen + places[:, WIDTH:] @ self.proportions
-        seen = F.gelu(seen)
-        parts = [*self.channels(seen).split(self._widths, 1), self.classes(seen)]
+    def forward(self, deepest: Tensor, slice_position: Tensor) -> Modulation:
+        """From the deepest features (B, deep, H, W) and slice positions (B, 3) or (B, 3 + K), see `ClipBatch`."""
+        hidden = self.look(torch.cat([deepest.float().mean((2, 3)), slice_position[:, :WIDTH]], 1))
+        if self.proportions is not None and slice_position.shape[1] > WIDTH:
+            hidden = hidden + slice_position[:, WIDTH:] @ self.proportions
+        hidden = F.gelu(hidden)
+        parts = [*self.channels(hidden).split(self._widths, 1), self.classes(hidden)]
         return Modulation(*(part.to(deepest.dtype)[:, :, None, None] for part in parts))
 
 
-_SLOPE = 0.01
-
-
 class FeatureDecoder(nn.Module):
-    """A convolutional stem that takes in the encoder's features, and a path back up to the slice's resolution."""
+    """A convolutional stem joined by the encoder's features, and a path back up to the slice's resolution."""
 
     def __init__(self, *, classes: int, features: int, channels: int, context: bool, proportions: bool) -> None:
         super().__init__()
@@ -93,33 +87,33 @@ class FeatureDecoder(nn.Module):
         if context:
             self.context = SliceContext(deep=widths[-1], fine=channels, classes=classes, proportions=proportions)
 
-    def forward(self, images: Tensor, features: list[Tensor], places: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, features: list[Tensor], slice_position: Tensor | None = None) -> Tensor:
         """Logits (B, classes, S, S) from slices (B, 3, S, S) and their features F1..F3 at strides 4, 8 and 16.
 
         Args:
-            places: (B, 3) or (B, 3 + K), see `sss_model.data.slice_position.volume_places`; read with context only.
+            slice_position: (B, 3) or (B, 3 + K), see `ClipBatch`; used with context only.
         """
         skips = [self.stem[0](images)]
         for stem, lateral, feature in zip(self.stem[1:4], self.lateral, features, strict=True):
             skips.append(stem(skips[-1]) + lateral(feature))
         x = self.stem[4](skips[-1])
-        told: Modulation | None = None
+        modulation: Modulation | None = None
         if self.context is not None:
-            assert places is not None
-            told = self.context(x, places)
-            x = x * (1 + told.scale) + told.shift
+            assert slice_position is not None
+            modulation = self.context(x, slice_position)
+            x = x * (1 + modulation.scale) + modulation.shift
         for reduce, merge in zip(reversed(self.reduce), reversed(self.merge), strict=True):
             x = F.interpolate(reduce(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = merge(torch.cat([x, skips.pop()], dim=1))
-        if told is None:
+        if modulation is None:
             return F.pixel_shuffle(self.head(x), 2)
-        return F.pixel_shuffle(self.head(x * (1 + told.gain)), 2) + told.bias
+        return F.pixel_shuffle(self.head(x * (1 + modulation.gain)), 2) + modulation.bias
 
     def _initialise(self, classes: int) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=_SLOPE, nonlinearity="leaky_relu")
-        # Nearly every pixel is background: to say so from the start leaves the first steps for the structures.
+        # Nearly every pixel is background; a bias that says so leaves the first steps for the structures.
         nn.init.zeros_(self.head.weight)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
@@ -139,15 +133,15 @@ def _convolve(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """torch's, for maps of one pixel, too, and quick on a CPU."""
+    """torch's instance normalisation, also for maps of one pixel, and fast on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
-        # torch refuses a map of one pixel, which a slice of 32 has at stride 32; group normalisation is the same there.
+        # torch refuses maps of one pixel, which slices of 32 have at stride 32; group normalisation is the same there.
         if x.shape[2:].numel() == 1:
             return F.group_norm(x, x.shape[1], self.weight, self.bias, self.eps)
         if x.device.type != "cpu":
             return super().forward(x)
-        # Slice by slice it is batch normalisation, whose CPU kernel knows channels_last: a U-Net's step takes 0.6 times
-        # as long.
+        # The same as batch normalisation slice by slice, whose CPU kernel supports channels_last: a U-Net's step takes
+        # 0.6 times as long.
         one_each = [F.batch_norm(one, None, None, self.weight, self.bias, True, 0.0, self.eps) for one in x.split(1)]
         return torch.cat(one_each)

@@ -1,6 +1,6 @@
-"""SAM-2 checkpoints, Meta's or fine-tuned ones of their form: read safely, handed out part by part.
+"""SAM-2 checkpoints, Meta's or fine-tuned ones of their form, read safely.
 
-Such a file is ``{"model": state_dict}`` of sam2's ``SAM2Base``. Its parts are told by their prefixes:
+Such a file is ``{"model": state_dict}`` of sam2's ``SAM2Base``. Its parts have prefixes:
 ``image_encoder.``, ``memory_attention.``, ``memory_encoder.``, ``sam_prompt_encoder.``, ``sam_mask_decoder.``,
 ``obj_ptr_proj.`` and more; single tensors such as ``no_mem_embed`` stand beside them. No shape depends on the size of
 the image.

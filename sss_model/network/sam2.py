@@ -6,13 +6,18 @@ checkpoints fit.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 
-from sss_model.config import Encoder
+from sss_model.config import Encoder, Model
+from sss_model.network.pretrained import Pretrained
 
 _SUFFIX = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 
@@ -51,7 +56,7 @@ _MICRO: dict[str, Any] = {
         "fuser": {"layer": {"dim": 64}, "num_layers": 1},
     },
 }
-# What an attention, and where a random number, does in training must depend on the seed and the step alone.
+# Training draws all its random numbers from the seed and the step; torch's dropout would not.
 _NO_DROPOUT: dict[str, Any] = {
     "layer": {"dropout": 0.0, "self_attention": {"dropout": 0.0}, "cross_attention": {"dropout": 0.0}}
 }
@@ -60,12 +65,60 @@ MEMORY_PARTS = ("memory_attention", "memory_encoder", "sam_prompt_encoder", "sam
 """SAM-2's modules around its memory, under the names that its checkpoints give them."""
 
 
-class MemoryParts(NamedTuple):
-    """The modules of `MEMORY_PARTS`, and what goes with them.
+class ImageEncoder(nn.Module):
+    """SAM-2's image encoder: Hiera and its feature pyramid.
 
     Attributes:
-        position: the position encoding of image features, which holds no weights.
-        mask_stride: pixels of a mask a cell of the memory that is made of it.
+        channels: channels of every scale of the output.
+    """
+
+    def __init__(self, config: Model) -> None:
+        super().__init__()
+        self.sam = build_image_encoder(config.encoder, config.version)
+        self._micro = config.encoder == "micro"
+        self.channels: int = self.sam.neck.d_model
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Encode slices.
+
+        Args:
+            images: (B, 3, S, S), S divisible by 32.
+
+        Returns:
+            Features F1..F3, (B, channels, S/4, S/4), (…, S/8, S/8) and (…, S/16, S/16).
+        """
+        with self._attention():
+            features: list[Tensor] = self.sam(images)["backbone_fpn"]
+        return features
+
+    def fill(self, pretrained: Pretrained) -> None:
+        """Take the weights of one of Meta's checkpoints; raises `InputError` where they don't fit."""
+        pretrained.fill(self.sam, "image_encoder.")
+
+    def recompute_activations(self) -> None:
+        """Recompute each block's activations in the backward pass (gradient checkpointing, Chen et al., 2016).
+
+        Memory then holds one block's activations at a time; gradients stay the same.
+        """
+        for block in self.sam.trunk.blocks:
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False, context_fn=self._attention_twice)
+
+    def _attention(self) -> AbstractContextManager[None]:
+        # On a CPU the plain formula is faster than the fused kernel for windows as small as the micro encoder's.
+        plain = self._micro and next(self.parameters()).device.type == "cpu"
+        return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
+
+    def _attention_twice(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        # The recomputation must use the same kernel.
+        return self._attention(), self._attention()
+
+
+class MemoryParts(NamedTuple):
+    """The modules of `MEMORY_PARTS` and what they are used with.
+
+    Attributes:
+        position: the position encoding of image features; it has no weights.
+        mask_stride: by how much the memory encoder reduces a mask's side.
     """
 
     memory_attention: nn.Module
@@ -143,7 +196,7 @@ def _freeze_unused(parts: MemoryParts) -> None:
 def _configuration(size: Encoder, version: str) -> Any:
     from omegaconf import OmegaConf
 
-    # The micro model changes numbers of the tiny one; what sam2's file says of the rest stays.
+    # The micro model is sam2's tiny one with other numbers.
     config: Any = OmegaConf.load(config_file("tiny" if size == "micro" else size, version)).model
     return OmegaConf.merge(config, _MICRO) if size == "micro" else config
 

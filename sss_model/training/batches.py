@@ -1,4 +1,4 @@
-"""What one step sees: a labelled batch in one view, an unlabelled batch in one weak and two strong views."""
+"""The batches of a step: a labelled one in one view, an unlabelled one in one weak and two strong views."""
 
 from __future__ import annotations
 
@@ -17,109 +17,111 @@ from torch import Tensor
 from sss_model.config import Config
 from sss_model.data.slice_position import WIDTH
 from sss_model.data.slices import SliceSet, draw
+from sss_model.network.base import ClipBatch
 from sss_model.training.cutmix import CutMix, cutmix_boxes
 from sss_model.training.teacher_findings import TeacherFindings
-from sss_model.training.views import Draw, draw_noise, draw_views, move_images, move_labels, recolour, weak_grid, zooms
-
-# What the next steps need, made in threads while the present step is at work.
-
+from sss_model.training.views import (
+    ViewDraw,
+    draw_noise,
+    draw_views,
+    move_images,
+    move_labels,
+    recolour,
+    weak_grid,
+    zooms,
+)
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
-
-
-class Prefetcher(Generic[K, T]):
-    """A function that is called for what is expected next.
-
-    It must depend on its argument alone: then its values are the same with and without this, in any timing, also in a
-    resumed run.
-
-    >>> squares = Prefetcher(lambda step: step**2, workers=2)
-    >>> [squares(step, step + 1, step + 2) for step in range(4)]
-    [0, 1, 4, 9]
-    """
-
-    def __init__(self, make: Callable[[K], T], *, workers: int) -> None:
-        self._make = make
-        self._pool = ThreadPoolExecutor(max_workers=workers)
-        self._made: dict[K, Future[T]] = {}
-
-    def __call__(self, now: K, *following: K) -> T:
-        """The value for `now`, waited for if need be; what `make` raised for it is raised here. What was made for
-        others than those `following` is forgotten."""
-        self._made = {key: self._made.get(key) or self._pool.submit(self._make, key) for key in (now, *following)}
-        return self._made.pop(now).result()
-
 
 # Names of the random streams; each is a sequence of its own under the one seed.
 _LABELLED, _UNLABELLED, _STRONG, _FURTHER = 0, 1, 2, 10
 _PARTNER, _MOVE, _FORGET = 1000, 1001, 1002  # among the further ones; three streams from the last on
 _STEPS_AHEAD = 2
-_OFF = 0.35  # how far a first look is off a label's proportions
-_FORGOTTEN = 0.3  # share of the slices that are not told theirs
+_PROPORTION_ERROR = 0.35  # how far predicted proportions are off a label's
+_FORGOTTEN = 0.3  # share of the slices whose proportions are hidden
 
 _At = tuple[int, int]
 """A step, and how many slices in a row are neighbours in it."""
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledBatch:
+    """Labelled slices in one view, moved and recoloured."""
+
     images: Tensor
     """(B, 3, S, S)."""
     labels: Tensor
     """(B, S, S) class indices."""
     spacing: Tensor
     """(B, 3) mm between slices, rows and columns, as the view shows them."""
-    places: Tensor
-    """(B, 3) where slices lie in their volumes, or (B, 3 + K) with the proportions of those."""
+    slice_position: Tensor
+    """(B, 3), or (B, 3 + K) with the volume's proportions; see `ClipBatch`."""
     seeds: Tensor
-    """(B,) int64 on the CPU: for what a network draws by slice."""
+    """(B,) int64 on the CPU, for dropout."""
+
+    def single_slices(self) -> ClipBatch:
+        """For a network that sees single slices."""
+        return ClipBatch(self.images, self.slice_position, self.seeds)
 
 
 @dataclass(frozen=True)
-class Unlabelled:
+class StrongView:
+    """A recoloured weak view with boxes from other slices."""
+
+    images: Tensor
+    """(B, 3, S, S), aligned with the weak view but for the boxes."""
+    mix: CutMix
+    """The boxes, and the slices that they are from."""
+    slice_position: Tensor
+    """The weak view's, blended with the partner's by the share of the view that shows it."""
+    seeds: Tensor
+    """(B,) int64 on the CPU, for dropout."""
+
+    def single_slices(self) -> ClipBatch:
+        """For a network that sees single slices."""
+        return ClipBatch(self.images, self.slice_position, self.seeds)
+
+
+@dataclass(frozen=True)
+class UnlabelledBatch:
+    """Unlabelled slices in one weak and two strong views."""
+
     weak: Tensor
     """(B, 3, S, S)."""
-    strong: list[Tensor]
-    """Two views (B, 3, S, S), aligned with the weak one but for the pasted boxes."""
-    mixes: list[CutMix]
-    """Per strong view, where it shows its partner."""
+    strong: list[StrongView]
     spacing: Tensor
     """(B, 3) mm between slices, rows and columns, as the views show them."""
-    places: Tensor
-    """As those of `Labelled`."""
-    strong_places: list[Tensor]
-    """Per strong view, the same, its partner's counted by the share of the view that shows it."""
+    slice_position: Tensor
+    """As in `LabelledBatch`."""
     clip: int
     """How many slices in a row are neighbours, moved and pasted as one."""
     weak_seeds: Tensor
-    """(B,) int64 on the CPU: for what a network draws by slice."""
-    strong_seeds: list[Tensor]
-    """The same of each strong view."""
+    """(B,) int64 on the CPU, for dropout."""
     plausible: Tensor | None
-    """(B, S, S) booleans: what the last volume check left to learn from; None before one."""
+    """(B, S, S) booleans: pixels that the last volume check did not reject; None before one."""
 
 
 class _Source(NamedTuple):
-    """What a batch is made from: all that the CPU reads and draws for it."""
+    """The CPU's share of a batch: everything that is read and drawn for it."""
 
     images: Tensor
     labels: Tensor | None
     indices: np.ndarray
     """(B,) positions of the slices in their set."""
-    places: Tensor
+    slice_position: Tensor
     distances: Tensor
-    moved_by: Draw
-    recoloured_by: list[tuple[Draw, Tensor]]
+    moved_by: ViewDraw
+    recoloured_by: list[tuple[ViewDraw, Tensor]]
     """Per view, its random numbers and its noise."""
 
 
 class Batches:
     """Makes any step's batches from the seed alone.
 
-    A batch is made of clips, neighbouring slices that are moved as one, where a step of method ``sss`` wants them;
-    else, a clip is a single slice. Such a step rounds its batches up to whole clips, and to pairs of unlabelled ones:
-    a strong view receives its box from another clip of the batch.
+    In steps of method ``sss`` that see clips, a batch is made of clips of neighbouring slices, moved as one; else, a
+    clip is a single slice. Such a step rounds its batches up to whole clips, and to pairs of unlabelled ones: a strong
+    view receives its box from another clip of the batch.
 
     For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
 
@@ -127,7 +129,7 @@ class Batches:
         proportions: (cases, K) of the labelled scans, see `sss_model.inference.volume_context`; or None.
 
     Attributes:
-        findings: what is known of the unlabelled scans.
+        findings: the teacher's findings on the unlabelled scans; set as they change.
     """
 
     def __init__(
@@ -149,48 +151,41 @@ class Batches:
             self._labelled_source = Prefetcher(_pinned(self._read_labelled), workers=self._ahead)
             self._unlabelled_source = Prefetcher(_pinned(self._read_unlabelled), workers=self._ahead)
 
-    def labelled(self, step: int, progress: float = 0.0) -> Labelled:
+    def labelled(self, step: int, progress: float = 0.0) -> LabelledBatch:
         """The labelled batch of a step, moved and recoloured.
 
         Args:
-            progress: share of the budget used so far, 0 to 1, by which a recipe may tell which steps see clips.
+            progress: share of the budget used so far, 0 to 1; it decides with the step whether clips are seen.
         """
         source = self._fabric.to_device(self._labelled_source(*self._from(step, progress)))
         grid = weak_grid(source.moved_by, self._config.views, data=self._config.data)
         [(drawn, noise)] = source.recoloured_by
         images = recolour(move_images(source.images, grid), noise, drawn, self._config.views)
         labels = move_labels(source.labels, grid)
-        places = self._told_of_labelled(source, step)
-        return Labelled(images, labels, self._spacing(source), places, _seeds(drawn))
+        positions = self._labelled_positions(source, step)
+        return LabelledBatch(images, labels, self._spacing(source), positions, _seeds(drawn))
 
-    def unlabelled(self, step: int, labelled: Labelled, progress: float = 0.0) -> Unlabelled:
+    def unlabelled(self, step: int, labelled: LabelledBatch, progress: float = 0.0) -> UnlabelledBatch:
         """The unlabelled batch of a step in its three views; pieces of labelled slices may be pasted into it."""
         views, size, clip = self._config.views, self._config.data.size, self._clip(step, progress)
         source = self._fabric.to_device(self._unlabelled_source(*self._from(step, progress)))
-        grid = weak_grid(source.moved_by, views, data=self._config.data, turns=self._turns(source))
+        grid = weak_grid(source.moved_by, views, data=self._config.data, rotations=self._rotations(source))
         weak = move_images(source.images, grid)
         foreign = self.uniform(_PARTNER, step, len(weak) // clip, 2).repeat_interleave(clip, 0) < views.cutmix_labelled
-        boxes = [cutmix_boxes(drawn.of_clips(clip), views, size=size) for drawn, _ in source.recoloured_by]
-        mixes = [CutMix(box, foreign[:, number], clip) for number, box in enumerate(boxes)]
-        recoloured = [recolour(weak, noise, drawn, views) for drawn, noise in source.recoloured_by]
-        strong = [mix.paste(view, labelled.images) for view, mix in zip(recoloured, mixes, strict=True)]
-        places = self._told_of_unlabelled(source)
-        strong_places = [
-            mix.blend(self._partly_forgotten(places, step, _FORGET + 1 + number), labelled.places)
-            for number, mix in enumerate(mixes)
-        ]
-        strong_seeds = [_seeds(drawn) for drawn, _ in source.recoloured_by]
-        return Unlabelled(
-            weak,
-            strong,
-            mixes,
-            self._spacing(source),
-            places,
-            strong_places,
-            clip,
-            _seeds(source.moved_by),
-            strong_seeds,
-            self._plausible(source, grid),
+        positions, strong = self._unlabelled_positions(source), []
+        for number, (drawn, noise) in enumerate(source.recoloured_by):
+            mix = CutMix(cutmix_boxes(drawn.of_clips(clip), views, size=size), foreign[:, number], clip)
+            images = mix.paste(recolour(weak, noise, drawn, views), labelled.images)
+            partly = self._partly_forgotten(positions, step, _FORGET + 1 + number)
+            strong.append(StrongView(images, mix, mix.blend(partly, labelled.slice_position), _seeds(drawn)))
+        return UnlabelledBatch(
+            weak=weak,
+            strong=strong,
+            spacing=self._spacing(source),
+            slice_position=positions,
+            clip=clip,
+            weak_seeds=_seeds(source.moved_by),
+            plausible=self._plausible(source, grid),
         )
 
     def uniform(self, stream: int, step: int, batch: int, width: int) -> Tensor:
@@ -200,34 +195,36 @@ class Batches:
         whole = generator.random((batch * world, width), dtype=np.float32)
         return self._fabric.to_device(torch.from_numpy(whole[rank * batch : (rank + 1) * batch]))
 
-    def _told_of_labelled(self, source: _Source, step: int) -> Tensor:
-        """Labelled volumes' proportions, moved about by as much as a first look is off, in some slices not told."""
+    def _labelled_positions(self, source: _Source, step: int) -> Tensor:
+        """Positions with the proportions of the label, disturbed by the error of predicted ones, hidden in some
+        slices."""
+        positions = source.slice_position
         if self._proportions is None:
-            return source.places
-        known = self._proportions[self._labelled.cases(source.indices)].to(source.places)
-        moved = known + _OFF * (2 * self.uniform(_MOVE, step, *known.shape) - 1)
-        return self._partly_forgotten(torch.cat([source.places, moved], 1), step, _FORGET)
+            return positions
+        known = self._proportions[self._labelled.cases(source.indices)].to(positions)
+        moved = known + _PROPORTION_ERROR * (2 * self.uniform(_MOVE, step, *known.shape) - 1)
+        return self._partly_forgotten(torch.cat([positions, moved], 1), step, _FORGET)
 
-    def _told_of_unlabelled(self, source: _Source) -> Tensor:
-        """Unlabelled volumes' proportions, as the teacher saw them last."""
+    def _unlabelled_positions(self, source: _Source) -> Tensor:
+        """Positions with the proportions that the teacher predicted last."""
+        positions = source.slice_position
         if self._proportions is None:
-            return source.places
+            return positions
         if self.findings.proportions is None:
-            return F.pad(source.places, (0, self._proportions.shape[1]))
+            return F.pad(positions, (0, self._proportions.shape[1]))
         known = self.findings.proportions[self._unlabelled.cases(source.indices)]
-        return torch.cat([source.places, known.to(source.places)], 1)
+        return torch.cat([positions, known.to(positions)], 1)
 
-    def _partly_forgotten(self, places: Tensor, step: int, stream: int) -> Tensor:
-        """The same without proportions in some slices, for a first look must do without."""
-        told = self.uniform(stream, step, len(places), 1) >= _FORGOTTEN
-        return torch.cat([places[:, :WIDTH], places[:, WIDTH:] * told], 1)
+    def _partly_forgotten(self, positions: Tensor, step: int, stream: int) -> Tensor:
+        """The same without proportions in some slices: the first prediction of a volume must do without."""
+        kept = self.uniform(stream, step, len(positions), 1) >= _FORGOTTEN
+        return torch.cat([positions[:, :WIDTH], positions[:, WIDTH:] * kept], 1)
 
-    def _turns(self, source: _Source) -> Tensor | None:
-        turns = self.findings.orientations
-        if turns is None:
+    def _rotations(self, source: _Source) -> Tensor | None:
+        if self.findings.orientations is None:
             return None
-        of_slices = np.asarray(turns, dtype=np.float32)[self._unlabelled.cases(source.indices)]
-        return self._fabric.to_device(torch.from_numpy(of_slices))
+        degrees = np.asarray(self.findings.orientations, dtype=np.float32)[self._unlabelled.cases(source.indices)]
+        return self._fabric.to_device(torch.from_numpy(degrees))
 
     def _plausible(self, source: _Source, grid: Tensor) -> Tensor | None:
         rejected = self.findings.rejected
@@ -248,8 +245,8 @@ class Batches:
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
         noisy = [(drawn, draw_noise(drawn, size))]
         distances = self._distances(self._labelled, indices)
-        places = self._labelled.places(indices)
-        return _Source(images, labels, indices, places, distances, drawn.of_clips(clip), noisy)
+        positions = self._labelled.places(indices)
+        return _Source(images, labels, indices, positions, distances, drawn.of_clips(clip), noisy)
 
     def _read_unlabelled(self, at: _At) -> _Source:
         (step, clip), size = at, self._config.data.size
@@ -259,8 +256,8 @@ class Batches:
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
         noisy = [(drawn, draw_noise(drawn, size)) for drawn in draws]
         images, distances = self._unlabelled.image(indices), self._distances(self._unlabelled, indices)
-        places = self._unlabelled.places(indices)
-        return _Source(images, None, indices, places, distances, moves.of_clips(clip), noisy)
+        positions = self._unlabelled.places(indices)
+        return _Source(images, None, indices, positions, distances, moves.of_clips(clip), noisy)
 
     def _clip(self, step: int, progress: float) -> int:
         return self._config.sss.clip_at(step, progress) if self._config.train.method == "sss" else 1
@@ -274,16 +271,39 @@ class Batches:
     def _distances(self, slices: SliceSet, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(slices.distance(indices))
 
-    def _draw(self, stream: int, step: int, batch: int) -> Draw:
+    def _draw(self, stream: int, step: int, batch: int) -> ViewDraw:
         rank, world = self._fabric.global_rank, self._fabric.world_size
         return draw_views(seed=self._config.seed, stream=stream, step=step, batch=batch, rank=rank, world=world)
+
+
+class Prefetcher(Generic[K, T]):
+    """A function that is evaluated ahead, in threads, for the arguments expected next.
+
+    It must depend on its argument alone: then its values are the same with and without prefetching, in any timing, also
+    in a resumed run.
+
+    >>> squares = Prefetcher(lambda step: step**2, workers=2)
+    >>> [squares(step, step + 1, step + 2) for step in range(4)]
+    [0, 1, 4, 9]
+    """
+
+    def __init__(self, make: Callable[[K], T], *, workers: int) -> None:
+        self._make = make
+        self._pool = ThreadPoolExecutor(max_workers=workers)
+        self._made: dict[K, Future[T]] = {}
+
+    def __call__(self, now: K, *following: K) -> T:
+        """The value for `now`, waited for if need be; an error of `make` for it is raised here. Values made for others
+        than those `following` are dropped."""
+        self._made = {key: self._made.get(key) or self._pool.submit(self._make, key) for key in (now, *following)}
+        return self._made.pop(now).result()
 
 
 def _rounded_up(count: int, whole: int) -> int:
     return -(-count // whole) * whole
 
 
-def _seeds(drawn: Draw) -> Tensor:
+def _seeds(drawn: ViewDraw) -> Tensor:
     return torch.tensor(drawn.noise_seeds)
 
 

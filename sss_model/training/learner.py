@@ -1,4 +1,4 @@
-"""One step of learning: a student that is trained, and its moving average that teaches it."""
+"""Student, teacher and optimiser: one step of training."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sss_model.config import Config
 from sss_model.network import Network
+from sss_model.network.base import ClipBatch, SegmenterOutput, Spacing
 from sss_model.training.batches import Batches
 from sss_model.training.methods import make_method
-from sss_model.training.micro_batches import Inputs, Outputs, backward, joined, pieces
+from sss_model.training.micro_batches import backward_in_pieces, concatenated, cut
 from sss_model.training.schedule import learning_rate
 
 
 class Learner:
     """Student, teacher and optimiser, and the method by which they learn.
 
-    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017); it makes the pseudo-labels,
-    unless a method has the student teach itself, and is what is validated and kept. Only parameters are averaged:
-    normalisation is by instance in every network, so there are no running statistics.
+    The teacher is the student's exponential moving average (Tarvainen and Valpola, 2017). It makes the pseudo-labels,
+    unless a method has the student teach itself, and it is validated and kept. Only parameters are averaged: every
+    network normalises by instance, so there are no running statistics.
 
     Args:
         classes: names of the foreground classes, in order.
@@ -33,18 +34,18 @@ class Learner:
         self._config, self._fabric = config.train, fabric
         self._method = make_method(config, classes)
         network = fabric.to_device(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload,assignment]
-        # One kernel updates a parameter: on a CPU a third of the time of torch's choice.
+        # The fused kernel takes a third of the default's time on a CPU.
         fused = True if fabric.device.type in ("cpu", "cuda") else None
         groups = _parameter_groups(network, config)
         optimizer = torch.optim.AdamW(groups, weight_decay=config.train.weight_decay, fused=fused)
         self._ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema_decay))
         self._ema.requires_grad_(False).eval()
-        # It looks at its counter in every update, which on a GPU would wait for all work before.
+        # AveragedModel reads n_averaged on the host at each update; keep it on the CPU to avoid a GPU sync.
         self._ema.n_averaged = self._ema.n_averaged.cpu()
         self._student, self._optimizer = fabric.setup(network, optimizer)
 
     def step(self, batches: Batches, *, step: int, progress: float) -> dict[str, Tensor]:
-        """Learn from the batches of a step.
+        """Train the student on the batches of a step, and update the teacher.
 
         Args:
             progress: share of the budget used so far, 0 to 1.
@@ -55,12 +56,12 @@ class Learner:
         for group in self._optimizer.param_groups:
             begins, ends = group["learns"]
             group["lr"] = group["peak"] * learning_rate(self._config, (progress - begins) / (ends - begins))
-        inputs, objective = self._method.task(batches, self._teach, step=step, progress=progress)
+        task = self._method.task(batches, self._teach, step=step, progress=progress)
         self._optimizer.zero_grad()
-        scalars = backward(
+        scalars = backward_in_pieces(
             self._student,
-            _channels_last(inputs),
-            objective,
+            task.batch.channels_last(),
+            task.objective,
             fabric=self._fabric,
             micro_batch=self._config.micro_batch,
         )
@@ -69,9 +70,7 @@ class Learner:
         return {name: value.detach() for name, value in scalars.items()}
 
     @torch.no_grad()
-    def segment(
-        self, images: Tensor, spacing: tuple[float, float, float], proportions: Tensor | None, *, batch: int
-    ) -> Tensor:
+    def segment(self, images: Tensor, spacing: Spacing, proportions: Tensor | None, *, batch: int) -> Tensor:
         """The teacher's class logits of a whole volume; see `Network.segment`."""
         with self._fabric.autocast():
             network = cast(Network, self._ema.module)
@@ -79,27 +78,28 @@ class Learner:
             return network.segment(images, spacing, batch=batch, proportions=proportions)
 
     @torch.no_grad()
-    def predict_slices(self, images: Tensor, places: Tensor, *, batch: int) -> Tensor:
-        """The teacher's class logits of slices, each by itself; see `Network.predict_slices`."""
+    def predict_slices(self, images: Tensor, slice_position: Tensor, *, batch: int) -> Tensor:
+        """The teacher's per-slice class logits; see `Network.predict_slices`."""
         with self._fabric.autocast():
             network = cast(Network, self._ema.module)
             images = images.contiguous(memory_format=torch.channels_last)
-            return network.predict_slices(images, places, batch=batch)
+            return network.predict_slices(images, slice_position, batch=batch)
 
     @torch.no_grad()
-    def _teach(self, inputs: Inputs) -> Outputs:
+    def _teach(self, batch: ClipBatch) -> SegmenterOutput:
         with self._fabric.autocast():
             teacher = self._student.module if self._method.self_taught else self._ema
-            return joined([teacher(**part) for part in pieces(_channels_last(inputs), self._config.micro_batch)])
+            pieces = cut(batch.channels_last(), self._config.micro_batch)
+            return concatenated([teacher(piece) for piece in pieces])
 
     @property
     def lr(self) -> float:
-        """The learning rate of what learned quickest in the last step."""
+        """The highest learning rate of the last step."""
         return max(group["lr"] for group in self._optimizer.param_groups)
 
     @property
     def weights(self) -> Iterator[Tensor]:
-        """The student's parameters, where they are."""
+        """The student's parameters, on their device."""
         return self._student.module.parameters()
 
     def teacher_weights(self) -> dict[str, Tensor]:
@@ -107,7 +107,7 @@ class Learner:
         return {name: value.detach().cpu().clone() for name, value in self._ema.module.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
-        """All that `load_state` needs to go on as if nothing had happened."""
+        """The state that `load_state` needs to continue exactly."""
         return {
             "student": self._student.module.state_dict(),
             "teacher": self._ema.state_dict(),
@@ -120,12 +120,8 @@ class Learner:
         self._optimizer.load_state_dict(state["optimizer"])
 
 
-def _channels_last(inputs: Inputs) -> Inputs:
-    return inputs | {"images": inputs["images"].contiguous(memory_format=torch.channels_last)}
-
-
 def _parameter_groups(network: nn.Module, config: Config) -> list[dict[str, Any]]:
-    """What shares a peak learning rate, and the shares of the budget between which it rises and falls."""
+    """Parameters by peak learning rate, with the progress between which it rises and falls."""
     named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
     memory_from = config.sss.memory_from if config.train.method == "sss" else 1.0
     groups: list[dict[str, Any]] = [

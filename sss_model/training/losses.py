@@ -1,4 +1,4 @@
-"""The loss of one batch.
+"""Losses of a batch.
 
 Every mean and every Dice is over the global batch: numerators and denominators are summed over processes first, so that
 two processes learn what one process with twice the batch learns.
@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+
+from sss_model.network.base import MemoryMasks
 
 _SMOOTH = 1e-5
 
@@ -30,39 +32,43 @@ def segmentation_loss(logits: Tensor, target: Tensor, keep: Tensor | None = None
 
 
 def cross_entropy(logits: Tensor, target: Tensor, keep: Tensor | None = None) -> Tensor:
-    """The mean over pixels that are kept; arguments as for `segmentation_loss`."""
+    """Mean cross-entropy over the pixels that are kept; arguments as for `segmentation_loss`."""
     kept = torch.ones_like(target, dtype=torch.bool) if keep is None else keep
     pixelwise = F.cross_entropy(logits, target, reduction="none") * kept
     return global_sum(pixelwise.sum()) / global_sum(kept.sum().float()).clamp_min(1)
 
 
-def mask_losses(masks: Tensor, iou: Tensor, prompted: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """What the memory decoder's binary masks cost.
+def mask_losses(masks: MemoryMasks, target: Tensor) -> dict[str, Tensor]:
+    """Losses of the memory decoder's binary masks, over those that a prompt has reached.
 
     Args:
-        masks: (B, K, h, w) logits on a coarser grid.
-        iou: (B, K) predicted overlap of each mask with the truth.
-        prompted: (B, K) booleans: masks that count.
         target: (B, S, S) class indices, background 0.
 
     Returns:
         ``loss_masks``, binary cross-entropy plus Dice, and ``loss_iou``, the squared error of the prediction.
     """
-    truth = F.one_hot(target, masks.shape[1] + 1).movedim(-1, 1)[:, 1:].float()
-    truth = F.adaptive_avg_pool2d(truth, masks.shape[-1])
-    count = global_sum(prompted.sum().float()).clamp_min(1)
-    entropy = F.binary_cross_entropy_with_logits(masks, truth, reduction="none").mean((2, 3))
-    dice = 1 - _ratio(2 * masks.sigmoid() * truth, masks.sigmoid() + truth)
-    hard, sure = (masks.detach() > 0).float(), (truth > 0.5).float()
-    error = (iou - _ratio(hard * sure, torch.maximum(hard, sure))) ** 2
+    logits = masks.logits
+    truth = F.one_hot(target, logits.shape[1] + 1).movedim(-1, 1)[:, 1:].float()
+    truth = F.adaptive_avg_pool2d(truth, logits.shape[-1])
+    count = global_sum(masks.prompted.sum().float()).clamp_min(1)
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((2, 3))
+    dice = 1 - _ratio(2 * logits.sigmoid() * truth, logits.sigmoid() + truth)
+    predicted, true = (logits.detach() > 0).float(), (truth > 0.5).float()
+    error = (masks.iou - _ratio(predicted * true, torch.maximum(predicted, true))) ** 2
     return {
-        "loss_masks": global_sum(((entropy + dice) * prompted).sum()) / count,
-        "loss_iou": global_sum((error * prompted).sum()) / count,
+        "loss_masks": global_sum(((entropy + dice) * masks.prompted).sum()) / count,
+        "loss_iou": global_sum((error * masks.prompted).sum()) / count,
     }
 
 
 def pseudo_labels(logits: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
-    """The teacher's classes (B, S, S), and where its probability reaches `confidence`."""
+    """The most probable classes (B, S, S), and booleans where their probability reaches `confidence`.
+
+    >>> logits = torch.tensor([[0.9, 0.1], [0.4, 0.6]]).log().T[None, :, None, :]
+    >>> classes, kept = pseudo_labels(logits, confidence=0.8)
+    >>> classes.flatten().tolist(), kept.flatten().tolist()
+    ([0, 1], [True, False])
+    """
     probability, classes = logits.softmax(1).max(1)
     return classes, probability >= confidence
 

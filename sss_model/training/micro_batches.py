@@ -1,80 +1,71 @@
-"""The gradient of a loss over a whole batch, where memory can't hold the whole batch's activations."""
+"""The gradient of a loss over a whole batch that passes through the network in pieces, to save memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 
-Inputs = dict[str, Any]
-"""A network's keyword arguments; tensors, also those in lists and dictionaries, have one row a slice."""
-Outputs = dict[str, Tensor]
-"""What a network says, one row a slice."""
-Objective = Callable[[Outputs], dict[str, Tensor]]
-"""From a batch's outputs to scalars, ``loss`` among them."""
+from sss_model.network.base import ClipBatch, SegmenterOutput, map_tensors, tensors_of
+
+Objective = Callable[[SegmenterOutput], dict[str, Tensor]]
+"""From a whole batch's outputs to scalars, ``loss`` among them."""
 
 
-def backward(
-    network: _FabricModule, inputs: Inputs, objective: Objective, *, fabric: Fabric, micro_batch: int | None
+def backward_in_pieces(
+    network: _FabricModule, batch: ClipBatch, objective: Objective, *, fabric: Fabric, micro_batch: int | None
 ) -> dict[str, Tensor]:
-    """Add the gradient of the loss to the network's parameters.
+    """Add the gradient of the whole batch's loss to the network's parameters.
 
     Args:
-        inputs: of the whole batch; ``clip``, where there is one, says how many rows must stay together.
-        micro_batch: how many slices pass through the network at once (whole clips, at least one); None for all.
+        micro_batch: slices that pass through the network at once (whole clips, at least one); None for all.
 
     Returns:
         The scalars of `objective` for the whole batch.
     """
-    if micro_batch is None or micro_batch >= len(inputs["images"]):
-        scalars = objective(network(**inputs))
+    if micro_batch is None or micro_batch >= batch.size:
+        scalars = objective(network(batch))
         fabric.backward(scalars["loss"])
         return scalars
-    return _in_pieces(network, pieces(inputs, micro_batch), objective, fabric)
+    return _two_passes(network, cut(batch, micro_batch), objective, fabric)
 
 
-def pieces(inputs: Inputs, micro_batch: int | None) -> list[Inputs]:
-    """Cut a batch into pieces of at most `micro_batch` slices, or into single clips where these are longer."""
-    count, clip = len(inputs["images"]), inputs.get("clip", 1)
-    size = count if micro_batch is None else max(micro_batch // clip, 1) * clip
-    return [_rows(inputs, slice(start, start + size)) for start in range(0, count, size)]
+def cut(batch: ClipBatch, micro_batch: int | None) -> list[ClipBatch]:
+    """Cut a batch into pieces of at most `micro_batch` slices, or into single clips where these are longer.
+
+    >>> [piece.size for piece in cut(ClipBatch(torch.zeros(8, 3, 32, 32), clip=2), 5)]
+    [4, 4]
+    """
+    size = batch.size if micro_batch is None else max(micro_batch // batch.clip, 1) * batch.clip
+    return [batch.rows(slice(start, start + size)) for start in range(0, batch.size, size)]
 
 
-def joined(outputs: list[Outputs]) -> Outputs:
+def concatenated(outputs: Sequence[SegmenterOutput]) -> SegmenterOutput:
     """The outputs of a batch's pieces as those of the whole batch."""
-    return {name: torch.cat([piece[name] for piece in outputs]) for name in outputs[0]}
+    return map_tensors(lambda *parts: torch.cat(parts), *outputs)
 
 
-def _in_pieces(network: _FabricModule, parts: list[Inputs], objective: Objective, fabric: Fabric) -> dict[str, Tensor]:
-    # Dice is a ratio of sums over the batch, so the pieces' own losses would add up to another loss. Instead, as in
-    # gradient caching (Gao et al., 2021): a pass that keeps nothing makes all outputs, their loss gives the gradient by
-    # each of them, and a second pass takes every piece's share of it back through the network.
+def _two_passes(
+    network: _FabricModule, pieces: list[ClipBatch], objective: Objective, fabric: Fabric
+) -> dict[str, Tensor]:
+    # Dice is a ratio of sums over the batch, so the gradients of the pieces' own losses would not add up to that of the
+    # batch's loss. Instead, as in gradient caching (Gao et al., 2021): a pass without activations computes all outputs;
+    # the loss gives the gradient by each of them; a second pass takes each piece's share of it through the network.
     with torch.no_grad():
-        outputs = joined([network(**part) for part in parts])
-    leaves = {name: value.requires_grad_() for name, value in outputs.items() if value.is_floating_point()}
+        outputs = concatenated([network(piece) for piece in pieces])
+    leaves = [tensor.requires_grad_() for tensor in tensors_of(outputs) if tensor.is_floating_point()]
     scalars = objective(outputs)
-    gradients = torch.autograd.grad(scalars["loss"], list(leaves.values()), allow_unused=True)
-    wanted = {name: gradient for name, gradient in zip(leaves, gradients, strict=True) if gradient is not None}
+    gradients = torch.autograd.grad(scalars["loss"], leaves, allow_unused=True)
     start = 0
-    for number, part in enumerate(parts, start=1):
-        rows = slice(start, start := start + len(part["images"]))
+    for number, piece in enumerate(pieces, start=1):
+        rows = slice(start, start := start + piece.size)
         # Processes exchange gradients once a step, with the last piece.
-        with fabric.no_backward_sync(network, enabled=number < len(parts)):
-            again = network(**part)
-            share = [(again[name] * gradient[rows]).sum() for name, gradient in wanted.items()]
-            fabric.backward(torch.stack(share).sum())
+        with fabric.no_backward_sync(network, enabled=number < len(pieces)):
+            recomputed = [tensor for tensor in tensors_of(network(piece)) if tensor.is_floating_point()]
+            pairs = zip(recomputed, gradients, strict=True)
+            shares = [(tensor * gradient[rows]).sum() for tensor, gradient in pairs if gradient is not None]
+            fabric.backward(torch.stack(shares).sum())
     return scalars
-
-
-def _rows(value: Any, rows: slice) -> Any:
-    if isinstance(value, Tensor):
-        return value[rows]
-    if isinstance(value, dict):
-        return {name: _rows(part, rows) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_rows(part, rows) for part in value]
-    return value

@@ -1,4 +1,4 @@
-"""How long training goes on, and what changes on the way: by steps, or by minutes of work."""
+"""Schedules over training progress, the share of the budget of steps or minutes used so far (0 to 1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from sss_model.errors import InputError
 class Budget:
     """The length of a training in steps or in minutes of work.
 
-    Of minutes, what went into reading scans before the first step is gone, but schedules begin with that step.
+    A budget of minutes includes the preparation before the first step, but schedules begin with that step.
+
+    >>> Budget(steps=200, minutes=None).progress(step=50, seconds=0)
+    0.25
+    >>> Budget(steps=None, minutes=2, prepared=60).progress(step=0, seconds=90)
+    0.5
     """
 
     steps: int | None
@@ -46,7 +51,12 @@ class Budget:
 
 
 def learning_rate(config: Train, progress: float) -> float:
-    """The share of the peak learning rate: a linear rise over the warm-up, then a cosine to zero; zero ever after."""
+    """The share of the peak learning rate: a linear rise over the warm-up, then a cosine to zero; zero ever after.
+
+    >>> train = Train.model_construct(warmup=0.1)
+    >>> [round(learning_rate(train, progress), 3) for progress in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    [0.01, 0.5, 1.0, 0.5, 0.0]
+    """
     progress = min(1.0, progress)
     if progress < config.warmup:
         return max(progress / config.warmup, 0.01)

@@ -1,6 +1,6 @@
 """Weak and strong views of a batch, computed on batched tensors wherever the batch lies.
 
-A weak view moves a slice (flip, rotation, zoom, shift, a spot that swells or shrinks). Strong views are made from the
+A weak view moves a slice (flip, rotation, zoom, shift, and local zoom in one spot). Strong views are made from the
 weak one and only recolour it or paste into it, so that all views of a slice stay aligned pixel by pixel. Every sample's
 draw depends on (seed, step, stream, its position in the global batch) alone: neither a resumed run nor the number of
 processes changes it.
@@ -17,48 +17,48 @@ from torch import Tensor
 
 from sss_model.config import Data, Views
 
-# Of half a view: how far from its middle a spot that swells may lie, and its standard deviation.
+# The spot of local zoom, in halves of a view: its largest distance from the middle, and its standard deviation.
 _SPOT_WITHIN, _SMALLEST_SPOT, _LARGEST_SPOT = 0.35, 0.15, 0.45
 
 
-class Draw(NamedTuple):
+class ViewDraw(NamedTuple):
     """The random numbers of one batch: uniform(0, 1) ones, and a seed a sample for its noise."""
 
     uniform: Tensor
     """(B, 21)."""
     noise_seeds: list[int]
 
-    def of_clips(self, clip: int) -> Draw:
-        """The same, but all slices of a clip share the numbers of its first."""
-        return Draw(self.uniform[::clip].repeat_interleave(clip, 0), self.noise_seeds)
+    def of_clips(self, clip: int) -> ViewDraw:
+        """The same, but all slices of a clip share the numbers of its first one."""
+        return ViewDraw(self.uniform[::clip].repeat_interleave(clip, 0), self.noise_seeds)
 
 
-def draw_views(*, seed: int, stream: int, step: int, batch: int, rank: int = 0, world: int = 1) -> Draw:
+def draw_views(*, seed: int, stream: int, step: int, batch: int, rank: int = 0, world: int = 1) -> ViewDraw:
     """This process's share of the step's draw; `batch` is the size of the share."""
     generator = np.random.default_rng([seed, stream, step])
     share = slice(rank * batch, (rank + 1) * batch)
     uniform = generator.random((world * batch, 17), dtype=np.float32)[share]
     seeds = generator.integers(2**62, size=world * batch)[share]
-    # Drawn last, so that a recipe without the spot draws what it drew before there was one.
+    # Drawn last, so that recipes without local zoom keep their draws.
     further = generator.random((world * batch, 4), dtype=np.float32)[share]
-    return Draw(torch.from_numpy(np.concatenate([uniform, further], 1)), [int(value) for value in seeds])
+    return ViewDraw(torch.from_numpy(np.concatenate([uniform, further], 1)), [int(value) for value in seeds])
 
 
-def draw_noise(draw: Draw, size: int) -> Tensor:
+def draw_noise(draw: ViewDraw, size: int) -> Tensor:
     """Standard normal noise (B, 3, size, size), drawn on the CPU, so that a GPU sees the same."""
     generator = torch.Generator()
     return torch.stack([torch.randn(3, size, size, generator=generator.manual_seed(seed)) for seed in draw.noise_seeds])
 
 
-def weak_grid(draw: Draw, config: Views, *, data: Data, turns: Tensor | None = None) -> Tensor:
+def weak_grid(draw: ViewDraw, config: Views, *, data: Data, rotations: Tensor | None = None) -> Tensor:
     """Sampling grid (B, size, size, 2) that cuts a randomly moved window of `data.size` pixels out of a canvas.
 
     Args:
-        turns: (B,) degrees by which each slice is turned beforehand; None leaves all as they lie.
+        rotations: (B,) degrees by which each slice is rotated beforehand; None rotates none.
     """
     u = draw.uniform
     degrees = (2 * u[:, 0] - 1) * config.rotation_degrees
-    angle = (degrees if turns is None else degrees + turns) * torch.pi / 180
+    angle = (degrees if rotations is None else degrees + rotations) * torch.pi / 180
     zoom = zooms(draw, config)
     flip = torch.where(u[:, 2:4] < 0.5, -1.0, 1.0) if config.flips else torch.ones_like(u[:, 2:4])
     shift = (2 * u[:, 4:6] - 1) * config.shift * 2
@@ -69,14 +69,14 @@ def weak_grid(draw: Draw, config: Views, *, data: Data, turns: Tensor | None = N
     if not config.local_zoom:
         return F.affine_grid(theta, shape, align_corners=False)
     view = F.affine_grid(torch.eye(2, 3, device=u.device).expand_as(theta), shape, align_corners=False)
-    points = _bulge(view, draw, config)
+    points = _zoom_locally(view, draw, config)
     return points @ theta[:, None, :, :2].mT + theta[:, None, None, :, 2]
 
 
-def _bulge(points: Tensor, draw: Draw, config: Views) -> Tensor:
-    """Points (B, S, S, 2) of a view, from -1 to 1, moved away from a spot in it or towards it.
+def _zoom_locally(points: Tensor, draw: ViewDraw, config: Views) -> Tensor:
+    """Points (B, S, S, 2) of a view, from -1 to 1, moved away from the middle of a spot in it or towards it.
 
-    What lies there shrinks or swells, as a heart does between its phases; no two points change places.
+    What lies there shrinks or grows, as a heart does between its phases. The map is one to one: nothing folds.
     """
     u = draw.uniform[:, None, None, 17:21]
     middle = (2 * u[..., :2] - 1) * _SPOT_WITHIN
@@ -86,8 +86,8 @@ def _bulge(points: Tensor, draw: Draw, config: Views) -> Tensor:
     return points + (2 * u[..., 3:] - 1) * config.local_zoom * near * away
 
 
-def zooms(draw: Draw, config: Views) -> Tensor:
-    """(B,) by how much the weak view widens a pixel."""
+def zooms(draw: ViewDraw, config: Views) -> Tensor:
+    """(B,) by how much the weak view enlarges a pixel's side in mm."""
     return (1 - config.scale) ** (2 * draw.uniform[:, 1] - 1)
 
 
@@ -97,12 +97,12 @@ def move_images(images: Tensor, grid: Tensor) -> Tensor:
 
 
 def move_labels(labels: Tensor, grid: Tensor) -> Tensor:
-    """Class indices (B, S, S) that lie under `move_images`'s pixels, from (B, H, W)."""
+    """Class indices (B, S, S) at the pixels of `move_images`, from (B, H, W)."""
     moved = F.grid_sample(labels[:, None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return moved[:, 0].long()
 
 
-def recolour(images: Tensor, noise: Tensor, draw: Draw, config: Views) -> Tensor:
+def recolour(images: Tensor, noise: Tensor, draw: ViewDraw, config: Views) -> Tensor:
     """Change contrast, brightness, gamma, sharpness and noise of each slice; its geometry stays.
 
     Args:
@@ -124,6 +124,6 @@ def _blur(x: Tensor) -> Tensor:
 
 def _smooth(x: Tensor, axis: int) -> Tensor:
     """The weights 1, 4, 6, 4 and 1 sixteenths along an axis, which loses two at either end."""
-    # Sums of shifted views: a CPU's convolution takes several times as long for so narrow a kernel.
+    # Sums of shifted views: a convolution with so small a kernel takes several times as long on a CPU.
     left, near_left, middle, near_right, right = (x.narrow(axis, shift, x.shape[axis] - 4) for shift in range(5))
     return (left + right) / 16 + (near_left + near_right) / 4 + middle * 3 / 8

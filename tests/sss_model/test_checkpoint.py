@@ -9,6 +9,7 @@ import torch
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.errors import InputError
+from sss_model.network.base import ClipBatch
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_a_checkpoint_says_what_it_is(checkpoint: Path) -> None:
     assert set(loaded.meta.patients.labelled) < set(loaded.meta.patients.unlabelled)
     assert not set(loaded.meta.patients.validation) & set(loaded.meta.patients.unlabelled)
     assert loaded.history["val_dice"].notna().sum() == 2
-    assert loaded.network()(images=torch.zeros(1, 3, 64, 64))["logits"].shape == (1, 4, 64, 64)
+    assert loaded.network()(ClipBatch(torch.zeros(1, 3, 64, 64))).logits.shape == (1, 4, 64, 64)
 
 
 def test_another_configuration_is_refused(copy: Path) -> None:

@@ -1,28 +1,39 @@
-"""What every method is asked, and the teacher that it may ask."""
+"""The interface of a method, and the target that a teacher makes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from sss_model.config import Config
-from sss_model.training.batches import Batches, Labelled
+from sss_model.network.base import ClipBatch, SegmenterOutput
+from sss_model.training.batches import Batches, LabelledBatch
 from sss_model.training.cutmix import CutMix
 from sss_model.training.losses import global_sum
-from sss_model.training.micro_batches import Inputs, Objective, Outputs
+from sss_model.training.micro_batches import Objective
+
+Teacher = Callable[[ClipBatch], SegmenterOutput]
+"""The moving average of the student, or the student itself, without a gradient."""
 
 
-class Teacher(Protocol):
-    """The moving average of the student, or the student as it is, asked without a gradient."""
+@dataclass(frozen=True)
+class Task:
+    """What the student is given in a step, and the objective of its outputs.
 
-    def __call__(self, inputs: Inputs) -> Outputs: ...
+    One batch, because DistributedDataParallel wants a single forward pass, which is also faster.
+    """
+
+    batch: ClipBatch
+    objective: Objective
 
 
 class Method(ABC):
-    """Turns a step's batches into a task for the student.
+    """Turns a step's labelled and unlabelled batches into a task for the student.
 
     Args:
         config: the recipe.
@@ -38,36 +49,42 @@ class Method(ABC):
         self.config, self.classes = config, classes
 
     @abstractmethod
-    def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> tuple[Inputs, Objective]:
-        """What the student is given, in one forward pass (DDP wants a single one, and it is faster), and the objective
-        of its outputs.
+    def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> Task:
+        """The task of a step.
 
         Args:
             step: from 0.
             progress: share of the budget used so far, 0 to 1.
         """
 
-    def accepted(self, classes: Tensor, kept: Tensor) -> dict[str, Tensor]:
+    def accepted(self, target: Target) -> dict[str, Tensor]:
         """For the log: the share of pixels, and of each class's, that counts as pseudo-labels."""
-        return {"accepted": share(kept, torch.ones_like(kept)), **self.shares("accepted", classes, kept)}
+        overall = masked_share(target.kept, torch.ones_like(target.kept))
+        return {"accepted": overall, **self.shares("accepted", target.classes, target.kept)}
 
     def shares(self, title: str, classes: Tensor, kept: Tensor) -> dict[str, Tensor]:
-        """Per class, the share of its pixels (B, S, S) that is kept, over all processes; nan where it has none."""
-        return {f"{title}_{name}": share(kept, classes == index) for index, name in enumerate(self.classes, start=1)}
+        """Per class, the share of its pixels (B, S, S) that is kept, over all processes; NaN where it has none."""
+        return {
+            f"{title}_{name}": masked_share(kept, classes == index) for index, name in enumerate(self.classes, start=1)
+        }
 
 
 class Target(NamedTuple):
-    """What the teacher says of the weak view: classes (B, S, S), and where they teach."""
+    """Pseudo-labels of the weak view: classes (B, S, S), and booleans where they count."""
 
     classes: Tensor
     kept: Tensor
 
-    def pasted(self, mix: CutMix, labelled: Labelled) -> Target:
-        """The target of a strong view; where it shows a labelled slice, the label teaches everywhere."""
+    def pasted(self, mix: CutMix, labelled: LabelledBatch) -> Target:
+        """The target of a strong view; where it shows a labelled slice, the label counts everywhere."""
         everywhere = torch.ones_like(labelled.labels, dtype=torch.bool)
         return Target(mix.paste(self.classes, labelled.labels), mix.paste(self.kept, everywhere))
 
 
-def share(these: Tensor, among: Tensor) -> Tensor:
-    """Share of some pixels that others hold too, over all processes; nan where there are none."""
-    return global_sum((these & among).sum().float()) / global_sum(among.sum().float())
+def masked_share(chosen: Tensor, among: Tensor) -> Tensor:
+    """Share of the pixels `among` that are `chosen`, over all processes; NaN where there are none.
+
+    >>> masked_share(torch.tensor([True, False, True]), torch.tensor([True, True, False]))
+    tensor(0.5000)
+    """
+    return global_sum((chosen & among).sum().float()) / global_sum(among.sum().float())

@@ -1,27 +1,27 @@
-"""Labelled slices alone: what every other method has to beat."""
+"""Supervised training on labelled slices alone, the baseline of every other method."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from sss_model.training.batches import Batches, Labelled
+from sss_model.network.base import SegmenterOutput
+from sss_model.training.batches import Batches, LabelledBatch
 from sss_model.training.losses import segmentation_loss
-from sss_model.training.methods.base import Method, Teacher
-from sss_model.training.micro_batches import Inputs, Objective, Outputs
+from sss_model.training.methods.base import Method, Task, Teacher
 
 
 class Supervised(Method):
     """Cross-entropy plus Dice on labelled slices."""
 
-    def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> tuple[Inputs, Objective]:
-        return labelled_task(batches.labelled(step, progress))
+    def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> Task:
+        return supervised_task(batches.labelled(step, progress))
 
 
-def labelled_task(labelled: Labelled) -> tuple[Inputs, Objective]:
+def supervised_task(labelled: LabelledBatch) -> Task:
     """The task of learning from a labelled batch alone."""
 
-    def objective(outputs: Outputs) -> dict[str, Tensor]:
-        loss = segmentation_loss(outputs["logits"], labelled.labels)
+    def objective(output: SegmenterOutput) -> dict[str, Tensor]:
+        loss = segmentation_loss(output.logits, labelled.labels)
         return {"loss": loss, "loss_labelled": loss}
 
-    return {"images": labelled.images, "places": labelled.places, "seeds": labelled.seeds}, objective
+    return Task(labelled.single_slices(), objective)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from lightning_fabric import Fabric
 
 from sss_model.config import Config
+from sss_model.data.manifest import Manifest, cohort
 from sss_model.data.slice_position import WIDTH, volume_places
-from sss_model.data.slices import SliceSet
-from sss_model.training.batches import Batches
+from sss_model.data.slices import SliceCache, SliceSet
+from sss_model.training.batches import Batches, Prefetcher
 from sss_model.training.teacher_findings import TeacherFindings
 
 STILL = {"views.rotation_degrees": 0, "views.scale": 0, "views.shift": 0, "views.flips": False}
@@ -47,20 +52,20 @@ def test_slices_are_told_what_their_volume_is_made_of(recipe: Callable[..., Conf
     fabric = Fabric(accelerator="cpu", devices=1)
     batches = Batches(config, labelled=scans, unlabelled=scans, fabric=fabric, proportions=known)
     labelled = batches.labelled(0)
-    assert not batches.unlabelled(0, labelled).places[:, WIDTH:].any()
+    assert not batches.unlabelled(0, labelled).slice_position[:, WIDTH:].any()
     batches.findings = TeacherFindings(proportions=2 * known)
     unlabelled = batches.unlabelled(0, labelled)
     for places, spacing, scale, off in [
-        (labelled.places, labelled.spacing, 1, 0.35),
-        (unlabelled.places, unlabelled.spacing, 2, 0.0),
-        *((places, unlabelled.spacing, 2, 0.0) for places in unlabelled.strong_places),
+        (labelled.slice_position, labelled.spacing, 1, 0.35),
+        (unlabelled.slice_position, unlabelled.spacing, 2, 0.0),
+        *((places, unlabelled.spacing, 2, 0.0) for places in [view.slice_position for view in unlabelled.strong]),
     ]:
         told = places[:, WIDTH:]
         silent = (told == 0).all(1)
         expected = scale * known[(spacing[:, 0] == 10.0).long()]
         assert ((told - expected)[~silent].abs() <= off + 1e-6).all()
-        assert 0 < silent.sum() < 20 or places is unlabelled.places
-    assert (unlabelled.places[:, WIDTH:] != 0).all()
+        assert 0 < silent.sum() < 20 or places is unlabelled.slice_position
+    assert (unlabelled.slice_position[:, WIDTH:] != 0).all()
 
 
 def test_a_survey_s_verdict_lies_where_the_view_shows_it(recipe: Callable[..., Config]) -> None:
@@ -88,9 +93,86 @@ def test_a_view_lies_where_its_pixels_do(recipe: Callable[..., Config]) -> None:
     scans = SliceSet([scan], [np.zeros((5, side, side), np.uint8)], neighbours=True, distances=[8.0])
     batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
     seen = batches.unlabelled(0, batches.labelled(0))
-    assert {tuple(place) for place in seen.places.tolist()} <= {tuple(place) for place in volume_places(5).tolist()}
-    for mix, places in zip(seen.mixes, seen.strong_places, strict=True):
-        untouched = ~mix.boxes.flatten(1).any(1)
-        torch.testing.assert_close(places[untouched], seen.places[untouched])
-        assert mix.boxes.any()
-        assert not torch.allclose(places, seen.places)
+    assert {tuple(place) for place in seen.slice_position.tolist()} <= {
+        tuple(place) for place in volume_places(5).tolist()
+    }
+    for view in seen.strong:
+        places, untouched = view.slice_position, ~view.mix.boxes.flatten(1).any(1)
+        torch.testing.assert_close(places[untouched], seen.slice_position[untouched])
+        assert view.mix.boxes.any()
+        assert not torch.allclose(places, seen.slice_position)
+
+
+def test_values_are_the_steps_own_wherever_it_starts() -> None:
+    squares = Prefetcher(lambda step: step**2, workers=3)
+    assert [squares(step, step + 1, step + 2) for step in (5, 6, 7, 2, 3, 9)] == [25, 36, 49, 4, 9, 81]
+
+
+def test_the_next_steps_are_made_before_they_are_asked_for_and_each_once() -> None:
+    made: list[int] = []
+    third = threading.Event()
+
+    def make(step: int) -> int:
+        made.append(step)
+        if step == 2:
+            third.set()
+        return step
+
+    prefetcher = Prefetcher(make, workers=2)
+    prefetcher(0, 1, 2)
+    assert third.wait(timeout=60)
+    for step in (1, 2, 3):
+        prefetcher(step, step + 1, step + 2)
+    assert sorted(made)[:4] == [0, 1, 2, 3]
+    assert len(made) == len(set(made)) <= 6
+
+
+def test_what_was_expected_and_is_not_asked_for_is_no_answer() -> None:
+    pairs = Prefetcher(lambda at: at, workers=2)
+    pairs((0, 1), (1, 1))
+    assert pairs((1, 4), (2, 4)) == (1, 4)
+
+
+def test_an_error_is_raised_at_its_own_step() -> None:
+    def make(step: int) -> int:
+        if step == 1:
+            raise OSError("gone")
+        return step
+
+    prefetcher = Prefetcher(make, workers=2)
+    assert prefetcher(0, 1) == 0
+    with pytest.raises(OSError, match="gone"):
+        prefetcher(1)
+
+
+def test_batches_read_ahead_for_a_gpu_are_those_of_a_cpu(
+    recipe: Callable[..., Config],
+    phantom: Path,
+    manifest: Manifest,
+    cache_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = recipe()
+    cache = SliceCache(cache_dir, data_dir=phantom, config=config.data, classes=4)
+    patients = cohort(manifest, 1)
+    sets = {
+        "labelled": SliceSet(cache.images(patients.labelled), cache.labels(patients.labelled), True, [8.0, 8.0]),
+        "unlabelled": SliceSet(cache.images(patients.unlabelled), None, True, [8.0] * len(patients.unlabelled)),
+    }
+    pinned: list[torch.Size] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self.shape) or self)
+    # A GPU in name only: batches are read ahead, and stay where they are.
+    gpu = SimpleNamespace(
+        device=SimpleNamespace(type="cuda"), global_rank=0, world_size=1, to_device=lambda source: source
+    )
+    ahead = Batches(config, **sets, fabric=gpu)
+    plain = Batches(config, **sets, fabric=Fabric(accelerator="cpu", devices=1))
+    for step in (3, 4, 5):
+        assert torch.equal(ahead.labelled(step).images, plain.labelled(step).images)
+        assert torch.equal(ahead.labelled(step).labels, plain.labelled(step).labels)
+        one, other = (batches.unlabelled(step, batches.labelled(step)) for batches in (ahead, plain))
+        for a, b in zip(one.strong, other.strong, strict=True):
+            assert torch.equal(a.images, b.images)
+        assert torch.equal(one.weak, other.weak)
+    assert (2, 3, config.data.canvas, config.data.canvas) in pinned
+    assert (2, 3, config.data.size, config.data.size) in pinned

@@ -15,10 +15,11 @@ from sss_model.config import Config
 from sss_model.data.manifest import Manifest, cohort
 from sss_model.data.slices import SliceCache, SliceSet
 from sss_model.network import build_network
+from sss_model.network.base import ClipBatch, SegmenterOutput
 from sss_model.training.batches import Batches
 from sss_model.training.learner import Learner
 from sss_model.training.losses import segmentation_loss
-from sss_model.training.micro_batches import backward
+from sss_model.training.micro_batches import backward_in_pieces
 
 # So that some pseudo-labels count, and others don't.
 BATCH = {"train.batch": 4, "train.unlabelled_batch": 4, **confident_from(0.5)}
@@ -88,8 +89,8 @@ class _OneLayer(torch.nn.Module):
         super().__init__()
         self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 1), torch.nn.Softplus(), torch.nn.Conv2d(32, 2, 1))
 
-    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"logits": self.layers(images)}
+    def forward(self, batch: ClipBatch) -> SegmenterOutput:
+        return SegmenterOutput(self.layers(batch.images))
 
 
 def held_at_most(images: torch.Tensor, micro_batch: int | None) -> int:
@@ -111,11 +112,11 @@ def held_at_most(images: torch.Tensor, micro_batch: int | None) -> int:
     network = fabric.setup(_OneLayer())
     target = torch.zeros(len(images), *images.shape[2:], dtype=torch.long)
 
-    def objective(outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return {"loss": segmentation_loss(outputs["logits"], target)}
+    def objective(output: SegmenterOutput) -> dict[str, torch.Tensor]:
+        return {"loss": segmentation_loss(output.logits, target)}
 
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        backward(network, {"images": images}, objective, fabric=fabric, micro_batch=micro_batch)
+        backward_in_pieces(network, ClipBatch(images), objective, fabric=fabric, micro_batch=micro_batch)
     return most
 
 

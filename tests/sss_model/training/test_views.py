@@ -57,7 +57,7 @@ def test_a_turned_view_is_the_view_of_a_turned_scan(views: Views, data: Data) ->
     centred = views.model_copy(update={"shift": 0.0})
     canvas = torch.randn(2, 3, data.canvas, data.canvas)
     drawn = draw_views(seed=0, stream=0, step=0, batch=2)
-    turned = move_images(canvas, weak_grid(drawn, centred, data=data, turns=torch.tensor([90.0, 0.0])))
+    turned = move_images(canvas, weak_grid(drawn, centred, data=data, rotations=torch.tensor([90.0, 0.0])))
     first, second = (move_images(rotate(canvas, turn), weak_grid(drawn, centred, data=data)) for turn in (90, 0))
     torch.testing.assert_close(turned, torch.stack([first[0], second[1]]), atol=1e-2, rtol=0)
 

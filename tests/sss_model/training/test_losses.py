@@ -49,6 +49,6 @@ def test_keeping_nothing_teaches_nothing(target: torch.Tensor) -> None:
 
 def test_pseudo_labels_are_kept_where_the_teacher_is_sure() -> None:
     probability = torch.tensor([[0.95, 0.03, 0.02], [0.5, 0.3, 0.2], [0.05, 0.05, 0.9]]).log()
-    classes, sure = pseudo_labels(probability.T[None, :, None, :], confidence=0.89)
+    classes, kept = pseudo_labels(probability.T[None, :, None, :], confidence=0.89)
     assert classes.flatten().tolist() == [0, 0, 2]
-    assert sure.flatten().tolist() == [True, False, True]
+    assert kept.flatten().tolist() == [True, False, True]

@@ -16,12 +16,14 @@ from sss_model.data.manifest import Manifest, cohort
 from sss_model.data.slices import SliceCache, SliceSet
 from sss_model.errors import InputError
 from sss_model.network import build_network
+from sss_model.network.base import ClipBatch, MemoryMasks
 from sss_model.network.segmenter import SssSegmenter
-from sss_model.training.batches import Batches, Unlabelled
+from sss_model.training.batches import Batches, UnlabelledBatch
 from sss_model.training.learner import Learner
 from sss_model.training.losses import mask_losses
 from sss_model.training.methods.sss import Sss
 from sss_model.training.teacher_findings import TeacherFindings
+from sss_model.training.train import train
 
 CLIP = 4
 SSS: dict[str, Any] = {
@@ -107,15 +109,22 @@ def test_a_trained_mechanism_that_is_switched_off_changes_the_prediction(trained
     assert not torch.allclose(whole, without, atol=1e-3)
 
 
-def unlabelled_of(made: Bench, *, step: int = 0) -> Unlabelled:
+def unlabelled_of(made: Bench, *, step: int = 0) -> UnlabelledBatch:
     return made.batches.unlabelled(step, made.batches.labelled(step))
 
 
-def asked(made: Bench, *, step: int = 0, progress: float = 0.5) -> dict[str, Any]:
+def asked(made: Bench, *, step: int = 0, progress: float = 0.5) -> ClipBatch:
     """What the student is given in a step."""
     method = Sss(made.config, ["RV", "MYO", "LV"])
-    inputs, _ = method.task(made.batches, made.learner._teach, step=step, progress=progress)
-    return inputs
+    return method.task(made.batches, made.learner._teach, step=step, progress=progress).batch
+
+
+@torch.no_grad()
+def features_of(made: Bench, batch: ClipBatch) -> tuple[torch.Tensor, ...]:
+    """The teacher's features."""
+    features = made.learner._teach(batch._replace(keep_features=True)).features
+    assert features is not None
+    return features
 
 
 def test_steps_of_clips_round_their_batches_up_to_whole_ones(bench: Callable[..., Bench]) -> None:
@@ -128,19 +137,16 @@ def test_steps_of_clips_round_their_batches_up_to_whole_ones(bench: Callable[...
 def test_strong_views_meet_the_weak_one_and_labelled_slices_themselves(bench: Callable[..., Bench]) -> None:
     made = bench({"sss.pair": 1.0, "views.cutmix": 0.0, "views.cutmix_labelled": 0.0})
     inputs = asked(made)
-    labelled, first, second = inputs["paired"].split(2 * CLIP)
+    labelled, first, second = inputs.paired.split(2 * CLIP)
     assert not labelled.any()
     assert first.all()
     assert second.all()
     weak = unlabelled_of(made).weak
-    with torch.no_grad():
-        features = made.learner._teach(
-            {"images": weak, "spacing": inputs["spacing"][: 2 * CLIP], "clip": CLIP, "keep": True}
-        )
-    for scale, partner in enumerate(inputs["partners"]):
+    features = features_of(made, ClipBatch(weak, spacing=inputs.spacing[: 2 * CLIP], clip=CLIP))
+    for scale, partner in enumerate(inputs.partners):
         _, *views = partner.split(2 * CLIP)
         for view in views:
-            torch.testing.assert_close(view, features[f"features{scale}"])
+            torch.testing.assert_close(view, features[scale])
 
 
 def test_what_is_pasted_into_a_strong_view_is_pasted_into_the_features_that_it_meets(
@@ -148,31 +154,29 @@ def test_what_is_pasted_into_a_strong_view_is_pasted_into_the_features_that_it_m
 ) -> None:
     made = bench({"sss.pair": 1.0, "views.cutmix": 1.0, "views.cutmix_labelled": 0.0})
     inputs, unlabelled = asked(made), unlabelled_of(made)
-    weak = {"images": unlabelled.weak, "spacing": unlabelled.spacing, "clip": CLIP, "keep": True}
-    with torch.no_grad():
-        features = made.learner._teach(weak)
-    assert inputs["paired"][2 * CLIP :].all()
-    for scale, partner in enumerate(inputs["partners"]):
-        of_teacher = features[f"features{scale}"]
+    features = features_of(made, ClipBatch(unlabelled.weak, spacing=unlabelled.spacing, clip=CLIP))
+    assert inputs.paired[2 * CLIP :].all()
+    for scale, partner in enumerate(inputs.partners):
+        of_teacher = features[scale]
         _, *views = partner.split(2 * CLIP)
-        for view, mix in zip(views, unlabelled.mixes, strict=True):
-            torch.testing.assert_close(view, mix.paste(of_teacher))
+        for view, strong in zip(views, unlabelled.strong, strict=True):
+            torch.testing.assert_close(view, strong.mix.paste(of_teacher))
         assert not torch.allclose(views[0], of_teacher)
 
 
 def test_a_view_with_a_piece_of_a_labelled_slice_meets_itself(bench: Callable[..., Bench]) -> None:
     made = bench({"sss.pair": 1.0, "views.cutmix": 1.0, "views.cutmix_labelled": 1.0})
-    assert not asked(made)["paired"].any()
+    assert not asked(made).paired.any()
 
 
 def test_half_of_the_pairs_are_dropped(bench: Callable[..., Bench]) -> None:
     made = bench({"views.cutmix_labelled": 0.0})
-    paired = torch.cat([asked(made, step=step)["paired"][2 * CLIP :: CLIP] for step in range(12)])
+    paired = torch.cat([asked(made, step=step).paired[2 * CLIP :: CLIP] for step in range(12)])
     assert 0.3 < float(paired.float().mean()) < 0.7
 
 
 def test_the_strong_views_share_the_channels_out(bench: Callable[..., Bench]) -> None:
-    for kept in asked(bench({"sss.channel_dropout": 1.0}))["channels"]:
+    for kept in asked(bench({"sss.channel_dropout": 1.0})).channel_factors:
         labelled, first, second = kept.split(2 * CLIP)
         assert torch.all(labelled == 1)
         assert torch.all(first + second == 2)
@@ -186,7 +190,7 @@ def test_slices_of_a_clip_are_neighbours_moved_alike(bench: Callable[..., Bench]
     for clip in range(2):
         these = slice(clip * CLIP, (clip + 1) * CLIP)
         assert len(unlabelled.spacing[these].unique(dim=0)) == 1
-        for mix in unlabelled.mixes:
+        for mix in [view.mix for view in unlabelled.strong]:
             assert torch.equal(mix.boxes[these], mix.boxes[these][:1].expand(CLIP, -1, -1))
             assert len(mix.from_labelled[these].unique()) == 1
     # The slice after, as the third channel, is the next slice of the clip.
@@ -195,7 +199,7 @@ def test_slices_of_a_clip_are_neighbours_moved_alike(bench: Callable[..., Bench]
 
 def test_prompts_come_from_labels_in_a_quarter_of_the_labelled_clips(bench: Callable[..., Bench]) -> None:
     made = bench()
-    modes = torch.stack([asked(made, step=step)["prompting"]["mode"] for step in range(40)])
+    modes = torch.stack([asked(made, step=step).prompting.source for step in range(40)])
     labelled, strong = modes[:, : 2 * CLIP : CLIP].flatten(), modes[:, 2 * CLIP :]
     assert not strong.any()  # their own, always
     shares = [float((labelled == mode).float().mean()) for mode in range(3)]
@@ -204,13 +208,13 @@ def test_prompts_come_from_labels_in_a_quarter_of_the_labelled_clips(bench: Call
 
 def test_before_pcsw_joins_nothing_prompts_itself(bench: Callable[..., Bench]) -> None:
     made = bench({"pcsw.warmup": 0.8})
-    assert not (asked(made, progress=0.5)["prompting"]["mode"] == 0).any()
-    assert (asked(made, progress=0.9)["prompting"]["mode"] == 0).any()
+    assert not (asked(made, progress=0.5).prompting.source == 0).any()
+    assert (asked(made, progress=0.9).prompting.source == 0).any()
 
 
 def test_the_memory_decoder_can_take_part_in_some_steps_only(bench: Callable[..., Bench]) -> None:
     made = bench({"sss.clip_every": 3})
-    assert [asked(made, step=step)["remember"] for step in range(4)] == [True, False, False, True]
+    assert [asked(made, step=step).use_memory for step in range(4)] == [True, False, False, True]
     assert "loss_masks" not in made.learner.step(made.batches, step=1, progress=0.5)
     assert "loss_masks" in made.learner.step(made.batches, step=3, progress=0.5)
 
@@ -221,11 +225,11 @@ def test_masks_that_are_right_cost_nothing() -> None:
     right = torch.full((1, 2, 4, 4), -30.0)
     right[0, 1, 1:3, 1:3] = 30.0
     prompted = torch.ones(1, 2, dtype=torch.bool)
-    costs = mask_losses(right, torch.ones(1, 2), prompted, target)
+    costs = mask_losses(MemoryMasks(right, torch.ones(1, 2), prompted), target)
     assert float(costs["loss_masks"]) == pytest.approx(0, abs=1e-3)
     assert float(costs["loss_iou"]) == pytest.approx(0, abs=1e-6)
-    assert float(mask_losses(-right, torch.ones(1, 2), prompted, target)["loss_masks"]) > 1
-    assert float(mask_losses(-right, torch.ones(1, 2), ~prompted, target)["loss_masks"]) == 0
+    assert float(mask_losses(MemoryMasks(-right, torch.ones(1, 2), prompted), target)["loss_masks"]) > 1
+    assert float(mask_losses(MemoryMasks(-right, torch.ones(1, 2), ~prompted), target)["loss_masks"]) == 0
 
 
 def test_the_memory_decoder_learns_alone_at_the_end(bench: Callable[..., Bench]) -> None:
@@ -253,7 +257,7 @@ def test_a_memory_decoder_that_no_step_would_teach_is_refused(bench: Callable[..
         bench({"sss.clip_every": None})
 
 
-def test_what_a_survey_rejected_does_not_teach_in_any_step(bench: Callable[..., Bench]) -> None:
+def test_what_a_volume_check_rejected_is_no_pseudo_label_in_any_step(bench: Callable[..., Bench]) -> None:
     made = bench({"sss.clip_every": 2})
     for step in (0, 1):
         made.batches.findings = TeacherFindings()
@@ -261,16 +265,16 @@ def test_what_a_survey_rejected_does_not_teach_in_any_step(bench: Callable[..., 
         assert before.any()
         everything = torch.ones(len(made.batches._unlabelled), made.config.data.canvas, made.config.data.canvas)
         made.batches.findings = TeacherFindings(rejected=everything.to(torch.uint8), volume_checks=1)
-        # Nothing was surveyed beyond the canvas.
+        # Nothing was checked beyond the canvas.
         assert target_of(made, step).float().mean() < 0.2 * before.float().mean()
 
 
 def target_of(made: Bench, step: int) -> torch.Tensor:
-    """Where the teacher's word counts in a step."""
+    """Where pseudo-labels count in a step."""
     method, unlabelled = Sss(made.config, ["RV", "MYO", "LV"]), unlabelled_of(made, step=step)
     clip = unlabelled.clip
-    taught = made.learner._teach({"images": unlabelled.weak, "spacing": unlabelled.spacing, "clip": clip})
-    return method._target(taught, unlabelled, judged=clip > 1)[0].kept
+    taught = made.learner._teach(ClipBatch(unlabelled.weak, spacing=unlabelled.spacing, clip=clip))
+    return method._target(taught.logits, unlabelled, judged=clip > 1)[0].kept
 
 
 def test_what_was_learned_is_judged_before_the_memory_decoder_has_its_say(train_phantom: Callable[..., Path]) -> None:
@@ -278,3 +282,21 @@ def test_what_was_learned_is_judged_before_the_memory_decoder_has_its_say(train_
     folder = train_phantom({**SSS, **steps, "sss.clip_every": None, "sss.memory_alone": 0.5})
     history = load_checkpoint(folder).history
     assert history.loc[history["val_dice"].notna(), "step"].tolist() == [4, 8]
+
+
+def test_a_training_log_tells_of_the_memory_decoder(
+    tmp_path: Path, phantom: Path, manifest: Manifest, recipe: Callable[..., Config], cache_dir: Path
+) -> None:
+    config = recipe({"train.method": "sss", "train.batch": 4, "train.unlabelled_batch": 8, "train.steps": 2})
+    assert config.sss.clip_every > 1
+    train(
+        config,
+        data_dir=phantom,
+        manifest=manifest,
+        output=tmp_path / "checkpoint",
+        work_dir=tmp_path / "work",
+        cache_dir=cache_dir,
+        data_version="0" * 32,
+        manifest_sha256="1" * 64,
+    )
+    assert {"loss_masks", "loss_iou"} <= set(load_checkpoint(tmp_path / "checkpoint").history.columns)

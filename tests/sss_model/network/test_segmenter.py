@@ -12,7 +12,7 @@ from torch import nn
 from sss_model.config import Config
 from sss_model.data.slice_position import volume_places
 from sss_model.network import build_network
-from sss_model.network.prompts import NONE, OWN, TRUTH
+from sss_model.network.base import ClipBatch, Prompting, PromptSource
 from sss_model.network.segmenter import SssSegmenter
 
 CLIP, SIDE = 4, 64
@@ -45,26 +45,26 @@ def images(count: int = CLIP, side: int = SIDE) -> torch.Tensor:
     return 2 * blob + 0.1 * torch.randn(count, 3, side, side, generator=generator)
 
 
-def spacing(count: int = CLIP) -> torch.Tensor:
-    return torch.tensor([SPACING]).expand(count, 3)
+def clips(count: int = CLIP, **further: Any) -> ClipBatch:
+    return ClipBatch(images(count), spacing=torch.tensor([SPACING]).expand(count, 3), clip=CLIP, **further)
 
 
 @torch.no_grad()
 def test_outputs_have_the_size_of_the_slices(make: Callable[..., SssSegmenter]) -> None:
-    outputs = make()(images(), spacing=spacing(), clip=CLIP, keep=True)
-    assert outputs["coarse"].shape == outputs["fused"].shape == (CLIP, 4, SIDE, SIDE)
-    assert outputs["masks"].shape == (CLIP, 3, SIDE // 4, SIDE // 4)
-    assert [outputs[f"features{scale}"].shape[-1] for scale in range(3)] == [16, 8, 4]
+    outputs = make()(clips(keep_features=True))
+    assert outputs.fused is not None
+    assert outputs.coarse.shape == outputs.fused.shape == (CLIP, 4, SIDE, SIDE)
+    assert outputs.masks.logits.shape == (CLIP, 3, SIDE // 4, SIDE // 4)
+    assert [feature.shape[-1] for feature in outputs.features] == [16, 8, 4]
 
 
 @torch.no_grad()
 def test_without_a_prompt_the_feature_decoder_speaks_alone(make: Callable[..., SssSegmenter]) -> None:
-    silent = {"mode": torch.full((CLIP,), NONE)}
-    outputs = make()(images(), spacing=spacing(), clip=CLIP, prompting=silent)
-    assert torch.equal(outputs["fused"], outputs["coarse"])
-    prompted = make()(images(), spacing=spacing(), clip=CLIP, prompting={"mode": torch.full((CLIP,), OWN)})
-    assert not torch.equal(prompted["fused"], prompted["coarse"])
-    assert torch.equal(prompted["fused"][:, 0], prompted["coarse"][:, 0])  # nothing is added to background
+    outputs = make()(clips(prompting=Prompting(torch.full((CLIP,), int(PromptSource.NONE)))))
+    assert torch.equal(outputs.fused, outputs.coarse)
+    prompted = make()(clips(prompting=Prompting(torch.full((CLIP,), int(PromptSource.OWN)))))
+    assert not torch.equal(prompted.fused, prompted.coarse)
+    assert torch.equal(prompted.fused[:, 0], prompted.coarse[:, 0])  # nothing is added to background
 
 
 @torch.no_grad()
@@ -74,27 +74,27 @@ def test_labels_prompt_only_where_they_may(make: Callable[..., SssSegmenter]) ->
     other = truth.roll(12, -1)
     network = make()
 
-    def fused(labels: torch.Tensor, mode: int) -> torch.Tensor:
-        prompting = {"mode": torch.full((CLIP,), mode), "truth": labels, "jitter": torch.full((CLIP, 3, 4), 0.5)}
-        return network(images(), spacing=spacing(), clip=CLIP, prompting=prompting)["fused"]
+    def fused(labels: torch.Tensor, source: PromptSource) -> torch.Tensor:
+        prompting = Prompting(torch.full((CLIP,), int(source)), labels, torch.full((CLIP, 3, 4), 0.5))
+        return network(clips(prompting=prompting)).logits
 
-    assert not torch.equal(fused(truth, TRUTH), fused(other, TRUTH))
-    assert torch.equal(fused(truth, OWN), fused(other, OWN))
-    assert torch.equal(fused(truth, NONE), fused(other, NONE))
+    assert not torch.equal(fused(truth, PromptSource.LABEL), fused(other, PromptSource.LABEL))
+    for source in (PromptSource.OWN, PromptSource.NONE):
+        assert torch.equal(fused(truth, source), fused(other, source))
 
 
 @torch.no_grad()
 def test_inference_is_what_training_computes_without_a_partner(make: Callable[..., SssSegmenter]) -> None:
     network = make()
-    outputs = network(images(), spacing=spacing(), clip=CLIP)
+    outputs = network(clips())
     volume = network.segment(images(), SPACING, batch=3)
-    torch.testing.assert_close(volume, outputs["fused"], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(volume, outputs.fused, rtol=1e-3, atol=1e-3)
 
 
 @torch.no_grad()
-def test_a_glance_is_the_feature_decoders_word(make: Callable[..., SssSegmenter]) -> None:
+def test_slices_are_predicted_by_the_feature_decoder_alone(make: Callable[..., SssSegmenter]) -> None:
     network = make()
-    coarse = network(images(), spacing=spacing(), clip=CLIP, remember=False)["coarse"]
+    coarse = network(clips(use_memory=False)).coarse
     assert torch.equal(network.predict_slices(images(), volume_places(len(images()))), coarse)
 
 
@@ -112,7 +112,7 @@ def test_each_slice_is_encoded_once(make: Callable[..., SssSegmenter]) -> None:
     network.segment(images(7), SPACING, batch=4)
     assert seen == [4, 3]
     seen.clear()
-    network(images(8), spacing=spacing(8), clip=CLIP)
+    network(clips(8))
     assert seen == [8]
 
 
@@ -136,9 +136,9 @@ def test_a_partner_changes_only_whom_it_is_given_to(make: Callable[..., SssSegme
     assert network.enhancement is not None
     for model in network.enhancement.models:
         nn.init.normal_(model.restore.weight, std=0.1)  # type: ignore[union-attr]
-    partners = [torch.randn(CLIP, 64, SIDE // stride, SIDE // stride) for stride in (4, 8, 16)]
+    partners = tuple(torch.randn(CLIP, 64, SIDE // stride, SIDE // stride) for stride in (4, 8, 16))
     paired = torch.tensor([True, False, True, False])
-    alone = network(images(), spacing=spacing(), clip=CLIP)["coarse"]
-    met = network(images(), spacing=spacing(), clip=CLIP, partners=partners, paired=paired)["coarse"]
+    alone = network(clips()).coarse
+    met = network(clips(partners=partners, paired=paired)).coarse
     changed = [not torch.allclose(a, b, atol=1e-4) for a, b in zip(alone, met, strict=True)]
     assert changed == paired.tolist()

@@ -10,7 +10,9 @@ import torch
 from sss_model.config import Config
 from sss_model.data.slice_position import volume_places
 from sss_model.network import Network, build_network
+from sss_model.network.base import ClipBatch
 from sss_model.network.segmenter import SamNetwork
+from sss_model.network.unet import UNet
 
 
 @pytest.fixture(
@@ -37,12 +39,12 @@ def with_a_say(network: Network) -> Network:
 def test_logits_have_the_size_of_the_slice(build: Callable[..., Network]) -> None:
     network = build(classes=5).eval()
     for side in (32, 96):
-        logits = network(images=torch.zeros(2, 3, side, side), places=volume_places(2))["logits"]
+        logits = network(ClipBatch(torch.zeros(2, 3, side, side), volume_places(2))).logits
         assert logits.shape == (2, 5, side, side)
 
 
 def test_an_untrained_network_says_background(build: Callable[..., Network]) -> None:
-    assert torch.all(build()(images=torch.randn(2, 3, 64, 64), places=volume_places(2))["logits"].argmax(1) == 0)
+    assert torch.all(build()(ClipBatch(torch.randn(2, 3, 64, 64), volume_places(2))).logits.argmax(1) == 0)
 
 
 def test_weights_depend_on_the_seed_alone(build: Callable[..., Network]) -> None:
@@ -55,11 +57,9 @@ def test_weights_depend_on_the_seed_alone(build: Callable[..., Network]) -> None
 
 
 def test_a_slice_is_segmented_alike_whatever_its_batch(build: Callable[..., Network]) -> None:
-    network, images, seeds = with_a_say(build()), torch.randn(4, 3, 64, 64), torch.arange(4)
-    places = volume_places(4)
-    for drawn in (None, seeds):
-        whole = network(images=images, places=places, seeds=drawn)["logits"]
-        part = network(images=images[2:], places=places[2:], seeds=None if drawn is None else drawn[2:])["logits"]
+    network, batch = with_a_say(build()), ClipBatch(torch.randn(4, 3, 64, 64), volume_places(4))
+    for given in (batch, batch._replace(seeds=torch.arange(4))):
+        whole, part = network(given).logits, network(given.rows(slice(2, None))).logits
         torch.testing.assert_close(whole[2:], part, atol=1e-3, rtol=1e-3)
 
 
@@ -71,10 +71,9 @@ def test_a_volume_is_segmented_alike_whatever_the_batch(build: Callable[..., Net
 
 
 def test_only_the_chosen_slices_are_perturbed(build: Callable[..., Network]) -> None:
-    network, images, seeds = with_a_say(build()), torch.randn(3, 3, 64, 64), torch.arange(3)
-    inputs = {"images": images, "places": volume_places(3), "seeds": seeds}
-    plain = network(**inputs)["logits"]
-    perturbed = network(**inputs, perturbed=torch.tensor([False, True, False]))["logits"]
+    network, batch = with_a_say(build()), ClipBatch(torch.randn(3, 3, 64, 64), volume_places(3), torch.arange(3))
+    plain = network(batch).logits
+    perturbed = network(batch._replace(perturbed=torch.tensor([False, True, False]))).logits
     changed = [not torch.allclose(a, b, atol=1e-3) for a, b in zip(plain, perturbed, strict=True)]
     assert changed == [False, True, False]
 
@@ -85,7 +84,7 @@ def test_after_two_steps_every_weight_has_moved(build: Callable[..., Network]) -
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     for _ in range(2):  # the head starts at zero, so the first step reaches only the head
         optimizer.zero_grad()
-        logits = network(images=torch.randn(2, 3, 64, 64), places=volume_places(2))["logits"]
+        logits = network(ClipBatch(torch.randn(2, 3, 64, 64), volume_places(2))).logits
         torch.nn.functional.cross_entropy(logits, torch.ones(2, 64, 64).long()).backward()
         optimizer.step()
     assert [name for name, p in network.named_parameters() if torch.equal(p, before[name])] == []
@@ -96,3 +95,36 @@ def test_a_frozen_encoder_stays_as_it_is(recipe: Callable[..., Config]) -> None:
     assert isinstance(network, SamNetwork)
     assert not any(p.requires_grad for p in network.encoder.parameters())
     assert all(p.requires_grad for p in network.decoder.parameters())
+
+
+@pytest.fixture
+def network() -> UNet:
+    torch.manual_seed(0)
+    network = UNet(classes=4, feature_dropout=0.5)
+    torch.nn.init.normal_(network.head.weight)
+    return network
+
+
+def test_it_is_as_large_as_unimatchs(network: UNet) -> None:
+    # SSL4MIS's U-Net for one channel and four classes has 1.81 million parameters.
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(1.81e6, rel=0.01)
+
+
+def test_dropout_is_a_function_of_the_slices_seed(network: UNet) -> None:
+    images = torch.randn(2, 3, 64, 64)
+    first = network(ClipBatch(images, seeds=torch.tensor([3, 4]))).logits
+    torch.randn(100)
+    again = network(ClipBatch(images, seeds=torch.tensor([3, 4]))).logits
+    other = network(ClipBatch(images, seeds=torch.tensor([3, 5]))).logits
+    assert torch.equal(first, again)
+    torch.testing.assert_close(first[0], other[0], atol=1e-3, rtol=1e-3)
+    assert not torch.allclose(first[1], other[1], atol=1e-3)
+
+
+def test_nothing_is_dropped_without_seeds(network: UNet) -> None:
+    images = torch.randn(1, 3, 64, 64)
+    assert torch.equal(network.train()(ClipBatch(images)).logits, network.eval()(ClipBatch(images)).logits)
+
+
+def test_it_holds_no_running_statistics(network: UNet) -> None:
+    assert list(network.buffers()) == []

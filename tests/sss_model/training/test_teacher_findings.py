@@ -15,7 +15,7 @@ from sss_model.training.teacher_findings import TeacherFindings, update_findings
 CPU = torch.device("cpu")
 
 
-def says_what_it_sees(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+def predicts_what_is_bright(images: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Logits of a network for which all that is bright is of class 1."""
     seen = torch.where(images[:, 1] > 0.5, 10.0, -10.0)
     return torch.stack([-seen, seen], 1)
@@ -34,7 +34,7 @@ def test_a_speck_is_rejected_where_it_lies(recipe: Callable[..., Config]) -> Non
     config = recipe({"train.method": "sss"})
     slices = scans(config.data.canvas)
     for turns in (None, [0.0, 90.0]):
-        rejected = volume_check(says_what_it_sees, slices, config, CPU, orientations=turns)
+        rejected = volume_check(predicts_what_is_bright, slices, config, CPU, orientations=turns)
         assert rejected.shape == (12, config.data.canvas, config.data.canvas)
         expected = torch.zeros_like(rejected)
         middle = config.data.canvas // 2
@@ -53,9 +53,9 @@ def test_surveys_are_made_when_they_are_due_and_once(recipe: Callable[..., Confi
     )
     slices, looks = scans(config.data.canvas), list[int]()
 
-    def predict_slices(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    def predict_slices(images: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         looks.append(len(images))
-        return says_what_it_sees(images, places)
+        return predicts_what_is_bright(images, positions)
 
     def found(findings: TeacherFindings, progress: float) -> tuple[TeacherFindings, int]:
         looks.clear()

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sss_model.network.base import SliceNoise
+from sss_model.network.base import SliceDropout
 
 
-def noise(*seeds: int) -> SliceNoise:
-    return SliceNoise(torch.tensor(seeds), torch.device("cpu"))
+def noise(*seeds: int) -> SliceDropout:
+    return SliceDropout(torch.tensor(seeds), torch.device("cpu"))
 
 
 def test_the_share_is_dropped_and_the_mean_stays() -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from sss_model.config import Config
-from sss_model.network.prompts import NONE, OWN, TRUTH, PromptBatch, Prompter
+from sss_model.network.base import Prompting, PromptSource
+from sss_model.network.prompts import PromptBatch, Prompter
 
 CLIP, SIDE = 4, 64
 SPACING = torch.tensor([[8.0, 1.5, 1.5]]).expand(CLIP, 3)
@@ -31,12 +32,12 @@ def organ() -> torch.Tensor:
     return classes
 
 
-def sure(classes: torch.Tensor) -> torch.Tensor:
+def logits_for(classes: torch.Tensor) -> torch.Tensor:
     return 12 * torch.nn.functional.one_hot(classes, 3).movedim(-1, 1).float()
 
 
 def test_a_component_gives_a_point_a_box_and_a_mask(prompter: Callable[..., Prompter]) -> None:
-    prompts = prompter(**{"pcsw.margin_mm": 0.0})(sure(organ()), SPACING, clip=CLIP)
+    prompts = prompter(**{"pcsw.margin_mm": 0.0})(logits_for(organ()), SPACING, clip=CLIP)
     assert prompts.used[:, 0, 0].all()
     assert not prompts.used[:, 1].any()
     inside, corner, opposite = prompts.points[0, 0, 0]
@@ -53,29 +54,29 @@ def test_a_component_gives_a_point_a_box_and_a_mask(prompter: Callable[..., Prom
 def test_pcsw_keeps_specks_from_prompting_and_without_it_they_do(prompter: Callable[..., Prompter]) -> None:
     classes = organ()
     classes[1, 50:58, 4:12] = 2
-    assert not prompter()(sure(classes), SPACING, clip=CLIP).used[:, 1].any()
-    assert prompter(**{"pcsw.enabled": False})(sure(classes), SPACING, clip=CLIP).used[1, 1].any()
-    assert not prompter().plausible(sure(classes), SPACING, clip=CLIP)[1, 50:58, 4:12].any()
-    assert prompter(**{"pcsw.enabled": False}).plausible(sure(classes), SPACING, clip=CLIP).all()
+    assert not prompter()(logits_for(classes), SPACING, clip=CLIP).used[:, 1].any()
+    assert prompter(**{"pcsw.enabled": False})(logits_for(classes), SPACING, clip=CLIP).used[1, 1].any()
+    assert not prompter().plausible(logits_for(classes), SPACING, clip=CLIP)[1, 50:58, 4:12].any()
+    assert prompter(**{"pcsw.enabled": False}).plausible(logits_for(classes), SPACING, clip=CLIP).all()
 
 
 def test_each_clip_is_judged_alone(prompter: Callable[..., Prompter]) -> None:
     both = torch.cat([organ(), organ().roll(9, -1)])
-    whole = prompter()(sure(both), SPACING.repeat(2, 1), clip=CLIP)
-    alone = prompter()(sure(both[CLIP:]), SPACING, clip=CLIP)
+    whole = prompter()(logits_for(both), SPACING.repeat(2, 1), clip=CLIP)
+    alone = prompter()(logits_for(both[CLIP:]), SPACING, clip=CLIP)
     assert torch.equal(whole.points[CLIP:], alone.points)
     assert torch.equal(whole.masks[CLIP:], alone.masks)
 
 
 def from_labels(made: Prompter, draws: torch.Tensor) -> PromptBatch:
-    modes = torch.full((CLIP,), TRUTH)
-    return made(sure(0 * organ()), SPACING, clip=CLIP, mode=modes, truth=organ(), jitter=draws)
+    prompting = Prompting(torch.full((CLIP,), int(PromptSource.LABEL)), organ(), draws)
+    return made(logits_for(0 * organ()), SPACING, clip=CLIP, prompting=prompting)
 
 
 def test_labels_are_moved_before_they_prompt(prompter: Callable[..., Prompter]) -> None:
     made = prompter(**{"sss.jitter": 0.2})
     still = from_labels(made, torch.full((CLIP, 2, 4), 0.5))
-    torch.testing.assert_close(still.masks, made(sure(organ()), SPACING, clip=CLIP).masks, atol=1e-5, rtol=0)
+    torch.testing.assert_close(still.masks, made(logits_for(organ()), SPACING, clip=CLIP).masks, atol=1e-5, rtol=0)
     wider = from_labels(made, torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(CLIP, 2, 4))
     extent = (still.points[..., 2, :] - still.points[..., 1, :])[:, 0, 0]
     grown = (wider.points[..., 2, :] - wider.points[..., 1, :])[:, 0, 0]
@@ -94,6 +95,7 @@ def test_classes_are_moved_apart_from_each_other(prompter: Callable[..., Prompte
 
 
 def test_no_prompts_where_none_are_wanted(prompter: Callable[..., Prompter]) -> None:
-    for mode, wanted in ((NONE, False), (OWN, True)):
-        prompts = prompter()(sure(organ()), SPACING, clip=CLIP, mode=torch.full((CLIP,), mode))
+    for source, wanted in ((PromptSource.NONE, False), (PromptSource.OWN, True)):
+        prompting = Prompting(torch.full((CLIP,), int(source)))
+        prompts = prompter()(logits_for(organ()), SPACING, clip=CLIP, prompting=prompting)
         assert bool(prompts.used.any()) == wanted

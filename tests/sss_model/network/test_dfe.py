@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sss_model.network.dfe import FeatureEnhancement, split
+from sss_model.network.dfe import FeatureEnhancement, shared_and_specific
 
 SIDES = (8, 4, 2)
 
@@ -52,7 +52,10 @@ def test_streams_that_change_places_change_results(random_weights: FeatureEnhanc
 
 def test_what_streams_share_is_shared_by_both_and_what_is_each_one_s_own_is_the_other_s_lack() -> None:
     weak, strong = features(0)[0], features(1)[0]
-    (shared, specific), (shared_back, specific_back) = split(weak, strong), split(strong, weak)
+    (shared, specific), (shared_back, specific_back) = (
+        shared_and_specific(weak, strong),
+        shared_and_specific(strong, weak),
+    )
     torch.testing.assert_close(shared, shared_back)
     torch.testing.assert_close(specific, -specific_back)
     assert specific.abs().max() > 0.1
@@ -60,14 +63,14 @@ def test_what_streams_share_is_shared_by_both_and_what_is_each_one_s_own_is_the_
 
 def test_a_stream_that_meets_itself_has_nothing_of_its_own() -> None:
     own = features(0)[0]
-    shared, specific = split(own, own.clone())
+    shared, specific = shared_and_specific(own, own.clone())
     torch.testing.assert_close(shared, own)
     assert not specific.any()
 
 
 def test_opposites_share_nothing() -> None:
     own = features(0)[0]
-    shared, specific = split(own, -own)
+    shared, specific = shared_and_specific(own, -own)
     torch.testing.assert_close(shared, torch.zeros_like(own))
     torch.testing.assert_close(specific, 2 * own)
 
@@ -93,7 +96,7 @@ def test_some_slices_meet_their_partner_and_the_others_themselves(random_weights
 
 def test_no_gradient_passes_through_the_similarity() -> None:
     own, other = features(0)[0].requires_grad_(), features(1)[0]
-    shared, specific = split(own, other)
+    shared, specific = shared_and_specific(own, other)
     (gradient,) = torch.autograd.grad(shared.sum() + specific.sum(), own)
     alike = (1 + torch.cosine_similarity(own, other, dim=1)[:, None]) / 2
     torch.testing.assert_close(gradient, (1 - alike / 2).expand_as(own))

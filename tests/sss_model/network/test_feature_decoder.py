@@ -12,6 +12,7 @@ from support.every_method import TOLD
 from sss_model.config import Config
 from sss_model.data.slice_position import volume_places
 from sss_model.network import build_network
+from sss_model.network.base import ClipBatch
 from sss_model.network.feature_decoder import SliceContext
 from sss_model.network.segmenter import SamNetwork
 
@@ -37,7 +38,7 @@ def test_it_starts_by_changing_nothing(recipe: Callable[..., Config]) -> None:
     torch.nn.init.normal_(plain.decoder.head.weight, generator=generator)
     told.load_state_dict(plain.state_dict(), strict=False)
     images = torch.randn(2, 3, 64, 64, generator=generator)
-    torch.testing.assert_close(told(images=images, places=volume_places(2))["logits"], plain(images=images)["logits"])
+    torch.testing.assert_close(told(ClipBatch(images, volume_places(2))).logits, plain(ClipBatch(images)).logits)
 
 
 def test_without_proportions_its_weights_are_called_as_before_there_were_any() -> None:
