@@ -27,7 +27,7 @@ def command(
     Example: sss audit models:/sss-phantom@champion
     """
     found = _audit(run)
-    typer.echo(as_text(found), nl=False)
+    typer.echo(found.as_text(), nl=False)
     for finding in found.findings:
         typer.secho(f"error: {finding}", fg="red", err=True)
     if found.findings:
@@ -35,27 +35,21 @@ def command(
     typer.echo("nothing contradicts the record: all hashes, and all means computed again, are as evaluated")
 
 
-def as_text(found: "Audit") -> str:
-    """What was found, a line a topic."""
-    width = max(len(topic) for topic, _ in found.facts)
-    return "".join(f"{topic:{width}}  {fact}\n" for topic, fact in found.facts)
-
-
 def _audit(run: str) -> "Audit":
     from sss_model.errors import InputError
     from sss_model.evaluation.audit import audit
-    from sss_ops.registry.addresses import FORMS, is_address
+    from sss_ops.registry.versions import ADDRESS_FORMS, is_address
 
     if Path(run).is_dir():
         return audit(Path(run))
     if not is_address(run):
-        raise InputError(f"{run}: no such folder; expected a folder with an evaluation, or {FORMS}")
-    from sss_ops.registry.addresses import version_named
-    from sss_ops.registry.audit import audit_version
+        raise InputError(f"{run}: no such folder; expected a folder with an evaluation, or {ADDRESS_FORMS}")
+    from sss_ops.registry.evidence import audit_version
+    from sss_ops.registry.versions import version_at
     from sss_ops.tracking.runs import connect
 
     client = connect()
-    return audit_version(client, version_named(client, run))
+    return audit_version(client, version_at(client, run))
 
 
 if __name__ == "__main__":

@@ -1,29 +1,45 @@
-"""``SHA256SUMS``: what a folder holds, by hash, as ``sha256sum --check`` reads it."""
+"""``SHA256SUMS``: the hashes of a folder's files, in the form that ``sha256sum --check`` reads."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from sss_model.errors import InputError
 from sss_model.files import sha256, write_atomically
 
-FILE = "SHA256SUMS"
+SUMS_FILE = "SHA256SUMS"
+
+
+def hash_folder(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by its path in there; of its ``SHA256SUMS`` none."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS_FILE)
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
+
+
+def sums_text(hashes: Mapping[str, str]) -> str:
+    """The content of ``SHA256SUMS``, sorted by name.
+
+    >>> print(sums_text({"b": "22", "a": "11"}), end="")
+    11  a
+    22  b
+    """
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
 
 
 def write_sums(folder: Path) -> str:
-    """Write the hashes of all files of a folder into it; returns the hash of these hashes."""
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(_hashes(folder).items())]
-    write_atomically(folder / FILE, "".join(lines).encode())
-    return sha256(folder / FILE)
+    """Write a folder's ``SHA256SUMS`` into it; returns the hash of that file."""
+    write_atomically(folder / SUMS_FILE, sums_text(hash_folder(folder)).encode())
+    return sha256(folder / SUMS_FILE)
 
 
 def changed_since(folder: Path) -> list[str]:
-    """A sentence for each file that is not as the folder's ``SHA256SUMS`` says, is missing, or is not in there.
+    """A sentence for each file that differs from the folder's ``SHA256SUMS``, is missing, or is not listed there.
 
     Raises:
-        InputError: there is no ``SHA256SUMS``, or it is none.
+        InputError: there is no ``SHA256SUMS``, or it can't be read.
     """
-    expected, found = _read(folder / FILE), _hashes(folder)
+    expected, found = _read_sums(folder / SUMS_FILE), hash_folder(folder)
     sentences = []
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
@@ -35,12 +51,7 @@ def changed_since(folder: Path) -> list[str]:
     return sentences
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and path != folder / FILE)
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
-
-
-def _read(path: Path) -> dict[str, str]:
+def _read_sums(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

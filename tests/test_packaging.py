@@ -96,7 +96,7 @@ def closure(names: Iterable[str]) -> set[str]:
 
 
 def test_a_server_of_the_model_is_told_to_install_what_prediction_imports() -> None:
-    imported = distributions_behind(files_behind(ROOT / "sss_ops/serving/served_model.py"))
+    imported = distributions_behind(files_behind(ROOT / "sss_ops/serving/pyfunc.py"))
     assert imported <= set(REQUIREMENTS)
 
 

@@ -26,10 +26,40 @@ _ROUNDING = 2e-6  # files hold six decimals
 
 
 @dataclass(frozen=True)
+class EvaluationFiles:
+    """The files and folders that an audit reads, wherever each of them lies.
+
+    Attributes:
+        checkpoint, predictions, evaluation: folders.
+        metrics, manifest, data_version: ``metrics.json``, ``manifest.csv`` and ``data_version.json``; the last may be
+            missing.
+    """
+
+    checkpoint: Path
+    predictions: Path
+    evaluation: Path
+    metrics: Path
+    manifest: Path
+    data_version: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> EvaluationFiles:
+        """All of them in one folder, under their usual names."""
+        return cls(
+            checkpoint=folder / "checkpoint",
+            predictions=folder / "predictions",
+            evaluation=folder / "evaluation",
+            metrics=folder / "metrics.json",
+            manifest=folder / "manifest.csv",
+            data_version=folder / "data_version.json",
+        )
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything an audit reads, read once."""
 
-    folder: Path
+    files: EvaluationFiles
     provenance: Provenance
     meta: Meta
     manifest: Manifest
@@ -49,9 +79,27 @@ class Audit:
     facts: list[tuple[str, str]]
     findings: list[str]
 
+    def as_text(self) -> str:
+        """The facts, one a line.
+
+        >>> print(Audit([("weights", "3fd1…"), ("code", "5d2c…")], []).as_text(), end="")
+        weights  3fd1…
+        code     5d2c…
+        """
+        width = max(len(topic) for topic, _ in self.facts)
+        return "".join(f"{topic:{width}}  {fact}\n" for topic, fact in self.facts)
+
 
 def audit(folder: Path) -> Audit:
     """Audit a folder with ``checkpoint/``, ``predictions/``, ``evaluation/``, ``metrics.json`` and ``manifest.csv``.
+
+    As `audit_files`, which says what is checked.
+    """
+    return audit_files(EvaluationFiles.in_folder(folder))
+
+
+def audit_files(files: EvaluationFiles) -> Audit:
+    """Audit what an evaluation left.
 
     The hashes of all files are taken again; the means, intervals and counts in ``metrics.json`` are computed again from
     ``cases.csv``; who was scored is compared with the manifest and with whom the checkpoint saw; the step that the
@@ -60,12 +108,12 @@ def audit(folder: Path) -> Audit:
     Raises:
         InputError: no evaluation is recorded there.
     """
-    provenance = read_provenance(folder / "evaluation")
-    findings = list(_changed_files(folder, provenance))
+    provenance = read_provenance(files.evaluation)
+    findings = list(_changed_files(files, provenance))
     try:
-        run = _read(folder, provenance)
+        run = _read(files, provenance)
     except InputError as error:
-        return Audit([("provenance", sha256(folder / "evaluation" / FILE))], [*findings, str(error)])
+        return Audit([("provenance", sha256(files.evaluation / FILE))], [*findings, str(error)])
     checks: list[Callable[[Run], Iterator[str]]] = [
         _changed_means,
         _who_was_scored,
@@ -87,14 +135,14 @@ def _told(check: Callable[[Run], Iterator[str]], run: Run) -> list[str]:
     return found
 
 
-def _read(folder: Path, provenance: Provenance) -> Run:
+def _read(files: EvaluationFiles, provenance: Provenance) -> Run:
     return Run(
-        folder=folder,
+        files=files,
         provenance=provenance,
-        meta=read_meta(folder / "checkpoint/meta.json"),
-        manifest=read_manifest(folder / "manifest.csv"),
-        scores=read_scores(folder / "evaluation/cases.csv"),
-        metrics=_read_json(folder / "metrics.json"),
+        meta=read_meta(files.checkpoint / "meta.json"),
+        manifest=read_manifest(files.manifest),
+        scores=read_scores(files.evaluation / "cases.csv"),
+        metrics=_read_json(files.metrics),
     )
 
 
@@ -110,10 +158,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _changed_files(folder: Path, provenance: Provenance) -> Iterator[str]:
-    found = hash_files({place: folder / place for place in ("checkpoint", "predictions", "evaluation")})
-    if (folder / "metrics.json").is_file():
-        found["metrics.json"] = sha256(folder / "metrics.json")
+def _changed_files(files: EvaluationFiles, provenance: Provenance) -> Iterator[str]:
+    folders = {"checkpoint": files.checkpoint, "predictions": files.predictions, "evaluation": files.evaluation}
+    found = hash_files(folders)
+    if files.metrics.is_file():
+        found["metrics.json"] = sha256(files.metrics)
     for name, expected in provenance.files.items():
         if name not in found:
             yield f"{name}: missing; expected the file that the evaluation left, SHA-256 {expected}"
@@ -175,7 +224,7 @@ def _how_it_was_measured(run: Run) -> Iterator[str]:
     if run.metrics.get("ejection", {}).get("class") != cavity:
         yield f"metrics.json: ejection fraction of another class; expected that of {cavity}, as in {FILE}"
     said = run.metrics.get("calibration", {}).get("expected_calibration_error")
-    for _, _, computed in _differences(said, read_calibration_error(run.folder / "evaluation/calibration.csv"), ""):
+    for _, _, computed in _differences(said, read_calibration_error(run.files.evaluation / "calibration.csv"), ""):
         yield f"metrics.json: calibration error {said}; expected {computed}, computed again from calibration.csv"
 
 
@@ -196,21 +245,21 @@ def _how_it_was_chosen(run: Run) -> Iterator[str]:
 
 def _validations(run: Run) -> pd.DataFrame | None:
     try:
-        return pd.read_csv(run.folder / "checkpoint/history.csv")[["step", "val_dice"]].dropna()
+        return pd.read_csv(run.files.checkpoint / "history.csv")[["step", "val_dice"]].dropna()
     except (OSError, ValueError, KeyError):
         return None
 
 
 def _which_data(run: Run) -> Iterator[str]:
-    manifest = sha256(run.folder / "manifest.csv")
+    manifest = sha256(run.files.manifest)
     if manifest != run.provenance.manifest_sha256:
         yield f"manifest.csv: changed, SHA-256 {manifest}; expected {run.provenance.manifest_sha256}, as evaluated"
     if run.provenance.data_version != run.meta.data_version:
         yield (
             f"{FILE}: data version {run.provenance.data_version}; expected the checkpoint's, {run.meta.data_version}"
         )
-    if (run.folder / "data_version.json").is_file():
-        record = _read_json(run.folder / "data_version.json")
+    if run.files.data_version.is_file():
+        record = _read_json(run.files.data_version)
         if record.get("manifest_sha256") != manifest:
             yield "data_version.json: of another manifest; expected the SHA-256 of manifest.csv"
         if manifest == run.meta.manifest_sha256 and record.get("version") != run.meta.data_version:
@@ -244,5 +293,5 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("predictions", f"{masks} masks, {digest_of(record.files, 'predictions')}"),
         ("cases.csv", record.files.get("evaluation/cases.csv", "not recorded")),
         ("metrics.json", record.files.get("metrics.json", "not recorded")),
-        ("provenance", sha256(run.folder / "evaluation" / FILE)),
+        ("provenance", sha256(run.files.evaluation / FILE)),
     ]

@@ -45,11 +45,10 @@ def folder_of(named: str) -> Iterator[Path]:
     if not named.startswith(SCHEME):
         yield Path(named)
         return
-    from sss_ops.registry.addresses import version_named
-    from sss_ops.registry.scoring import fetch_checkpoint
+    from sss_ops.registry.versions import fetch_checkpoint, version_at
     from sss_ops.tracking.runs import connect
 
-    version = version_named(connect(), named)
+    version = version_at(connect(), named)
     with tempfile.TemporaryDirectory(prefix="sss-") as temporary:
         yield fetch_checkpoint(version.name, str(version.version), Path(temporary, "model"))
 

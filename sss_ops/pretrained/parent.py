@@ -59,7 +59,7 @@ def parent_of(config: Config) -> Parent | None:
         return None
     if not named.startswith(SCHEME):
         return Parent.read(Path(named), named)
-    from sss_ops.registry.scoring import fetch_checkpoint
+    from sss_ops.registry.versions import fetch_checkpoint
 
     version = _version(named)
     with tempfile.TemporaryDirectory(prefix="sss-") as folder:
@@ -71,11 +71,11 @@ def parent_of(config: Config) -> Parent | None:
 
 
 def _version(address: str) -> ModelVersion:
-    from sss_ops.registry.addresses import version_named
+    from sss_ops.registry.versions import version_at
     from sss_ops.tracking.runs import connect
 
     try:
-        return version_named(connect(), address)
+        return version_at(connect(), address)
     except InputError as error:
         raise InputError(f"train.init_from: {error}") from None
 

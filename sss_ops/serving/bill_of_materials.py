@@ -1,91 +1,81 @@
-"""The software bill of materials of a model: what it was made of, in CycloneDX's JSON."""
+"""The software bill of materials of a model, in CycloneDX: weights, data, code and the packages that a server installs.
+
+`cyclonedx-py environment` lists everything installed, development tools included, and knows neither weights nor data; a
+server of the model installs only what prediction requires. So the packages are collected here, from their metadata.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output import make_outputter
+from cyclonedx.schema import OutputFormat, SchemaVersion
+from packageurl import PackageURL
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 if TYPE_CHECKING:
-    from cyclonedx.model.bom import Bom
-    from cyclonedx.model.component import Component
     from cyclonedx.model.license import License
-    from packaging.requirements import Requirement
 
     from sss_model.checkpoint import Checkpoint
 
-
 _LICENCE_OF_WEIGHTS = "Apache-2.0"  # Meta's, of all SAM-2 checkpoints
-_LONGEST_NAME = 100  # of a licence; some packages put all of its text where its name belongs
+_LONGEST_NAME = 100  # characters; some packages put a licence's whole text where its name belongs
 
 
-def write_sbom(
-    path: Path,
-    *,
-    model: str,
-    weights_sha256: str,
-    trained: Checkpoint,
-    data: dict[str, Any],
-    requirements: Iterable[str],
-) -> None:
-    """Write the bill of a model: its weights, the data and the weights they came from, this code and all it runs on.
+def bill_of_materials(
+    *, model: str, weights_sha256: str, trained: Checkpoint, data: dict[str, Any], requirements: Sequence[str]
+) -> str:
+    """The bill of a model as CycloneDX 1.6 in JSON.
 
     Args:
-        path: JSON file, CycloneDX 1.6.
         model: name that it is registered under.
         weights_sha256: of the file that holds its weights.
         trained: its checkpoint.
         data: content of ``data_version.json``.
-        requirements: distributions that the model asks for; those that they need in turn are found where this runs.
+        requirements: distributions that the model requires; what they require in turn is found where this runs.
     """
-    from cyclonedx.output import make_outputter
-    from cyclonedx.schema import OutputFormat, SchemaVersion
+    weights, code = _weights(model, weights_sha256, trained), _code(trained)
+    parts = [code, _data(data), *_first_weights(trained)]
+    graph = required_distributions(requirements)
+    packages = {name: _package(distribution(name)) for name in graph}
+    bill = Bom(metadata=BomMetaData(component=weights), components=[*parts, *packages.values()])
+    bill.register_dependency(weights, parts)
+    bill.register_dependency(code, [packages[canonicalize_name(name)] for name in requirements])
+    for name, needed in graph.items():
+        bill.register_dependency(packages[name], [packages[other] for other in needed])
+    return make_outputter(bill, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(indent=2) + "\n"
 
-    from sss_model.files import write_atomically
 
-    bill = _bill(_weights(model, weights_sha256, trained), trained, data, requirements)
-    text = make_outputter(bill, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(indent=2)
-    write_atomically(path, f"{text}\n".encode())
+def required_distributions(names: Iterable[str]) -> dict[str, list[str]]:
+    """These distributions and all that they require, as installed here: normalised name to the names required.
 
-
-def needed(names: Iterable[str]) -> dict[str, list[str]]:
-    """These distributions and all that they need as it is installed here, and what each needs, by normalised name."""
+    >>> "python-dateutil" in required_distributions(["pandas"])["pandas"]
+    True
+    """
     found: dict[str, list[str]] = {}
     queue = [(name, frozenset[str]()) for name in names]
     seen = set()
     while queue:
-        asked = queue.pop()
-        if asked in seen:
+        name, extras = queue.pop()
+        if (name, extras) in seen:
             continue
-        seen.add(asked)
-        wanted = [want for want in _wants(*asked) if _installed(want.name)]
-        known = found.setdefault(_normalised(asked[0]), [])
-        known += [name for name in (_normalised(want.name) for want in wanted) if name not in known]
-        queue += [(want.name, frozenset(want.extras)) for want in wanted]
+        seen.add((name, extras))
+        needed = _requirements_of(name, extras)
+        known = found.setdefault(canonicalize_name(name), [])
+        known += [other for other in (canonicalize_name(each.name) for each in needed) if other not in known]
+        queue += [(each.name, frozenset(each.extras)) for each in needed]
     return dict(sorted(found.items()))
 
 
-def _bill(weights: Component, trained: Checkpoint, data: dict[str, Any], requirements: Iterable[str]) -> Bom:
-    from cyclonedx.model.bom import Bom, BomMetaData
-
-    roots = [_normalised(name) for name in requirements]
-    graph = needed(roots)
-    packages = {name: _package(distribution(name)) for name in graph}
-    code = _code(trained)
-    parts = [code, _data(data), *_first_weights(trained)]
-    bill = Bom(metadata=BomMetaData(component=weights), components=[*parts, *packages.values()])
-    bill.register_dependency(weights, parts)
-    bill.register_dependency(code, [packages[name] for name in roots])
-    for name, wanted in graph.items():
-        bill.register_dependency(packages[name], [packages[other] for other in wanted])
-    return bill
-
-
 def _weights(model: str, weights_sha256: str, trained: Checkpoint) -> Component:
-    from cyclonedx.model import HashAlgorithm, HashType
-    from cyclonedx.model.component import Component, ComponentType
-
     return Component(
         name=model,
         type=ComponentType.MACHINE_LEARNING_MODEL,
@@ -96,9 +86,6 @@ def _weights(model: str, weights_sha256: str, trained: Checkpoint) -> Component:
 
 
 def _code(trained: Checkpoint) -> Component:
-    from cyclonedx.contrib.license.factories import LicenseFactory
-    from cyclonedx.model.component import Component, ComponentType
-
     return Component(
         name="sss-medical",
         type=ComponentType.APPLICATION,
@@ -109,9 +96,6 @@ def _code(trained: Checkpoint) -> Component:
 
 
 def _data(data: dict[str, Any]) -> Component:
-    from cyclonedx.contrib.license.factories import LicenseFactory
-    from cyclonedx.model.component import Component, ComponentType
-
     licence = data.get("licence")
     return Component(
         name=data["name"],
@@ -123,11 +107,7 @@ def _data(data: dict[str, Any]) -> Component:
 
 
 def _first_weights(trained: Checkpoint) -> Iterator[Component]:
-    """The file that the encoder started from, where there was one."""
-    from cyclonedx.contrib.license.factories import LicenseFactory
-    from cyclonedx.model import HashAlgorithm, HashType
-    from cyclonedx.model.component import Component, ComponentType
-
+    """The pretrained weights that the encoder started from, where there were any."""
     if trained.meta.pretrained_sha256 is None:
         return
     yield Component(
@@ -141,11 +121,8 @@ def _first_weights(trained: Checkpoint) -> Iterator[Component]:
 
 
 def _package(found: Distribution) -> Component:
-    from cyclonedx.model.component import Component, ComponentType
-    from packageurl import PackageURL
-
-    # "+cpu" says where a build came from; who looks for a known weakness asks for the version without it.
-    name, version = _normalised(found.metadata["Name"]), found.version.partition("+")[0]
+    # Without a local version such as "+cpu", which databases of vulnerabilities don't know.
+    name, version = canonicalize_name(found.metadata["Name"]), found.version.partition("+")[0]
     return Component(
         name=name,
         type=ComponentType.LIBRARY,
@@ -157,9 +134,7 @@ def _package(found: Distribution) -> Component:
 
 
 def _licences(found: Distribution) -> list[License]:
-    """As the package declares them: an SPDX expression, or an identifier, or the names of its classifiers."""
-    from cyclonedx.contrib.license.factories import LicenseFactory
-
+    """The licences that a package declares: an SPDX expression or a name, else those of its classifiers."""
     make, declared = LicenseFactory(), found.metadata
     texts = [*(declared.get_all("License-Expression") or []), *(declared.get_all("License") or [])]
     text = texts[0].strip() if texts else ""
@@ -170,21 +145,17 @@ def _licences(found: Distribution) -> list[License]:
     return [make.make_with_name(name) for name in sorted(names)]
 
 
-def _wants(name: str, extras: frozenset[str]) -> list[Requirement]:
-    from packaging.requirements import Requirement
-
+def _requirements_of(name: str, extras: frozenset[str]) -> list[Requirement]:
+    """The requirements of a distribution that apply on this machine, those that are installed."""
     asked = [Requirement(text) for text in distribution(name).requires or []]
-    return [want for want in asked if not want.marker or any(want.marker.evaluate({"extra": e}) for e in {"", *extras})]
+    applying = [
+        each for each in asked if not each.marker or any(each.marker.evaluate({"extra": e}) for e in {"", *extras})
+    ]
+    return [each for each in applying if _installed(each.name)]
 
 
 def _installed(name: str) -> bool:
     try:
         return bool(distribution(name))
-    except PackageNotFoundError:  # sam2 asks for torchvision, which this code does without
+    except PackageNotFoundError:  # sam2 requires torchvision, which this code does without
         return False
-
-
-def _normalised(name: str) -> str:
-    from packaging.utils import canonicalize_name
-
-    return str(canonicalize_name(name))

@@ -1,4 +1,4 @@
-"""The model card: what a model is, how good, for what and for what not, in one page of Markdown."""
+"""The model card: purpose, scores, failures, limits, licence and origin of a model, in one page of Markdown."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sss_model.checkpoint import Checkpoint
     from sss_model.evaluation.metrics import Score
-
-
-# Whose work a model rests on.
-
 
 _SSS = (
     "Zhu et al., SSS: Semi-Supervised SAM-2 with Efficient Prompting for Medical Imaging Segmentation, "
@@ -33,43 +29,41 @@ _OF_METHOD: dict[str, tuple[str, ...]] = {
     "sss": (_UNIMATCH, _MEDICAL_SAM2),
 }
 
+MOST_CASES = 5
+MOST_STRUCTURES = 2
+"""Of a case, in the list of failures."""
+FEW_PATIENTS = 30
+"""Test patients below which a card warns of its own intervals."""
+
 
 def citations(*, method: str, network: str, data: str) -> list[str]:
-    """What to cite for a model, its data first.
+    """The works to cite for a model, its data first.
 
     Args:
         method, network: the recipe's ``train.method`` and ``model.network``.
-        data: what ``dataset.json`` says; empty where it says nothing.
+        data: citation in ``dataset.json``; may be empty.
     """
     known = [data.strip(), _SSS, _SAM2 if network == "sam2" else _UNET, *_OF_METHOD[method]]
     return [text for text in known if text]
 
 
-# Where a model failed: the worst of its evaluation, in sentences a person can follow up.
-
-
-MOST_CASES = 5
-MOST_STRUCTURES = 2
-"""Of a case."""
-
-
 def failure_cases(scores: Sequence[Score], *, most: int = MOST_CASES) -> list[str]:
-    """The worst cases of an evaluation and what went wrong in each, the worst first.
+    """A sentence for each of the worst cases of an evaluation, the worst first.
 
-    A case is as bad as its worst structure. What was missed or invented comes first, the larger the earlier, then the
-    rest by Dice.
+    A case ranks by its worst structure: structures missed or invented first, the largest before the others, then by
+    Dice.
 
     Args:
         scores: rows of one evaluation.
-        most: how many cases to name.
+        most: cases to name.
     """
     cases: dict[str, list[Score]] = {}
-    for score in sorted((score for score in scores if score.dice is not None), key=_how_bad):
+    for score in sorted((score for score in scores if score.dice is not None), key=_rank):
         cases.setdefault(score.case, []).append(score)
     return [_sentence(rows[:MOST_STRUCTURES]) for rows in list(cases.values())[:most]]
 
 
-def _how_bad(score: Score) -> tuple[bool, float, float]:
+def _rank(score: Score) -> tuple[bool, float, float]:
     if score.status == "scored":
         return True, score.dice or 0.0, -abs(score.volume_error_ml)
     return False, 0.0, -abs(score.volume_error_ml)
@@ -77,10 +71,10 @@ def _how_bad(score: Score) -> tuple[bool, float, float]:
 
 def _sentence(rows: Sequence[Score]) -> str:
     group = f" ({rows[0].group})" if rows[0].group else ""
-    return f"{rows[0].case}{group}: {'; '.join(map(_what, rows))}"
+    return f"{rows[0].case}{group}: {'; '.join(map(_failure, rows))}"
 
 
-def _what(score: Score) -> str:
+def _failure(score: Score) -> str:
     if score.status == "missed":
         return f"{score.class_name} missed, {_millilitres(score.truth_ml)} in the label"
     if score.status == "invented":
@@ -95,10 +89,6 @@ def _millilitres(volume: float) -> str:
     return f"{volume:.1f} ml" if volume >= 1 else f"{volume:.2g} ml"
 
 
-FEW_PATIENTS = 30
-"""Test patients below which a card warns of its own intervals."""
-
-
 def write_card(
     path: Path,
     *,
@@ -108,7 +98,7 @@ def write_card(
     rows: Sequence[Score],
     data: dict[str, Any],
 ) -> None:
-    """Write the card, whole or not at all.
+    """Write the card of a model, whole or not at all.
 
     Args:
         path: Markdown file.
@@ -140,7 +130,7 @@ def write_card(
 
 
 def _channel(data: dict[str, Any]) -> str:
-    """What kind of scans they are, such as ``MRI``; empty where the data set doesn't say."""
+    """The modality, such as ``MRI``; empty where the data set doesn't say."""
     channel = str(data.get("channel", ""))
     return "" if channel == "image" else channel
 
@@ -184,3 +174,45 @@ def _mm(seen: tuple[float, float], digits: int = 2) -> str:
     """A range in millimetres, one number where both ends are the same."""
     low, high = (f"{round(value, digits):g}" for value in seen)
     return f"{low} mm" if low == high else f"{low} to {high} mm"
+
+
+def shorten_markdown(text: str, *, most: int, rest: str) -> str:
+    """Shorten a Markdown text to whole paragraphs, list items and table rows, then the sentence `rest`.
+
+    Args:
+        most: characters of the result; a text that fits is returned as it is.
+        rest: says where the whole text is.
+
+    >>> shorten_markdown("# A\\n\\nOne.\\n\\nTwo, which is longer.\\n", most=24, rest="More: B.")
+    '# A\\n\\nOne.\\n\\nMore: B.\\n'
+    """
+    if len(text) <= most:
+        return text
+    room = most - len(rest) - 3
+    kept: list[str] = []
+    for block in text.strip().split("\n\n"):
+        part = _that_fits(block, room)
+        kept += [part] if part else []
+        room -= len(part) + 2
+        if part != block:
+            break
+    # A heading at the end announces a paragraph that was left out.
+    while kept and kept[-1].startswith("#") and len(kept) > 1:
+        kept.pop()
+    return "\n\n".join([*kept, rest]) + "\n"
+
+
+def _that_fits(block: str, room: int) -> str:
+    """A block, or its first rows or items that fit, or nothing."""
+    if len(block) <= room:
+        return block
+    kept: list[str] = []
+    for line in block.split("\n"):
+        if not line.startswith(("|", "- ")):
+            break  # a sentence may go on in this line
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    # A table's two first lines are its head.
+    return "\n".join(kept) if len(kept) > (2 if block.startswith("|") else 0) else ""

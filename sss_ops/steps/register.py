@@ -1,8 +1,6 @@
 """The step ``register``: a checkpoint and its evaluation become a model version in MLflow."""
 
-import shutil
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,86 +49,93 @@ def register(
 
     from sss_model.checkpoint import load_checkpoint
     from sss_model.config import load_config
+    from sss_model.evaluation.audit import EvaluationFiles
     from sss_model.evaluation.tables import read_scores
-    from sss_model.files import sha256
     from sss_ops.records import read_record, write_record
-    from sss_ops.registry.audit import tags_of
-    from sss_ops.registry.evidence import TAG, keep, proven
-    from sss_ops.serving.bill_of_materials import write_sbom
+    from sss_ops.registry.evidence import EVIDENCE_TAG, Evidence, version_tags
     from sss_ops.serving.model_card import write_card
-    from sss_ops.serving.package import REQUIREMENTS, register_model
+    from sss_ops.serving.package import register_model
     from sss_ops.tracking.runs import connect
 
     names = load_config(params).register_as
     trained = load_checkpoint(checkpoint)
     scores = read_record(metrics, "dice", "per_class")
     data = read_record(data_version, "name", "version")
-    _good_enough(scores["dice"], names.min_dice)
-    files = {
+    _refuse_poor(scores["dice"], names.min_dice)
+    reports = {
         "validation/report.html": validation,
         "evaluation/report.html": evaluation / "report.html",
         "evaluation/cases.csv": evaluation / "cases.csv",
         "checkpoint/history.csv": checkpoint / "history.csv",
     }
-    _check_present(files.values())
-    evaluated: AbstractContextManager[Path | None] = nullcontext()
+    _refuse_missing(reports.values())
+    evidence = None
     if manifest and predictions:
-        left = {"metrics.json": metrics, "evaluation": evaluation, "predictions": predictions, "manifest.csv": manifest}
-        evaluated = proven({**left, "data_version.json": data_version, "validation.html": validation}, checkpoint)
-    with evaluated as evidence:
-        rows = read_scores(evaluation / "cases.csv")
-        write_card(card, model=names.model, trained=trained, scores=scores, rows=rows, data=data)
-        client = connect()
-        run_id = _training_run(client, checkpoint, trained, names.experiment)
-        tags = tags_of(trained.meta, scores)
-        with mlflow.start_run(run_id=run_id):
-            mlflow.log_params(_parameters(trained))
-            mlflow.log_metrics(_numbers(scores))
-            mlflow.set_tags(tags)
-            mlflow.log_input(_dataset(data), context="training")
-            for name, file in {**files, "model_card.md": card}.items():
-                mlflow.log_text(file.read_text(encoding="utf-8"), name)
-            if evidence:
-                write_sbom(
-                    evidence / "sbom.cdx.json",
-                    model=names.model,
-                    weights_sha256=sha256(checkpoint / "weights.pt"),
-                    trained=trained,
-                    data=data,
-                    requirements=REQUIREMENTS,
-                )
-                shutil.copyfile(card, evidence / "model_card.md")
-                tags[TAG] = keep(client, run_id, evidence)
-            version = register_model(client, checkpoint, name=names.model, tags=tags, card=card)
+        files = EvaluationFiles(checkpoint, predictions, evaluation, metrics, manifest, data_version)
+        evidence = Evidence(files, data_checks=validation)
+        evidence.refuse_contradictions()
+    rows = read_scores(evaluation / "cases.csv")
+    write_card(card, model=names.model, trained=trained, scores=scores, rows=rows, data=data)
+    client = connect()
+    run_id = _training_run(client, checkpoint, trained, names.experiment)
+    tags = version_tags(trained.meta, scores)
+    with mlflow.start_run(run_id=run_id):
+        _log_facts(trained, scores, data, tags)
+        for name, file in {**reports, "model_card.md": card}.items():
+            mlflow.log_text(file.read_text(encoding="utf-8"), name)
+        if evidence:
+            bill = _bill(checkpoint, trained, model=names.model, data=data)
+            documents = {"sbom.cdx.json": bill, "model_card.md": card.read_text(encoding="utf-8")}
+            tags[EVIDENCE_TAG] = evidence.log(client, run_id, documents)
+        version = register_model(client, checkpoint, name=names.model, tags=tags, card=card)
     record = {"model": names.model, "version": version, "run_id": run_id, "uri": f"models:/{names.model}/{version}"}
     write_record(output, record)
     return record
 
 
-def _good_enough(dice: float | None, least: float) -> None:
+def _refuse_poor(dice: float | None, least: float) -> None:
     if least and (dice is None or dice < least):
         found = "not applicable" if dice is None else f"{dice:.3f}"
         raise InputError(f"mean test Dice {found}: not registered; expected at least {least} (register.min_dice)")
 
 
 def _training_run(client: "MlflowClient", checkpoint: Path, trained: "Checkpoint", experiment: str) -> str:
-    """The run that followed the training, or a new one; it is given what it lacks of the curves."""
+    """The run that followed the training, or a new one, with the training's curves completed."""
     from sss_ops.tracking.runs import create_run, find_run, log_missing, scalars_to_metrics
 
     run_id = find_run(client, checkpoint / "tracking.json") or create_run(client, experiment, trained.meta.method)
     rows = [row.dropna().to_dict() for _, row in trained.history.iterrows()]
     metrics = [metric for row in rows for metric in scalars_to_metrics(int(row.pop("step")), row)]
-    # The store may have been away at the end, or all the time.
+    # The store may have been unreachable for part of the training.
     log_missing(client, run_id, metrics)
     return run_id
 
 
-# Tables of the evaluation, which its report shows; a run's list of metrics would drown in them.
+def _log_facts(trained: "Checkpoint", scores: dict[str, Any], data: dict[str, Any], tags: dict[str, str]) -> None:
+    """Log recipe, scores, tags and the data version to the active run."""
+    import mlflow
+
+    mlflow.log_params(_parameters(trained))
+    mlflow.log_metrics(_numbers(scores))
+    mlflow.set_tags(tags)
+    mlflow.log_input(_dataset(data), context="training")
+
+
+def _bill(checkpoint: Path, trained: "Checkpoint", *, model: str, data: dict[str, Any]) -> str:
+    from sss_model.files import sha256
+    from sss_ops.serving.bill_of_materials import bill_of_materials
+    from sss_ops.serving.package import REQUIREMENTS
+
+    weights = sha256(checkpoint / "weights.pt")
+    return bill_of_materials(model=model, weights_sha256=weights, trained=trained, data=data, requirements=REQUIREMENTS)
+
+
+# Sections of metrics.json with too many numbers for a run's list of metrics; the report shows them.
 _TABLES = ("intervals", "groups", "counts_per_class", "volumes_ml")
 
 
 def _parameters(trained: "Checkpoint") -> dict[str, Any]:
-    """What was trained: the recipe but for what other steps read of it, and how many patients took part."""
+    """The recipe, without the sections that only other steps read, and the number of patients by role."""
     from sss_model.config import NOT_TRAINED
 
     recipe = {key: value for key, value in trained.meta.config.items() if key not in NOT_TRAINED}
@@ -144,7 +149,7 @@ def _numbers(scores: dict[str, Any]) -> dict[str, float]:
 
 
 def _dataset(data: dict[str, Any]) -> "Dataset":
-    """The data version as MLflow names a run's input."""
+    """The data version as a dataset of MLflow."""
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
 
@@ -152,7 +157,7 @@ def _dataset(data: dict[str, Any]) -> "Dataset":
     return MetaDataset(source, name=data["name"], digest=data["version"])  # type: ignore[abstract]
 
 
-def _check_present(files: Iterable[Path]) -> None:
+def _refuse_missing(files: Iterable[Path]) -> None:
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: no such file; expected what an earlier step writes")

@@ -22,7 +22,7 @@ from components.version_data import version_data
 from sss_model.checkpoint import load_checkpoint
 from sss_model.data.manifest import write_manifest
 from sss_ops.recipe import recipe_text
-from sss_ops.registry.evidence import TAG
+from sss_ops.registry.evidence import EVIDENCE_TAG
 from sss_ops.steps.train_distributed import train_on_gpus
 
 IMAGE = "registry.example.com/sss@sha256:" + "1" * 64
@@ -198,7 +198,7 @@ def test_register_makes_a_version_and_a_card(
         card=dsl.Markdown("card", str(tmp_path / "card")),
     )
     assert made == ("sss-phantom", "1")
-    assert TAG in store.get_model_version("sss-phantom", "1").tags
+    assert EVIDENCE_TAG in store.get_model_version("sss-phantom", "1").tags
     assert (tmp_path / "card").read_text().startswith("# sss-phantom\n")
 
 

@@ -15,29 +15,28 @@ from typing import Any
 import mlflow
 import pytest
 
-from sss_ops.registry.decisions import records_of
-from sss_ops.registry.intent import AUDIT, Intent
-from sss_ops.registry.lock import LEASE_SECONDS, PREFIX, hold
-from sss_ops.registry.promote import Trial, promote
-from sss_ops.registry.promotion_rules import Line, Verdict
-from sss_ops.registry.rollback import rollback
-from sss_ops.registry.state import read_state
+from sss_ops.registry.aliases import Intent, read_state
+from sss_ops.registry.decisions import RECORD_TAG, decisions_of
+from sss_ops.registry.lock import LEASE_SECONDS, LOCK_PREFIX, hold_lock
+from sss_ops.registry.promotion import ChampionComparison, promote_version
+from sss_ops.registry.promotion_checks import ClassCheck, Verdict
+from sss_ops.registry.rollback import roll_back
 
 MODEL = "heart"
 
 
 def fill(client: mlflow.MlflowClient, versions: int = 4) -> None:
-    """Make versions of `MODEL`; the first becomes champion through the gate."""
+    """Make versions of `MODEL`; the first is promoted to champion."""
     client.create_registered_model(MODEL)
     for _ in range(versions):
         client.create_model_version(MODEL, "s3://bucket/model")
-    promote(client, trial("1", None))
+    promote_version(client, trial("1", None))
 
 
-def trial(version: str, champion: str | None, *, objection: str | None = None) -> Trial:
-    """A measurement that the gate is content with, unless there is an objection."""
-    line = Line("mean", 0.7, 0.8, 0.05, 0.15, None, objection)
-    return Trial(MODEL, version, champion, Verdict((line,), 3, 6), {}, {"data": "phantom"})
+def trial(version: str, champion: str | None, *, objection: str | None = None) -> ChampionComparison:
+    """A comparison whose checks hold, unless there is an objection."""
+    line = ClassCheck("mean", 0.7, 0.8, 0.05, 0.15, None, objection)
+    return ChampionComparison(MODEL, version, champion, Verdict((line,), 3, 6), {}, {"data": "phantom"})
 
 
 def refuse_inconsistent(client: mlflow.MlflowClient) -> Intent:
@@ -51,15 +50,15 @@ def refuse_inconsistent(client: mlflow.MlflowClient) -> Intent:
     assert {alias: state.aliases.get(alias) for alias in wanted} == wanted
     concerned = {version for version in (state.intent.before["champion"], state.intent.after["champion"]) if version}
     for version in client.search_model_versions(f"name = '{MODEL}'"):
-        has = AUDIT + state.intent.id in version.tags
+        has = RECORD_TAG + state.intent.id in version.tags
         assert has == (state.intent.state == "done" and str(version.version) in concerned)
-        for record in records_of(version.tags):
+        for record in decisions_of(version.tags):
             assert len(json.dumps(record)) < 2000
     return state.intent
 
 
 def locks(client: mlflow.MlflowClient) -> list[str]:
-    return [model.name for model in client.search_registered_models() if model.name.startswith(PREFIX)]
+    return [model.name for model in client.search_registered_models() if model.name.startswith(LOCK_PREFIX)]
 
 
 class Killed(BaseException):
@@ -93,7 +92,7 @@ def race(uri: str, barrier: Any, orders: Any) -> None:
     while (order := orders.recv()) is not None:
         barrier.wait()
         try:
-            promote(client, trial(*order))
+            promote_version(client, trial(*order))
         except Exception as error:
             orders.send(f"{type(error).__name__}: {error}")
         else:
@@ -102,7 +101,7 @@ def race(uri: str, barrier: Any, orders: Any) -> None:
 
 def die(uri: str, version: str, champion: str, after: int) -> None:
     """A process of its own that is killed after a call, or ends well."""
-    promote(Dying(mlflow.MlflowClient(uri), after=after, really=True), trial(version, champion))  # type: ignore[arg-type]
+    promote_version(Dying(mlflow.MlflowClient(uri), after=after, really=True), trial(version, champion))  # type: ignore[arg-type]
 
 
 def take_over(uri: str, barrier: Any, orders: Any, flag: Path) -> None:
@@ -111,7 +110,7 @@ def take_over(uri: str, barrier: Any, orders: Any, flag: Path) -> None:
     while orders.recv() is not None:
         barrier.wait()
         try:
-            with hold(client, MODEL, who="racer", wait=60, tell=lambda sentence: None):
+            with hold_lock(client, MODEL, who="racer", wait=60, notify=lambda sentence: None):
                 flag.touch(exist_ok=False)
                 time.sleep(0.05)
                 flag.unlink()
@@ -125,7 +124,9 @@ def run_takeovers(client: mlflow.MlflowClient, uri: str, folder: Path, *, rounds
     """Two processes find at the same moment that a lock ran out: both come to hold it, one after the other."""
     with _racers(take_over, uri, folder / "held") as racers:
         for number in range(rounds):
-            client.create_registered_model(PREFIX + MODEL, {"token": f"dead{number}", "expires": "1", "who": "dead"})
+            client.create_registered_model(
+                LOCK_PREFIX + MODEL, {"token": f"dead{number}", "expires": "1", "who": "dead"}
+            )
             answers = _ask(racers, [True, True])
             assert answers == ["held", "held"], answers
             assert not [lock for lock in locks(client) if "expired" not in lock]
@@ -172,15 +173,15 @@ def _ask(racers: list[Any], orders: list[Any]) -> list[str]:
 
 def go_all_the_way(client: mlflow.MlflowClient, pass_time: Callable[[float], None]) -> None:
     """Promote, roll back, and promote with a death after one call more each time until one leaves a plan; put right."""
-    promote(client, trial("2", "1"))
-    rollback(client, MODEL)
+    promote_version(client, trial("2", "1"))
+    roll_back(client, MODEL)
     assert read_state(client, MODEL).aliases == {"champion": "1", "previous": "2"}
     after = 1
     while not read_state(client, MODEL).pending:
         with pytest.raises(Killed):
-            promote(Dying(client, after=after), trial("3", "1"))  # type: ignore[arg-type]
+            promote_version(Dying(client, after=after), trial("3", "1"))  # type: ignore[arg-type]
         pass_time(LEASE_SECONDS + 1)
         after += 1
-    rollback(client, MODEL)
+    roll_back(client, MODEL)
     assert read_state(client, MODEL).aliases == {"champion": "1", "previous": "3"}
     refuse_inconsistent(client)

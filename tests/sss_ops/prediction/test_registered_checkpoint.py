@@ -8,8 +8,7 @@ from support.registry import MODEL
 
 from sss_model.errors import InputError
 from sss_ops.prediction.model import opened
-from sss_ops.registry.addresses import version_named
-from sss_ops.registry.state import CHAMPION
+from sss_ops.registry.versions import CHAMPION, version_at
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def registry(store: mlflow.MlflowClient) -> mlflow.MlflowClient:
 
 @pytest.mark.parametrize(("address", "version"), [("@champion", "1"), ("", "1"), ("/2", "2"), ("/1", "1")])
 def test_an_address_means_a_version(registry: mlflow.MlflowClient, address: str, version: str) -> None:
-    found = version_named(registry, f"models:/{MODEL}{address}")
+    found = version_at(registry, f"models:/{MODEL}{address}")
     assert (found.name, str(found.version)) == (MODEL, version)
 
 

@@ -18,7 +18,7 @@ from support.registry import (
 )
 
 from sss_model.errors import InputError
-from sss_ops.registry.listing import list_versions
+from sss_ops.registry.commands import list_versions
 from sss_ops.tracking.store import connect
 
 

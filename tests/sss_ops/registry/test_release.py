@@ -23,9 +23,9 @@ from sss_model.evaluation.tables import read_scores
 from sss_model.files import sha256
 from sss_ops.checksums import write_sums
 from sss_ops.cli import main
-from sss_ops.registry.evidence import TAG, place_of
-from sss_ops.registry.promote import Trial, promote
-from sss_ops.registry.rollback import rollback
+from sss_ops.registry.evidence import EVIDENCE_TAG, evidence_place
+from sss_ops.registry.promotion import ChampionComparison, promote_version
+from sss_ops.registry.rollback import roll_back
 
 Sss = Callable[..., tuple[int, str, str]]
 
@@ -71,7 +71,7 @@ def client(sss: Sss, tmp_path: Path) -> mlflow.MlflowClient:
 def evidence(client: mlflow.MlflowClient, registered: Path, tmp_path: Path) -> Path:
     """What was kept of version 1, in a place where it may be changed."""
     version = client.get_model_version(MODEL, "1")
-    kept = next((registered / "mlruns").rglob(place_of(version.tags[TAG])))
+    kept = next((registered / "mlruns").rglob(evidence_place(version.tags[EVIDENCE_TAG])))
     backup = Path(shutil.copytree(kept, tmp_path / "backup"))
     yield kept
     shutil.rmtree(kept)
@@ -81,7 +81,9 @@ def evidence(client: mlflow.MlflowClient, registered: Path, tmp_path: Path) -> P
 def promoted(client: mlflow.MlflowClient, version: str, champion: str | None) -> None:
     bare = trial(version, champion)
     rows = {"challenger": read_scores(Path(client.download_artifacts(run_of(client), "evaluation/cases.csv")))}
-    promote(client, Trial(MODEL, version, champion, bare.verdict, rows, bare.data), reason="good enough")
+    promote_version(
+        client, ChampionComparison(MODEL, version, champion, bare.verdict, rows, bare.data), reason="good enough"
+    )
 
 
 def run_of(client: mlflow.MlflowClient) -> str:
@@ -126,7 +128,9 @@ def test_a_version_that_nobody_promoted_is_released_as_not_approved(sss: Sss, cl
     client.set_registered_model_alias(MODEL, "champion", "1")
     code, said, complaint = sss("release", MODEL, "out", "--replace")
     assert (code, "not approved" in said) == (0, True)
-    assert complaint.startswith("warning: the champion is version 1, but the one that passed the gate is none yet")
+    assert complaint.startswith(
+        "warning: the champion is version 1, but the one that passed the promotion checks is none yet"
+    )
     assert json.loads(Path("out/approval.json").read_text())["warning"] in complaint
 
 
@@ -135,11 +139,11 @@ def test_an_approval_ends_with_a_better_one_or_a_rollback(sss: Sss, client: mlfl
     promoted(client, "1", None)
     promoted(client, "2", "1")
     assert "version 1, replaced" in sss("release", MODEL, "replaced", "--version", "1")[1]
-    rollback(client, MODEL)
+    roll_back(client, MODEL)
     assert "version 1, approved" in sss("release", MODEL, "again")[1]
-    rollback(client, MODEL)
-    rollback(client, MODEL)
-    rollback(client, MODEL)
+    roll_back(client, MODEL)
+    roll_back(client, MODEL)
+    roll_back(client, MODEL)
     assert "version 1, withdrawn" in sss("release", MODEL, "withdrawn", "--version", "1")[1]
 
 

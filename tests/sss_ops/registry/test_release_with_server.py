@@ -12,10 +12,9 @@ from support.release import FILES, MODEL, register_it
 from support.tracking_server import tracking_server
 
 from sss_model.errors import InputError
-from sss_ops.registry.addresses import version_named
-from sss_ops.registry.audit import audit_version
-from sss_ops.registry.evidence import TAG, place_of
+from sss_ops.registry.evidence import EVIDENCE_TAG, audit_version, evidence_place
 from sss_ops.registry.release import write_release
+from sss_ops.registry.versions import version_at
 from sss_ops.tracking.runs import connect
 
 
@@ -29,14 +28,14 @@ def test_a_version_is_audited_and_released_from_the_server_alone(
         register_it(steps, tmp_path)
         shutil.rmtree(steps)
         client = connect()
-        version = version_named(client, f"models:/{MODEL}@challenger")
-        assert version_named(client, str(version.run_id)).version == version.version
+        version = version_at(client, f"models:/{MODEL}@challenger")
+        assert version_at(client, str(version.run_id)).version == version.version
         assert audit_version(client, version).findings == []
         write_release(client, version, tmp_path / "out")
         assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
         assert json.loads((tmp_path / "out/approval.json").read_text())["status"] == "not approved"
 
-        (kept,) = stored.rglob(place_of(version.tags[TAG]))
+        (kept,) = stored.rglob(evidence_place(version.tags[EVIDENCE_TAG]))
         mask = next((kept / "predictions").iterdir())
         mask.write_bytes(mask.read_bytes() + b"\n")
         (finding,) = audit_version(client, version).findings

@@ -10,7 +10,7 @@ import pytest
 from sss_model.checkpoint import Meta, load_checkpoint
 from sss_model.data.manifest import Manifest
 from sss_model.errors import InputError
-from sss_ops.registry.scoring import unseen_cases
+from sss_ops.registry.promotion import unseen_cases
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from support.registry import MODEL, fill, go_all_the_way, locks, run_races
 from support.tracking_server import tracking_server
 
-from sss_ops.registry.listing import list_versions
+from sss_ops.registry.commands import list_versions
 
 
 def test_promotion_rollback_recovery_and_a_race(

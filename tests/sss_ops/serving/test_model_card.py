@@ -11,8 +11,8 @@ from support.scores import score
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.evaluation.tables import read_scores
-from sss_ops.serving.model_card import _mm, citations, failure_cases, write_card
-from sss_ops.serving.package import DESCRIPTION
+from sss_ops.serving.model_card import _mm, citations, failure_cases, shorten_markdown, write_card
+from sss_ops.serving.package import DESCRIPTION_LENGTH
 
 DATA = {
     **{"name": "acdc", "version": "0" * 32, "channel": "MRI", "licence": "CC BY-NC-SA 4.0"},
@@ -65,7 +65,7 @@ def test_it_says_where_training_saw_nothing_and_leaves_no_gaps(card: str, checkp
     assert f"pixels of {seen.pixel_mm[0]:.2f}".rstrip("0") in card
     assert "\n\n\n" not in card
     assert "None" not in card
-    assert len(card) < DESCRIPTION
+    assert len(card) < DESCRIPTION_LENGTH
 
 
 def test_a_range_keeps_the_zeros_that_count() -> None:
@@ -103,3 +103,30 @@ def test_whose_work_it_is_depends_on_what_was_trained(method: str, network: str,
     texts = citations(method=method, network=network, data="")
     assert all(any(name in text for text in texts) for name in named)
     assert ("SAM 2: Segment Anything" in " ".join(texts)) == (network == "sam2")
+
+
+REST = "The rest is elsewhere."
+TABLE = "| a | b |\n|---|---|\n" + "\n".join(f"| {number} | {number} |" for number in range(20))
+ITEMS = "\n".join(f"- Item {number} is one. It has two sentences." for number in range(20))
+PROSE = "One sentence here. Another\nover two lines. A third one."
+CARD = f"# Name\n\n{PROSE}\n\n## A table\n\n{TABLE}\n\n## A list\n\n{ITEMS}\n\n## The end\n\n{PROSE}\n"
+
+
+def test_what_fits_is_left_as_it_is() -> None:
+    assert shorten_markdown(CARD, most=len(CARD), rest=REST) == CARD
+
+
+@pytest.mark.parametrize("most", range(110, len(CARD), 7))
+def test_what_does_not_fit_ends_at_a_paragraph_an_item_or_a_row(most: int) -> None:
+    text = shorten_markdown(CARD, most=most, rest=REST)
+    assert len(text) <= most
+    assert text.endswith(f"\n\n{REST}\n")
+    kept = text.removesuffix(f"\n\n{REST}\n")
+    assert CARD.startswith(kept)
+    last = kept.split("\n")[-1]
+    assert kept.endswith(PROSE) or last in TABLE.split("\n")[2:] or last in ITEMS.split("\n")
+
+
+def test_as_much_as_there_is_room_for_is_kept() -> None:
+    most = len(CARD) - len(PROSE) + len(REST)
+    assert shorten_markdown(CARD, most=most, rest=REST).count("- Item") == 20

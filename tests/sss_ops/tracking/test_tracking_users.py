@@ -16,7 +16,7 @@ from support.registry import MODEL, fill, locks
 from support.tracking_server import tracking_server, with_users
 
 from sss_model.files import sha256
-from sss_ops.registry.lock import PREFIX
+from sss_ops.registry.lock import LOCK_PREFIX
 
 ADMIN = "planted-admin-password"
 PASSWORDS = {"ann": "planted-password-of-ann", "bob": "planted-password-of-bob"}
@@ -139,8 +139,10 @@ def test_a_dead_user_s_lock_that_another_may_not_take_away_is_named(
     be("ann", PASSWORDS["ann"], monkeypatch)
     client = mlflow.MlflowClient(address)
     fill(client)
-    client.create_registered_model(PREFIX + MODEL, {"token": "t", "expires": str(time.time() - 1), "who": "ann"})
+    client.create_registered_model(LOCK_PREFIX + MODEL, {"token": "t", "expires": str(time.time() - 1), "who": "ann"})
     be("bob", PASSWORDS["bob"], monkeypatch)
     code, _, complaint = sss("rollback", MODEL)
     assert code == 2
-    assert f"error: {MODEL}: the lock {PREFIX}{MODEL} of ann ran out, but this user may not take it away" in complaint
+    assert (
+        f"error: {MODEL}: the lock {LOCK_PREFIX}{MODEL} of ann ran out, but this user may not take it away" in complaint
+    )

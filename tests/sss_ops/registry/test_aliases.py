@@ -12,12 +12,11 @@ import pytest
 from support.registry import MODEL, Dying, Killed, die, locks, refuse_inconsistent, run_races, trial
 
 from sss_model.errors import InputError
-from sss_ops.registry.decisions import records_of
+from sss_ops.registry.aliases import finish_decision, read_state
+from sss_ops.registry.decisions import decisions_of
 from sss_ops.registry.lock import LEASE_SECONDS
-from sss_ops.registry.move import finish
-from sss_ops.registry.promote import promote
-from sss_ops.registry.rollback import rollback
-from sss_ops.registry.state import read_state
+from sss_ops.registry.promotion import promote_version
+from sss_ops.registry.rollback import roll_back
 
 
 def aliases(client: mlflow.MlflowClient) -> dict[str, str]:
@@ -29,11 +28,11 @@ def test_a_promotion_moves_both_aliases_and_leaves_a_record(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
     registry.set_registered_model_alias(MODEL, "challenger", "2")
-    promote(registry, trial("2", "1"), reason="more labels")
+    promote_version(registry, trial("2", "1"), reason="more labels")
     assert aliases(registry) == {"champion": "2", "previous": "1"}
     refuse_inconsistent(registry)
     for version in ("1", "2"):
-        record = records_of(registry.get_model_version(MODEL, version).tags)[-1]
+        record = decisions_of(registry.get_model_version(MODEL, version).tags)[-1]
         assert (record["action"], record["who"], record["why"]) == ("promote", "ann", "more labels")
         assert (record["from"], record["to"], record["patients"]) == ("1", "2", 3)
         assert record["dice"]["mean"]["interval"] == [0.05, 0.15]
@@ -42,48 +41,48 @@ def test_a_promotion_moves_both_aliases_and_leaves_a_record(
 
 def test_a_newer_challenger_stays_the_challenger(registry: mlflow.MlflowClient) -> None:
     registry.set_registered_model_alias(MODEL, "challenger", "3")
-    promote(registry, trial("2", "1"))
+    promote_version(registry, trial("2", "1"))
     assert aliases(registry)["challenger"] == "3"
 
 
-def test_a_gate_that_does_not_hold_changes_nothing(registry: mlflow.MlflowClient) -> None:
+def test_a_check_that_does_not_hold_changes_nothing(registry: mlflow.MlflowClient) -> None:
     before = registry.get_registered_model(MODEL)
     with pytest.raises(InputError, match="heart version 2 is not promoted: RV: worse"):
-        promote(registry, trial("2", "1", objection="RV: worse"))
+        promote_version(registry, trial("2", "1", objection="RV: worse"))
     after = registry.get_registered_model(MODEL)
     assert (after.aliases, after.tags) == (before.aliases, before.tags)
-    assert records_of(registry.get_model_version(MODEL, "2").tags) == []
+    assert decisions_of(registry.get_model_version(MODEL, "2").tags) == []
 
 
 def test_a_champion_that_changed_since_it_was_measured_is_not_replaced(registry: mlflow.MlflowClient) -> None:
-    promote(registry, trial("3", "1"))
+    promote_version(registry, trial("3", "1"))
     with pytest.raises(InputError, match="the champion is version 3 now and was version 1 when it was measured"):
-        promote(registry, trial("2", "1"))
+        promote_version(registry, trial("2", "1"))
     assert aliases(registry) == {"champion": "3", "previous": "1"}
 
 
 def test_rollback_and_back_again(registry: mlflow.MlflowClient) -> None:
-    promote(registry, trial("2", "1"))
-    rollback(registry, MODEL, reason="misses clots")
+    promote_version(registry, trial("2", "1"))
+    roll_back(registry, MODEL, reason="misses clots")
     assert aliases(registry) == {"champion": "1", "previous": "2"}
-    assert records_of(registry.get_model_version(MODEL, "2").tags)[-1]["why"] == "misses clots"
-    rollback(registry, MODEL)
+    assert decisions_of(registry.get_model_version(MODEL, "2").tags)[-1]["why"] == "misses clots"
+    roll_back(registry, MODEL)
     assert aliases(registry) == {"champion": "2", "previous": "1"}
     refuse_inconsistent(registry)
 
 
 def test_the_first_champion_has_nothing_to_roll_back_to(registry: mlflow.MlflowClient) -> None:
     with pytest.raises(InputError, match="no version has the alias previous"):
-        rollback(registry, MODEL)
+        roll_back(registry, MODEL)
 
 
 def test_a_hand_edit_is_seen_and_rollback_undoes_it(registry: mlflow.MlflowClient) -> None:
-    promote(registry, trial("2", "1"))
+    promote_version(registry, trial("2", "1"))
     registry.set_registered_model_alias(MODEL, "champion", "4")
     state = read_state(registry, MODEL)
     assert state.moved_by_hand
-    assert "champion is version 4, but the one that passed the gate is version 2" in str(state.hand_edit())
-    rollback(registry, MODEL)
+    assert "champion is version 4, but the one that passed the promotion checks is version 2" in str(state.hand_edit())
+    roll_back(registry, MODEL)
     assert aliases(registry) == {"champion": "2", "previous": "1"}
     refuse_inconsistent(registry)
 
@@ -91,19 +90,19 @@ def test_a_hand_edit_is_seen_and_rollback_undoes_it(registry: mlflow.MlflowClien
 def test_taking_the_champion_s_alias_away_is_no_way_round_the_comparison(registry: mlflow.MlflowClient) -> None:
     registry.delete_registered_model_alias(MODEL, "champion")
     with pytest.raises(InputError, match="the champion is version 1 now and was none when it was measured"):
-        promote(registry, trial("2", None))
+        promote_version(registry, trial("2", None))
 
 
 def test_rollback_to_a_version_that_a_hand_called_previous_is_refused(registry: mlflow.MlflowClient) -> None:
-    promote(registry, trial("2", "1"))
+    promote_version(registry, trial("2", "1"))
     registry.set_registered_model_alias(MODEL, "previous", "4")
-    with pytest.raises(InputError, match="version 4 has the alias previous but never was champion through the gate"):
-        rollback(registry, MODEL)
+    with pytest.raises(InputError, match="version 4 has the alias previous but no promotion ever made it champion"):
+        roll_back(registry, MODEL)
 
 
 def test_an_unknown_model_is_refused_and_gets_no_lock(store: mlflow.MlflowClient) -> None:
     with pytest.raises(InputError, match="liver: no such model in MLflow"):
-        rollback(store, "liver")
+        roll_back(store, "liver")
     assert locks(store) == []
 
 
@@ -114,13 +113,13 @@ def test_an_unknown_model_is_refused_and_gets_no_lock(store: mlflow.MlflowClient
 def test_a_kill_after_any_call_leaves_what_the_next_command_puts_right(
     registry: mlflow.MlflowClient, pass_time: Callable[[float], None], following: str
 ) -> None:
-    promote(registry, trial("2", "1"))
+    promote_version(registry, trial("2", "1"))
     for after in range(1, 100):
         old = str(read_state(registry, MODEL).champion)
         new = "2" if old == "1" else "1"
         dying = Dying(registry, after=after)
         try:
-            promote(dying, trial(new, old))  # type: ignore[arg-type]
+            promote_version(dying, trial(new, old))  # type: ignore[arg-type]
             break
         except Killed:
             pass
@@ -128,17 +127,17 @@ def test_a_kill_after_any_call_leaves_what_the_next_command_puts_right(
         state = read_state(registry, MODEL)
         decided = state.pending or state.champion == new
         if following == "registry":
-            assert (finish(registry, MODEL) is not None) == state.pending
+            assert (finish_decision(registry, MODEL) is not None) == state.pending
             champion = read_state(registry, MODEL).champion
         elif following == "rollback":
-            rollback(registry, MODEL)
+            roll_back(registry, MODEL)
             champion = read_state(registry, MODEL).aliases["previous"]
         else:
             current = new if decided else old
-            promote(registry, trial("3", current))
+            promote_version(registry, trial("3", current))
             champion = read_state(registry, MODEL).aliases["previous"]
             refuse_inconsistent(registry)
-            promote(registry, trial(current, "3"))
+            promote_version(registry, trial(current, "3"))
         assert champion == (new if decided else old)
         refuse_inconsistent(registry)
     assert 10 < after < 99
@@ -147,26 +146,26 @@ def test_a_kill_after_any_call_leaves_what_the_next_command_puts_right(
 def test_a_decision_whose_version_is_gone_is_undone(
     registry: mlflow.MlflowClient, pass_time: Callable[[float], None]
 ) -> None:
-    promote(registry, trial("2", "1"))
+    promote_version(registry, trial("2", "1"))
     after = 1
     while not read_state(registry, MODEL).pending:
         pass_time(LEASE_SECONDS + 1)
         with pytest.raises(Killed):
-            promote(Dying(registry, after=after), trial("3", "2"))  # type: ignore[arg-type]
+            promote_version(Dying(registry, after=after), trial("3", "2"))  # type: ignore[arg-type]
         after += 1
     registry.delete_model_version(MODEL, "3")
     pass_time(LEASE_SECONDS + 1)
-    assert "its version 3 is gone; it has been undone" in str(finish(registry, MODEL))
+    assert "its version 3 is gone; it has been undone" in str(finish_decision(registry, MODEL))
     assert aliases(registry) == {"champion": "2", "previous": "1"}
     refuse_inconsistent(registry)
-    promote(registry, trial("4", "2"))
+    promote_version(registry, trial("4", "2"))
     refuse_inconsistent(registry)
 
 
 def test_a_tag_that_a_hand_spoiled_is_named(registry: mlflow.MlflowClient) -> None:
     registry.set_registered_model_tag(MODEL, "sss.intent", json.dumps({"some": "thing"}))
     with pytest.raises(InputError, match=r"its tag sss\.intent was changed by hand"):
-        rollback(registry, MODEL)
+        roll_back(registry, MODEL)
 
 
 def test_two_promotions_at_once_are_one_after_the_other(registry: mlflow.MlflowClient, tmp_path: Path) -> None:
@@ -182,7 +181,7 @@ def test_fifty_times_two_promotions_at_once(registry: mlflow.MlflowClient, tmp_p
 def test_a_process_that_is_killed_after_any_call(
     registry: mlflow.MlflowClient, tmp_path: Path, pass_time: Callable[[float], None]
 ) -> None:
-    promote(registry, trial("2", "1"))
+    promote_version(registry, trial("2", "1"))
     spawn = multiprocessing.get_context("spawn")
     for after in range(1, 100):
         old = str(read_state(registry, MODEL).champion)
@@ -192,7 +191,7 @@ def test_a_process_that_is_killed_after_any_call(
         process.start()
         process.join(120)
         pass_time(LEASE_SECONDS + 1)
-        finish(registry, MODEL)
+        finish_decision(registry, MODEL)
         refuse_inconsistent(registry)
         if process.exitcode == 0:
             break

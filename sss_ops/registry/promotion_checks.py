@@ -1,4 +1,4 @@
-"""The gate: whether what was measured is enough to become the champion."""
+"""The promotion checks: whether a version's scores are good enough to become the champion."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Line:
-    """One class, or the mean over classes, with what was asked of it.
+class ClassCheck:
+    """The check of one class, or of the mean over classes.
 
     Attributes:
         class_name: the class, or ``mean``.
-        champion, challenger, low, high: Dice, and the interval of its difference, by `sss_model.evaluation.comparison`.
-        margin: how far the interval may reach below zero; None for the mean, which no margin is set for.
-        objection: why it does not hold; None where it does.
+        champion, challenger: mean Dice; None where there is no champion, or no case shows the class.
+        low, high: confidence interval of the difference in Dice, see `sss_model.evaluation.comparison`.
+        margin: how far the interval may reach below zero; None for the mean, which has no margin.
+        objection: why the check fails; None where it holds.
+
+    >>> check = ClassCheck("wall", 0.70, 0.75, -0.01, 0.11, margin=0.05, objection=None)
+    >>> round(check.difference, 3)
+    0.05
     """
 
     class_name: str
@@ -46,38 +51,45 @@ class Line:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says, line by line."""
+    """The checks of all classes, then of their mean, on so many patients and cases.
 
-    lines: tuple[Line, ...]
+    >>> fails = ClassCheck("wall", 0.7, 0.6, -0.2, 0.0, margin=0.05, objection="wall: may lose up to 0.200 Dice")
+    >>> Verdict((fails,), patients=4, cases=8).objections
+    ['wall: may lose up to 0.200 Dice']
+    """
+
+    checks: tuple[ClassCheck, ...]
     patients: int
     cases: int
 
     @property
     def objections(self) -> list[str]:
-        return [line.objection for line in self.lines if line.objection]
+        return [check.objection for check in self.checks if check.objection]
 
     def numbers(self) -> dict[str, Any]:
-        """For the record, short enough for a tag."""
+        """For the decision's record, short enough for a tag."""
         rows = {
-            line.class_name: {
-                "champion": _short(line.champion),
-                "challenger": _short(line.challenger),
-                "interval": [_short(line.low), _short(line.high)],
-                "margin": line.margin,
+            check.class_name: {
+                "champion": _rounded(check.champion),
+                "challenger": _rounded(check.challenger),
+                "interval": [_rounded(check.low), _rounded(check.high)],
+                "margin": check.margin,
             }
-            for line in self.lines
+            for check in self.checks
         }
         return {"patients": self.patients, "cases": self.cases, "dice": rows}
 
 
-def judge(champion: Sequence[Score] | None, challenger: Sequence[Score], promotion: Promotion, *, seed: int) -> Verdict:
-    """Judge a challenger by the rows of its evaluation.
+def check_promotion(
+    champion: Sequence[Score] | None, challenger: Sequence[Score], promotion: Promotion, *, seed: int
+) -> Verdict:
+    """Check a challenger's scores, against the champion's where there is one.
 
-    Each class must be non-inferior: the whole interval of its difference lies above minus its margin. The mean must
-    reach ``promotion.min_dice``; where there is no champion, that is all.
+    Each class must be non-inferior: the whole confidence interval of its difference lies above minus its margin. The
+    mean must reach ``promotion.min_dice``; without a champion, that is all.
 
     Args:
-        champion: rows of the same cases, or None where there is no champion.
+        champion: scores on the same cases, or None where there is no champion.
         challenger: at least one row.
         promotion: section ``promotion`` of the recipe.
         seed: of the bootstrap.
@@ -88,15 +100,15 @@ def judge(champion: Sequence[Score] | None, challenger: Sequence[Score], promoti
     refuse_prompted(challenger)
     _refuse_unknown_classes(challenger, promotion)
     if champion is None:
-        lines = _alone(challenger, promotion)
+        checks = _without_champion(challenger, promotion)
     else:
         found = compare(champion, challenger, confidence=promotion.confidence, resamples=promotion.resamples, seed=seed)
-        lines = [_compared(difference, promotion) for difference in found]
+        checks = [_check(difference, promotion) for difference in found]
     patients, cases = {row.patient for row in challenger}, {row.case for row in challenger}
-    return Verdict(tuple(lines), len(patients), len(cases))
+    return Verdict(tuple(checks), len(patients), len(cases))
 
 
-def _compared(difference: Difference, promotion: Promotion) -> Line:
+def _check(difference: Difference, promotion: Promotion) -> ClassCheck:
     name, low = difference.class_name, difference.low
     margin = None if name == OVERALL else promotion.class_margins.get(name, promotion.margin)
     if margin is None:
@@ -109,18 +121,18 @@ def _compared(difference: Difference, promotion: Promotion) -> Line:
         objection = f"{name}: may lose up to {abs(low):.3f} Dice against the champion; expected less than {margin:g}"
     else:
         objection = None
-    return Line(name, difference.champion, difference.challenger, low, difference.high, margin, objection)
+    return ClassCheck(name, difference.champion, difference.challenger, low, difference.high, margin, objection)
 
 
-def _alone(challenger: Sequence[Score], promotion: Promotion) -> list[Line]:
+def _without_champion(challenger: Sequence[Score], promotion: Promotion) -> list[ClassCheck]:
     summary = aggregate(challenger)
     means = {name: means["dice"] for name, means in summary["per_class"].items()}
-    lines = [
-        Line(name, None, dice, None, None, None, f"{name}: no test case shows it" if dice is None else None)
+    checks = [
+        ClassCheck(name, None, dice, None, None, None, f"{name}: no test case shows it" if dice is None else None)
         for name, dice in means.items()
     ]
     dice = summary["dice"]
-    return [*lines, Line(OVERALL, None, dice, None, None, None, _too_low(dice, promotion))]
+    return [*checks, ClassCheck(OVERALL, None, dice, None, None, None, _too_low(dice, promotion))]
 
 
 def _too_low(dice: float | None, promotion: Promotion) -> str | None:
@@ -139,5 +151,5 @@ def _refuse_unknown_classes(scores: Sequence[Score], promotion: Promotion) -> No
         )
 
 
-def _short(number: float | None) -> float | None:
+def _rounded(number: float | None) -> float | None:
     return None if number is None else round(number, 4)

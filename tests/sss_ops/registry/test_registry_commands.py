@@ -6,11 +6,10 @@ import mlflow
 import pytest
 from support.registry import MODEL, Dying, Killed, trial
 
-from sss_ops.registry.commands import listing_table
-from sss_ops.registry.listing import list_versions, models_of
-from sss_ops.registry.lock import hold
-from sss_ops.registry.promote import promote
-from sss_ops.registry.rollback import rollback
+from sss_ops.registry.commands import list_versions, listing_table, model_names
+from sss_ops.registry.lock import hold_lock
+from sss_ops.registry.promotion import promote_version
+from sss_ops.registry.rollback import roll_back
 
 
 def test_versions_are_listed_newest_first_with_what_was_decided(
@@ -18,7 +17,7 @@ def test_versions_are_listed_newest_first_with_what_was_decided(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
     registry.set_model_version_tag(MODEL, "2", "dice", "0.8124")
-    promote(registry, trial("2", "1"), reason="more [labels]")
+    promote_version(registry, trial("2", "1"), reason="more [labels]")
     listing = list_versions(registry, MODEL)
     assert [row.version for row in listing.rows] == ["4", "3", "2", "1"]
     two, one = listing.rows[2:]
@@ -29,7 +28,7 @@ def test_versions_are_listed_newest_first_with_what_was_decided(
     assert (one.dice, one.aliases, one.decision) == ("–", "previous", "replaced by 2")
     assert listing.warnings == ()
     assert "more [labels]" in listing_table(listing)
-    rollback(registry, MODEL)
+    roll_back(registry, MODEL)
     assert [row.decision for row in list_versions(registry, MODEL).rows[2:]] == ["rolled back to 1", "rolled back to"]
 
 
@@ -37,7 +36,7 @@ def test_a_champion_moved_by_hand_is_marked(registry: mlflow.MlflowClient) -> No
     registry.set_registered_model_alias(MODEL, "champion", "3")
     listing = list_versions(registry, MODEL)
     assert listing.rows[1].aliases == "champion (!)"
-    assert "champion is version 3, but the one that passed the gate is version 1: moved outside it" in str(
+    assert "champion is version 3, but the one that passed the promotion checks is version 1: set by hand" in str(
         listing.warnings
     )
     assert "`sss rollback heart` puts it back" in listing_table(listing)
@@ -47,13 +46,13 @@ def test_a_champion_that_was_only_ever_set_by_hand_is_marked(registry: mlflow.Ml
     registry.create_registered_model("liver")
     registry.create_model_version("liver", "s3://bucket/model")
     registry.set_registered_model_alias("liver", "champion", "1")
-    assert "the one that passed the gate is none yet" in str(list_versions(registry, "liver").warnings)
+    assert "the one that passed the promotion checks is none yet" in str(list_versions(registry, "liver").warnings)
 
 
 def test_a_half_done_promotion_is_told(registry: mlflow.MlflowClient) -> None:
     for after in range(1, 30):
         with pytest.raises(Killed):
-            promote(Dying(registry, after=after), trial("2", "1"))  # type: ignore[arg-type]
+            promote_version(Dying(registry, after=after), trial("2", "1"))  # type: ignore[arg-type]
         if list_versions(registry, MODEL).warnings:
             break
         registry.delete_registered_model("sss-lock.heart") if after > 1 else None
@@ -63,5 +62,5 @@ def test_a_half_done_promotion_is_told(registry: mlflow.MlflowClient) -> None:
 
 
 def test_locks_are_no_models(registry: mlflow.MlflowClient) -> None:
-    with hold(registry, MODEL, who="ann"):
-        assert models_of(registry) == [MODEL]
+    with hold_lock(registry, MODEL, who="ann"):
+        assert model_names(registry) == [MODEL]

@@ -16,7 +16,7 @@ import yaml
 from support.registered_models import as_if_trained_beside
 
 from sss_ops.cli import main
-from sss_ops.registry.decisions import records_of
+from sss_ops.registry.decisions import decisions_of
 from sss_ops.steps.register import register
 
 MODEL = "sss-phantom"
@@ -44,6 +44,8 @@ def registered(
                 params=steps / "params.yaml",
                 output=folder / "registration.json",
                 card=folder / "model_card.md",
+                manifest=None,
+                predictions=None,
             )
     return folder
 
@@ -77,7 +79,7 @@ def aliases() -> dict[str, str]:
     return {alias: str(version) for alias, version in client().get_registered_model(MODEL).aliases.items()}
 
 
-def gate(**changes: object) -> None:
+def set_promotion(**changes: object) -> None:
     recipe = yaml.safe_load(Path("params.yaml").read_text())
     recipe["promotion"].update(changes)
     Path("params.yaml").write_text(yaml.safe_dump(recipe))
@@ -86,7 +88,7 @@ def gate(**changes: object) -> None:
 def test_a_first_version_then_one_as_good_then_back(sss: Sss) -> None:
     code, said, _ = sss("promote", MODEL, "--version", "1", "--reason", "the first")
     assert code == 0
-    assert "no champion: the absolute gate alone" in said
+    assert "no champion: its mean Dice alone is checked" in said
     assert said.endswith("sss-phantom: version 1 is the champion\n")
     code, said, _ = sss("promote", MODEL, "--version", "2")
     assert code == 0
@@ -94,7 +96,7 @@ def test_a_first_version_then_one_as_good_then_back(sss: Sss) -> None:
     assert said.endswith("version 2 is the champion, it was version 1\n")
     assert aliases() == {"champion": "2", "previous": "1", "challenger": "3"}
     version = client().get_model_version(MODEL, "2")
-    record = records_of(version.tags)[-1]
+    record = decisions_of(version.tags)[-1]
     assert (record["data_version"], record["cases"]) == ("0" * 32, 4)
     # Equal weights on equal scans: nothing may differ.
     assert record["dice"]["cavity"]["interval"] == [0.0, 0.0]
@@ -115,7 +117,7 @@ ROLES = ("champion", "challenger")
 def test_a_worse_model_is_refused_with_the_reason_and_nothing_moves(sss: Sss) -> None:
     sss("promote", MODEL, "--version", "1")
     before = client().get_registered_model(MODEL)
-    gate(margin=0)  # which not even an equal one keeps
+    set_promotion(margin=0)  # which not even an equal one keeps
     code, said, complaint = sss("promote", MODEL, "--version", "3")
     assert code == 2
     assert "does not hold" in said
@@ -129,16 +131,16 @@ def test_a_worse_model_is_refused_with_the_reason_and_nothing_moves(sss: Sss) ->
 def test_explain_shows_the_table_and_moves_nothing(sss: Sss) -> None:
     code, said, _ = sss("promote", MODEL, "--version", "1", "--explain")
     assert (code, aliases()) == (0, {"challenger": "3"})
-    assert said.endswith("the gate holds; nothing was moved\n")
-    gate(min_dice=0.99)
+    assert said.endswith("all checks hold; nothing was moved\n")
+    set_promotion(min_dice=0.99)
     code, said, _ = sss("promote", MODEL, "--version", "1", "--explain")
     assert code == 0
-    assert "the gate does not hold: mean Dice 0." in said
+    assert "a check does not hold: mean Dice 0." in said
     assert sss("promote", MODEL, "--version", "1")[0] == 2
 
 
 def test_too_few_new_patients_are_listed(sss: Sss) -> None:
-    gate(min_patients=3)
+    set_promotion(min_patients=3)
     code, _, complaint = sss("promote", MODEL, "--version", "1")
     assert (code, complaint) == (
         2,
@@ -157,7 +159,7 @@ def test_other_data_than_the_version_s_own_must_be_asked_for(sss: Sss, phantom: 
     assert code == 2
     assert "another version of the data than sss-phantom version 1 was trained with" in complaint
     assert sss("promote", MODEL, "--version", "1", "--data", str(cohort))[0] == 0
-    assert records_of(client().get_model_version(MODEL, "1").tags)[-1]["data_version"] == "given"
+    assert decisions_of(client().get_model_version(MODEL, "1").tags)[-1]["data_version"] == "given"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_a_served_champion_that_was_moved_by_hand_says_so_in_its_log(sss: Sss, c
     client().set_registered_model_alias(MODEL, "champion", "2")
     (warning,) = _warnings_of_loading(caplog)
     assert warning == (
-        "sss-phantom version 2 is the champion, but the one that passed the gate is version 1: moved outside it"
+        "sss-phantom version 2 is the champion, but the one that passed the promotion checks is version 1: set by hand"
     )
 
 

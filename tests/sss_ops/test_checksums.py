@@ -9,7 +9,7 @@ import pytest
 
 from sss_model.errors import InputError
 from sss_model.files import sha256
-from sss_ops.checksums import FILE, changed_since, write_sums
+from sss_ops.checksums import SUMS_FILE, changed_since, write_sums
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def folder(tmp_path: Path) -> Path:
 def test_sha256sum_writes_the_same(folder: Path) -> None:
     names = ["a b", "b", "in/c"]
     expected = subprocess.run(["sha256sum", *names], cwd=folder, capture_output=True, text=True, check=True).stdout
-    assert write_sums(folder) == sha256(folder / FILE)
-    assert (folder / FILE).read_text() == expected
+    assert write_sums(folder) == sha256(folder / SUMS_FILE)
+    assert (folder / SUMS_FILE).read_text() == expected
     assert changed_since(folder) == []
 
 
@@ -41,9 +41,9 @@ def test_every_kind_of_change_is_a_sentence(folder: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "abc  b\n", b"\xff\xfe"])
 def test_what_holds_no_hashes_is_refused(folder: Path, text: str | bytes) -> None:
-    (folder / FILE).write_bytes(text if isinstance(text, bytes) else text.encode())
+    (folder / SUMS_FILE).write_bytes(text if isinstance(text, bytes) else text.encode())
     if text == "":
         assert len(changed_since(folder)) == 3
-        (folder / FILE).unlink()
+        (folder / SUMS_FILE).unlink()
     with pytest.raises(InputError, match=r"SHA256SUMS: (can't be read|no such file)"):
         changed_since(folder)
