@@ -131,15 +131,19 @@ def save_checkpoint(folder: Path, *, meta: Meta, weights: dict[str, Tensor], his
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint that `save_checkpoint` wrote, this version's or an earlier one's.
+    """Read a checkpoint that `save_checkpoint` wrote.
 
     Raises:
-        InputError: the folder or a file in it is missing, damaged, or not ours.
+        InputError: the folder or a file in it is missing, damaged, not ours, or of another version.
     """
     if not (folder / "meta.json").is_file():
         raise InputError(f"{folder}: no checkpoint there; expected a folder with weights.pt and meta.json")
     meta = read_meta(folder / "meta.json")
-    config = parse_config(meta.config, where=str(folder / "meta.json"))
+    try:
+        config = parse_config(meta.config, where="recipe")
+    except InputError as error:
+        found = f"{folder / 'meta.json'}: a checkpoint of another version ({error})"
+        raise InputError(f"{found}; expected one that this version trained") from None
     try:
         history = pd.read_csv(folder / "history.csv")
     except FileNotFoundError:

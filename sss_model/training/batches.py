@@ -260,7 +260,7 @@ class Batches:
         return _Source(images, None, indices, positions, distances, moves.of_clips(clip), noisy)
 
     def _clip(self, step: int, progress: float) -> int:
-        return self._config.sss.clip_at(step, progress) if self._config.train.method == "sss" else 1
+        return self._config.sss.clip_length(step, progress) if self._config.train.method == "sss" else 1
 
     def _indices(self, slices: SliceSet, stream: int, step: int, batch: int, clip: int) -> np.ndarray:
         rank, world = self._fabric.global_rank, self._fabric.world_size

@@ -37,6 +37,16 @@ def test_another_configuration_is_refused(copy: Path) -> None:
         load_checkpoint(copy).network()
 
 
+def test_a_recipe_of_another_version_is_refused(copy: Path) -> None:
+    meta = json.loads((copy / "meta.json").read_text())
+    meta["config"]["predict"]["largest"] = meta["config"]["predict"].pop("largest_component")
+    (copy / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(
+        InputError, match=r"meta\.json: a checkpoint of another version \(recipe: unknown key predict\."
+    ):
+        load_checkpoint(copy)
+
+
 def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no checkpoint there; expected a folder with weights\.pt and meta\.json"):
         load_checkpoint(tmp_path)

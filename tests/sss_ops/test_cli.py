@@ -68,7 +68,7 @@ def test_an_unknown_key_in_the_recipe_is_named(tmp_path: Path, phantom: Path) ->
         "train", "--data-dir", phantom, "--params", tmp_path / "params.yaml", "--output", tmp_path / "checkpoint"
     )
     assert done.returncode == 2
-    assert re.fullmatch(r"error: .*unknown key train\.learning_rate\n", done.stderr)
+    assert re.fullmatch(r"error: .*unknown key train\.learning_rate; did you mean train\.lr\?\n", done.stderr)
     assert not (tmp_path / "checkpoint").exists()
 
 

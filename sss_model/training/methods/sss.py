@@ -67,7 +67,7 @@ class Sss(Method):
     ) -> ClipBatch:
         """Half of the clips have `own` as their `PromptSource`, a quarter none, a quarter their jittered labels."""
         sss, count = self.config.sss, len(labelled.images)
-        clip = sss.clip_at(step, progress)
+        clip = sss.clip_length(step, progress)
         u = batches.uniform(_SOURCE, step, count // clip, 1)[:, 0].cpu()
         rest = torch.where(u < 0.75, int(PromptSource.NONE), int(PromptSource.LABEL))
         prompting = Prompting(
@@ -82,7 +82,7 @@ class Sss(Method):
             spacing=labelled.spacing,
             prompting=prompting,
             memory_draws=self._reads(batches, step, count, stream=0),
-            use_memory=sss.remembers(step, progress),
+            use_memory=sss.trains_memory(step, progress),
             memory_alone=sss.memory_learns_alone(progress),
         )
 

@@ -6,7 +6,7 @@ from support.paths import ROOT
 from support.planted_faults import FAULTS
 
 from bench.gate_rules import rules_table
-from sss_model.config import DataChecks, load_config
+from sss_model.config import load_config
 
 DOCUMENT = (ROOT / "docs/reference/data-checks.md").read_text()
 
@@ -19,12 +19,6 @@ def test_the_table_of_faults_names_each() -> None:
     rows = [line for line in DOCUMENT.splitlines() if line.startswith("| ")]
     for fault in FAULTS:
         assert any(row.startswith(f"| {fault.words} | {', '.join(fault.rules)} |") for row in rows)
-
-
-def test_every_recipe_spells_every_threshold_out() -> None:
-    for recipe in (ROOT / "params.yaml", *(ROOT / "configs").rglob("*.yaml")):
-        for key in DataChecks.model_fields:
-            assert f"\n  {key}: " in recipe.read_text(), recipe
 
 
 def test_a_threshold_that_is_null_has_no_rule() -> None:
