@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sss_model.config import Config
-from sss_model.data.manifest import build_manifest
 from sss_model.errors import InputError
 from sss_ops.command_line import new_app
 
 if TYPE_CHECKING:
+    from sss_model.config import Config
     from sss_model.corrections.incorporate import Imported
 
 
@@ -39,6 +38,7 @@ def check_labels(folder: Path, cases: Sequence[str], config: Config) -> list[str
         InputError: the gate finds something in one of the cases.
     """
     # Great Expectations takes seconds to import.
+    from sss_model.data.manifest import build_manifest
     from sss_ops.data_checks.evidence import gather
     from sss_ops.data_checks.judge import judge
     from sss_ops.data_checks.rules import rules_for
@@ -111,7 +111,6 @@ def import_command(
     others: list[str] = []
 
     def check(staged: Path, names: Sequence[str]) -> None:
-
         others.extend(check_labels(staged, names, config))
 
     imported = import_corrections(folder, data, check=check)

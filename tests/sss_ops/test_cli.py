@@ -32,20 +32,16 @@ def test_the_command_line_imports_nothing_heavy_before_it_is_needed() -> None:
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == ""
 
 
-@pytest.mark.parametrize("step", ["version-data", "validate-splits", "train", "evaluate", "register"])
-def test_every_step_is_a_sub_command_and_a_program(step: str) -> None:
-    assert f"sss {step}" in dict(commands())
-    program = [sys.executable, "-m", f"components.{step.replace('-', '_')}", "--help"]
-    assert "Usage" in subprocess.check_output(program, text=True)
+def test_every_step_is_a_sub_command() -> None:
+    steps = {f"sss {step}" for step in ("version-data", "validate-splits", "train", "evaluate", "register")}
+    assert steps <= set(dict(commands()))
 
 
 @pytest.mark.parametrize("name, command", [pair for pair in commands() if not hasattr(pair[1], "commands")])
 def test_every_sub_command_explains_itself_with_an_example_that_parses(name: str, command: click.Command) -> None:
-    explanation, _, example = (command.help or "").partition("Example: ")
+    explanation, _, example = (command.help or "").partition("\f")[0].partition("Example: ")
     assert len(explanation.split()) >= 5
     words = [word for word in example.split() if "=" not in word]
-    if words[:2] == ["python", "-m"]:
-        words[:3] = ["sss", words[2].removeprefix("components.").replace("_", "-")]
     depth = len(name.split())
     assert words[:depth] == name.split()
     command.make_context(name, words[depth:])

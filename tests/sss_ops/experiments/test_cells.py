@@ -58,7 +58,7 @@ def test_other_looks_at_a_scan_take_over_the_weights(row: Row, trainings: list[C
     assert after.meta.config["predict"]["rotations"] == [20.0, 40.0]
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"predict__turns": 4}])
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"predict__orientations": 4}])
 def test_what_training_asks_for_is_trained_for(changes: dict[str, Any], row: Row, trainings: list[Config]) -> None:
     row()
     row(**changes)

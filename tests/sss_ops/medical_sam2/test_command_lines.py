@@ -42,9 +42,9 @@ def small(name: str, **other: object) -> dict[str, object]:
 @pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs end before the training, whose recipe is then known."""
-    monkeypatch.setattr("sss_ops.steps.train.run", lambda **_: None)
+    monkeypatch.setattr("sss_ops.steps.train.train", lambda **_: None)
     monkeypatch.setattr(
-        "sss_ops.steps.evaluate.run", lambda **_: {"dice": None, "per_class": {}, "cases": 0, "prompt_source": ""}
+        "sss_ops.steps.evaluate.evaluate", lambda **_: {"dice": None, "per_class": {}, "cases": 0, "prompt_source": ""}
     )
 
 

@@ -306,10 +306,11 @@ def test_a_killed_launcher_takes_its_job_with_it(cluster: FakeCluster) -> None:
     # The stream stays open, so that the line can only have come as it was written.
     cluster.log_may_end.clear()
     cluster.story = [starts(cluster)]
-    program = "from components.trainjob import launch; launch._POLL_SECONDS = 0.02; launch.run_training_job(**{!r})"
-    with subprocess.Popen(
-        [sys.executable, "-c", program.format(TRAINING)], stdout=subprocess.PIPE, text=True
-    ) as process:
+    program = (
+        "from sss_ops.cluster import trainjob_launch\n"
+        f"trainjob_launch._POLL_SECONDS = 0.02; trainjob_launch.run_training_job(**{TRAINING!r})"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while "step 3" not in process.stdout.readline():
             assert process.poll() is None
