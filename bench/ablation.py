@@ -38,6 +38,7 @@ def command(
     split: Annotated[str, typer.Option(help="Whom to score: val, or test once all is decided.")] = "val",
     data: Annotated[Path, typer.Option(help="What `sss import acdc` wrote.")] = Path("data/acdc"),
     recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/cpu/acdc.yaml"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train again where only other code has a row.")] = False,
 ) -> None:
     """Train SSS mechanism by mechanism, and print mean and spread over seeds, and how far each is ahead of
     weak-to-strong on the same ones.
@@ -59,10 +60,10 @@ def command(
     # Seed by seed, so that a table that is cut short holds whole ladders.
     for seed in range(seeds):
         for name, configs in trainings.items():
-            cells[name].append(cell(configs[seed], dataset, split=split, results=RESULTS))
+            cells[name].append(cell(configs[seed], dataset, split=split, results=RESULTS, fresh=fresh))
     found = [{"mechanisms": name, **row} for name, taken in cells.items() for row in taken]
     title = f"ACDC {split}, {labelled} labelled patients, {minutes:g} minutes, SSL4MIS protocol"
-    print_table(title, found, ["mechanisms", "seed", "dice", "steps"])
+    print_table(title, found, ["mechanisms", "seed", "dice", "steps", "code"])
     rows = [
         {"mechanisms": name, **spread(taken), **ahead(taken, [] if name == _BASELINE else cells[_BASELINE])}
         for name, taken in cells.items()

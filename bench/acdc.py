@@ -3,8 +3,8 @@
     python -m bench.acdc --labelled 3 --labelled 7 --method sss --method weak_to_strong --seed 0 --seed 1 --seed 2
 
 Methods are compared on the same seeds: what a seed does to one it partly does to another, and so does a machine. Decide
-on ``--split val``; every look, and so every one at the test split, is a row of docs/results.jsonl. A cell that
-is there already, of the same recipe, data and code, is not trained again.
+on ``--split val``. Every look at a split is a row of docs/results.jsonl. A row of the same recipe and data is found
+again; the column `code` says whether other code trained it, and ``--fresh`` trains those again.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def command(
     seed: Annotated[list[int], typer.Option(help="Seeds of weights, sampling and augmentation.")] = [0],  # noqa: B006
     data: Annotated[Path, typer.Option(help="What `sss import acdc` wrote.")] = Path("data/acdc"),
     recipe: Annotated[Path, typer.Option(help="The recipe to start from.")] = Path("configs/cpu/acdc.yaml"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train again where only other code has a row.")] = False,
 ) -> None:
     """Train on ACDC within a wall clock and score without prompts, by the SSL4MIS protocol.
 
@@ -54,10 +55,22 @@ def command(
         changes = {**by_method(how.value, started), "seed": number, "data.labelled": patients}
         changes |= {"model.network": network.value} if network else {}
         config = load_config(recipe, {**changes, "train.minutes": minutes, "train.steps": None})
-        row = cell(config, dataset, split=split.value, results=RESULTS)
+        row = cell(config, dataset, split=split.value, results=RESULTS, fresh=fresh)
         rows.append(row | {f"dice {name}": dice for name, dice in row["dice_per_class"].items()})
     classes = [f"dice {name}" for name in rows[0]["dice_per_class"]]
-    columns = ["labelled", "method", "network", "seed", "dice", *classes, "hd95_voxel", "asd_voxel", "steps", "minutes"]
+    columns = [
+        "labelled",
+        "method",
+        "network",
+        "seed",
+        "dice",
+        *classes,
+        "hd95_voxel",
+        "asd_voxel",
+        "steps",
+        "minutes",
+        "code",
+    ]
     title = f"ACDC {split}, SSL4MIS protocol"
     print_table(title, rows, columns)
     summary = over_seeds(rows, baseline=Method.weak_to_strong, means=[*classes, "hd95_voxel"])

@@ -30,7 +30,7 @@ def command(
     dataset = Dataset.open(data)
     recipes = [load_config(recipe, {"train.method": method}) for method in methods]
     rows = [cell(config, dataset, split="test", results=RESULTS) for config in recipes]
-    print_table("Phantom, test patients", rows, ["method", "labelled", "dice", "steps", "minutes"])
+    print_table("Phantom, test patients", rows, ["method", "labelled", "dice", "steps", "minutes", "code"])
     print(json.dumps({"gain": round(rows[1]["dice"] - rows[0]["dice"], 4), "rows": rows}))
 
 

@@ -1,4 +1,4 @@
-"""What makes two trainings the same: recipe, data and code."""
+"""Names for trainings: by recipe, data and code, or by recipe and data alone."""
 
 from __future__ import annotations
 
@@ -18,8 +18,20 @@ def training_identity(
     parent_sha256: str | None = None,
 ) -> str:
     """A name for the work folder of a training; it changes with anything that could change the weights."""
-    # Where a model is registered and how it is scored do not.
-    recipe = {key: value for key, value in dump_config(config).items() if key not in NOT_TRAINED}
     weights = [pretrained_sha256 or "", parent_sha256 or ""]
-    parts = [json.dumps(recipe, sort_keys=True), data_version, manifest_sha256, *weights, code_sha256()]
+    return _short_hash(_trained_recipe(config), data_version, manifest_sha256, *weights, code_sha256())
+
+
+def recipe_identity(config: Config, *, manifest_sha256: str, pretrained_sha256: str | None = None) -> str:
+    """A name for what is trained on which data, whatever the code: results are found again under it."""
+    return _short_hash(_trained_recipe(config), manifest_sha256, pretrained_sha256 or "")
+
+
+def _trained_recipe(config: Config) -> str:
+    # Where a model is registered and how it is scored changes no weight.
+    recipe = {key: value for key, value in dump_config(config).items() if key not in NOT_TRAINED}
+    return json.dumps(recipe, sort_keys=True)
+
+
+def _short_hash(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

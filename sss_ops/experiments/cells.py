@@ -1,8 +1,8 @@
 """One cell of a table: a recipe trained once, then scored on a split.
 
-A cell that was killed goes on where it was. A finished one is a row of a results file under its identity (recipe, data
-and code), and is read from there ever after, so that a table can be filled over many days. A recipe that differs from a
-trained one in nothing but how many looks a prediction averages takes over its weights.
+A killed cell continues where it was. A finished one is a row of a results file, found again by recipe and data, so that
+a table can be filled over many days; its column `code` says whether other code trained it. A recipe that differs from a
+trained one only in the views that a prediction averages takes over its weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sss_model.data.manifest import Manifest, build_manifest, cohort, read_manif
 from sss_model.evaluation.evaluate import evaluate
 from sss_model.files import sha256, write_atomically
 from sss_model.inference.predictor import Predictor
-from sss_model.training.identity import training_identity
+from sss_model.training.identity import recipe_identity, training_identity
 from sss_model.training.quality_calibration import calibrate
 from sss_model.training.train import train
 from sss_ops.pretrained.resolve import pretrained_file
@@ -60,21 +60,40 @@ def by_method(method: str, recipe: Config) -> dict[str, Any]:
     return {"train.method": method, **({"model.network": "unet"} if other else {})}
 
 
-def cell(config: Config, data: Dataset, *, split: str, results: Path) -> dict[str, Any]:
-    """The figures of one row of a table: found in `results` (JSON lines), or trained, scored and added."""
-    identity = _identity(config, data)
-    for row in _known(results):
-        if row.get("identity") == identity and row["split"] == split:
-            return row
-    row = {"identity": identity, **_scored(config, data, split=split), "date": datetime.now(UTC).date().isoformat()}
+def cell(config: Config, data: Dataset, *, split: str, results: Path, fresh: bool = False) -> dict[str, Any]:
+    """Return the figures of one row of a table: found in `results` (JSON lines), or trained, scored and added.
+
+    Of several rows of this recipe and data one that the present code trained comes first, else the newest.
+
+    Args:
+        fresh: train again where only other code has a row.
+
+    Returns:
+        The row, and in `code` "this", or "other" and the revision that trained it.
+    """
+    identity, recipe = _identity(config, data), _recipe(config, data)
+    known = [row for row in _known(results) if row.get("recipe") == recipe and row["split"] == split]
+    if same := [row for row in known if row["identity"] == identity]:
+        return same[-1] | {"code": "this"}
+    if known and not fresh:
+        return known[-1] | {"code": f"other, {known[-1]['revision'][:9]}"}
+    row = {"identity": identity, "recipe": recipe, **_scored(config, data, split=split)}
+    row["date"] = datetime.now(UTC).date().isoformat()
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("a") as file:
         file.write(json.dumps(row) + "\n")
-    return row
+    return row | {"code": "this"}
 
 
 def _known(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+def _recipe(config: Config, data: Dataset) -> str:
+    pretrained = pretrained_file(config.model)
+    return recipe_identity(
+        config, manifest_sha256=data.sha256, pretrained_sha256=sha256(pretrained) if pretrained else None
+    )
 
 
 def _identity(config: Config, data: Dataset) -> str:

@@ -34,9 +34,11 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
 def row(tmp_path: Path, phantom: Path, recipe: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> Row:
     monkeypatch.chdir(tmp_path)
 
-    def of(**changes: Any) -> dict[str, Any]:
+    def of(*, fresh: bool = False, **changes: Any) -> dict[str, Any]:
         config = recipe({"train.steps": 2, **{key.replace("__", "."): value for key, value in changes.items()}})
-        return cells.cell(config, cells.Dataset.open(phantom), split="val", results=tmp_path / "cells.jsonl")
+        return cells.cell(
+            config, cells.Dataset.open(phantom), split="val", results=tmp_path / "cells.jsonl", fresh=fresh
+        )
 
     return of
 
@@ -69,6 +71,19 @@ def test_other_code_trains_anew(row: Row, trainings: list[Config], monkeypatch: 
     row(predict__rotations=[])
     monkeypatch.setattr("sss_model.training.identity.code_sha256", lambda: "changed")
     row(predict__rotations=[20.0])
+    assert len(trainings) == 2
+
+
+def test_a_row_of_other_code_is_found_and_says_so(
+    row: Row, trainings: list[Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = row()
+    assert first["code"] == "this" == row()["code"]
+    monkeypatch.setattr("sss_model.training.identity.code_sha256", lambda: "changed")
+    found = row()
+    assert len(trainings) == 1
+    assert found == first | {"code": f"other, {first['revision'][:9]}"}
+    assert row(fresh=True)["code"] == "this" == row()["code"]
     assert len(trainings) == 2
 
 
