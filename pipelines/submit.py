@@ -118,8 +118,9 @@ def submit(
             kind, or the time is up.
         KeyboardInterrupt: after telling that the run goes on.
     """
-    from pipelines.client import connect, told_in_a_sentence
+    from pipelines.client import connect
     from sss_ops.cluster.kfp_server import host_address, server_version, version_warning
+    from sss_ops.errors import PIPELINES, as_sentences
 
     compiled = read_package(package)
     typed = parse_arguments([f"{name}={value}" for name, value in arguments.items()], compiled.specification)
@@ -129,7 +130,7 @@ def submit(
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
     client = connect(address, namespace)
     # The client prints links of its own in the middle.
-    with told_in_a_sentence(address), contextlib.redirect_stdout(io.StringIO()):
+    with as_sentences(PIPELINES, address), contextlib.redirect_stdout(io.StringIO()):
         target = {"experiment_id": client.create_experiment(experiment, namespace=namespace).experiment_id}
         target["job_name"] = run_name or f"{compiled.name} {datetime.datetime.now():%Y-%m-%d %H:%M:%S}"
         run_id = _start(client, compiled, typed, namespace, cached, {**target, "service_account": service_account})

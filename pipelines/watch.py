@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sss_model.errors import InputError
-from sss_ops.storage.http import why_silent
+from sss_ops.errors import connection_problem
 
 if TYPE_CHECKING:
     import kfp
@@ -92,7 +92,7 @@ def _ask(client: kfp.Client, run_id: str, note: Callable[[str], None]) -> Any:
         note(f"the server answers {error.status}; trying again")
         return None
     except HTTPError as error:
-        note(f"connection lost ({why_silent(error)}); trying again")
+        note(f"connection lost ({connection_problem(error)}); trying again")
         return None
     note("")
     return run

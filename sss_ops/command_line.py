@@ -1,17 +1,15 @@
-"""Command lines whose errors are one sentence.
+"""Command lines made of plain functions, whose errors are one sentence.
 
-Every step's file ends with ``if __name__ == "__main__": run_command(command)``, where ``command`` is a plain function
-whose annotations typer turns into arguments and whose docstring is the help.
+Annotated parameters become arguments and options; the docstring, up to ``\\f``, is the help.
 """
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import typer
 
-from sss_model.errors import InputError
+from sss_ops.errors import sentence_about
 
 
 def run_command(function: Callable[..., None]) -> None:
@@ -41,28 +39,8 @@ def run_app(app: Callable[[], object]) -> None:
     try:
         app()
     except Exception as error:
-        sentence = sentence_of(error)
+        sentence = sentence_about(error)
         if sentence is None:
             raise
         typer.secho(f"error: {sentence}", fg="red", err=True)
         raise SystemExit(2) from None
-
-
-def sentence_of(error: Exception) -> str | None:
-    """What to tell a person about input that can't be used, a full disk, or a server; None for any other error."""
-    from sss_ops.tracking.errors import sentence_about
-
-    if isinstance(error, InputError):
-        return str(error)
-    full = next((link for link in _chain(error) if getattr(link, "errno", None) == errno.ENOSPC), None)
-    if full is None:
-        return sentence_about(error)
-    where = getattr(full, "filename", None)
-    return f"the disk is full{f', {where} could not be written' if where else ''}; free some space and run again"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception and what led to it, since libraries wrap an OSError in errors of their own."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -14,13 +14,13 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from sss_model.errors import InputError
+from sss_ops.errors import KFP_TOKEN
 from sss_ops.storage.http import Answer, probe
 
 # The exit handler's final status and retries inside one are in KFP's server since 2.14 (its changelog, #11953, #11908),
 # the user that a pod runs as since 2.16 (#12832).
 OLDEST_SERVER = (2, 16)
 _HEALTH = ("/apis/v2beta1/healthz", "/apis/v1beta1/healthz")
-EXPECTED_TOKEN = "expected a valid token in KFP_TOKEN, or in the file that KFP_TOKEN_FILE names"
 _ADDRESS = "expected the address of Kubeflow Pipelines' UI or API, such as http://localhost:8080 of a port-forward"
 
 
@@ -48,7 +48,7 @@ def read_token() -> str:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        raise InputError(f"KFP_TOKEN_FILE: {file} can't be read; {EXPECTED_TOKEN}") from None
+        raise InputError(f"KFP_TOKEN_FILE: {file} can't be read; {KFP_TOKEN}") from None
 
 
 def server_version(host: str) -> str | None:
@@ -67,9 +67,7 @@ def server_version(host: str) -> str | None:
             break
     if answer.status in (401, 403) or answer.location:
         found = f"it sends to a login ({answer.status})" if answer.location else f"it answers {answer.status}"
-        raise InputError(
-            f"{host}: {found}, {'the token is not accepted' if token else 'no token is set'}; {EXPECTED_TOKEN}"
-        )
+        raise InputError(f"{host}: {found}, {'the token is not accepted' if token else 'no token is set'}; {KFP_TOKEN}")
     return _version(host, answer)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from sss_ops.command_line import sentence_of
+from sss_ops.errors import sentence_about
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def pod(*, image: str, mlflow: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        sentence = sentence_of(error)
+        sentence = sentence_about(error)
         if sentence is None:
             raise
         typer.echo(f"error: {sentence}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sss_model.errors import InputError
 from sss_ops.cluster.trainjob import API, CONTAINER, VERSION
+from sss_ops.errors import CLUSTER, explain, json_body
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, ApiException, V1Pod
@@ -136,20 +136,13 @@ class TrainJobClient:
             raise self._translated(error, right) from error
 
     def _translated(self, error: ApiException, right: str) -> Exception:
-        message, where = _message(error), f"namespace {self.namespace}"
-        if error.status in (401, 403):
-            return InputError(
-                f"the cluster forbids to {right} in {where} ({message}); "
-                "expected the role sss-pipeline to be bound to this pod's service account"
-            )
         # A log that is not there yet, or no longer.
         if error.status == 429 or error.status >= 500 or (right == _LOG and error.status in (400, 404)):
-            return ClusterAwayError(f"the cluster answers {error.status} ({message})")
-        if error.status != 404:
-            return InputError(f"the cluster refuses to {right} in {where}: {message}")
-        if _body(error) is None:  # the API itself answers in JSON, of a kind of object that it knows
-            return InputError(f"the cluster knows no TrainJob ({API}/{VERSION}); expected Kubeflow Trainer 2.3 in it")
-        return _NotFoundError(f"the cluster can't {right} in {where}: {message}")
+            facts = CLUSTER.read(error)
+            return ClusterAwayError(f"the cluster answers {error.status} ({facts.words['text'] if facts else error})")
+        sentence = explain(error, CLUSTER, call=right, namespace=self.namespace, kind=f"{API}/{VERSION}")
+        missing = error.status == 404 and json_body(error) is not None
+        return (_NotFoundError if missing else InputError)(sentence)
 
 
 def _load_kubeconfig() -> None:
@@ -169,16 +162,3 @@ def _namespace() -> str:
     if _NAMESPACE_FILE.exists():
         return _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
     return os.environ.get("KFP_NAMESPACE", "kubeflow")
-
-
-def _message(error: ApiException) -> str:
-    return str((_body(error) or {}).get("message", error.reason))
-
-
-def _body(error: ApiException) -> dict[str, Any] | None:
-    """The API's own account of an error; None where something else answered."""
-    try:
-        body = json.loads(error.body or "")
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None

@@ -12,7 +12,7 @@ from sss_model.errors import InputError
 from sss_model.files import write_atomically
 from sss_ops.data_versions.contents import Contents, Read, read_contents
 from sss_ops.data_versions.difference import Difference, compare
-from sss_ops.data_versions.errors import one_sentence
+from sss_ops.data_versions.dvc_log import dvc_sentences
 from sss_ops.data_versions.personal_data import Finding, look_through
 from sss_ops.data_versions.store import MissingObjectError, Store, open_store
 from sss_ops.data_versions.versions import in_git, to_commit, version_at, version_in
@@ -124,7 +124,7 @@ def _put_back_if_it_fails(record: Path) -> Iterator[None]:
 
 
 def _dvc_add(store: Store, folder: Path) -> str:
-    with one_sentence(str(folder), "expected a folder that DVC can track"):
+    with dvc_sentences(str(folder), "expected a folder that DVC can track"):
         (stage,) = store.repo.add(str(folder))
     return str(stage.outs[0].hash_info.value)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sss_model.errors import InputError
-from sss_ops.data_versions.errors import one_sentence
+from sss_ops.data_versions.dvc_log import dvc_sentences
 
 
 class MissingObjectError(InputError):
@@ -60,7 +60,7 @@ class Store:
 
     def check_remote(self) -> None:
         """Raise `InputError` unless the remote can be reached and its bucket is there, before any work is done."""
-        with one_sentence(self.address, "expected a remote that DVC can push to"):
+        with dvc_sentences(self.address, "expected a remote that DVC can push to"):
             remote = self.repo.cloud.get_remote(self._remote, command="push")
             if remote.fs.protocol == "s3":
                 remote.fs.fs.call_s3("head_bucket", Bucket=remote.path.split("/")[0])
@@ -71,11 +71,11 @@ class Store:
         Raises:
             InputError: the remote refuses; the version then does not count as there, DVC sends its listing last.
         """
-        with one_sentence(self.address, "expected a remote that DVC can push to; run again, it goes on from there"):
+        with dvc_sentences(self.address, "expected a remote that DVC can push to; run again, it goes on from there"):
             self.repo.push(targets=[str(record)], remote=self._remote)
 
     def _fetched(self, md5: str) -> bytes:
-        with one_sentence(self.address, f"expected {md5} in the cache or there"):
+        with dvc_sentences(self.address, f"expected {md5} in the cache or there"):
             odb = self.repo.cloud.get_remote_odb(self._remote)
             try:
                 data: bytes = odb.fs.fs.cat_file(odb.oid_to_path(md5))
@@ -98,7 +98,7 @@ def open_store(folder: Path, remote: str | None = None) -> Iterator[Store]:
     """
     from dvc.repo import Repo
 
-    with one_sentence(str(folder), "expected a DVC repository whose settings are right"):
+    with dvc_sentences(str(folder), "expected a DVC repository whose settings are right"):
         repo = Repo(str(folder))
     with repo:
         yield Store(repo, remote)

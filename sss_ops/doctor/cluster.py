@@ -28,7 +28,7 @@ def kubernetes(namespace: str, wish: Wish) -> list[Line]:
     from kubernetes import client, config
     from urllib3.exceptions import HTTPError
 
-    from sss_ops.storage.http import why_silent
+    from sss_ops.errors import connection_problem
 
     settings = client.Configuration()
     settings.retries = False
@@ -43,7 +43,7 @@ def kubernetes(namespace: str, wish: Wish) -> list[Line]:
         return [line, _rights(client, api, namespace), _trainer(client, api, wish), _nodes(client, api, wish)]
     except HTTPError as error:
         fix = "correct the current context (kubectl config get-contexts), or start the cluster"
-        return [Line("Kubernetes", "red", f"{settings.host}: {why_silent(error)}", fix)]
+        return [Line("Kubernetes", "red", f"{settings.host}: {connection_problem(error)}", fix)]
     except client.ApiException as error:
         fix = "log in to the cluster again, `kubectl get --raw /version` must work"
         return [Line("Kubernetes", "red", f"{settings.host}: {error.status} {error.reason}", fix)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from sss_ops.doctor.checks import Line, not_configured
+from sss_ops.errors import without_secrets
 from sss_ops.storage.http import probe
-from sss_ops.tracking.errors import without_secrets
 from sss_ops.tracking.store import connect, is_server, open_store, take_out_credentials
 
 _START = "start the server, forward its port (kubectl port-forward svc/sss-mlflow 5000), or correct MLFLOW_TRACKING_URI"

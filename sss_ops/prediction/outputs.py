@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sss_model.errors import InputError
+from sss_ops.errors import OBJECT_STORE, as_sentences
 from sss_ops.prediction.scans import ENDINGS
 from sss_ops.storage import s3
 
@@ -139,7 +140,7 @@ class Bucket(Masks):
     def names(self) -> set[str]:
         bucket, prefix = s3.bucket_and_key(self._uri)
         start = f"{prefix}/" if prefix else ""
-        with s3.one_sentence(self._uri, _EXPECTED):
+        with as_sentences(OBJECT_STORE, self._uri, otherwise=_EXPECTED):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start)
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
         return set() if self._own else {key.removeprefix(start) for key in keys}
@@ -165,7 +166,7 @@ class Bucket(Masks):
         if self._own or SUMMARY not in self.names():
             return None
         bucket, key = s3.bucket_and_key(f"{self._uri}/{SUMMARY}")
-        with s3.one_sentence(self._uri, "expected to read the summary"):
+        with as_sentences(OBJECT_STORE, self._uri, otherwise="expected to read the summary"):
             content: Any = self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
         return bytes(content)
 
@@ -175,7 +176,7 @@ class Bucket(Masks):
 
     def _upload(self, uri: str, content: bytes) -> None:
         bucket, key = s3.bucket_and_key(uri)
-        with s3.one_sentence(uri, _EXPECTED):
+        with as_sentences(OBJECT_STORE, uri, otherwise=_EXPECTED):
             self._client.put_object(Bucket=bucket, Key=key, Body=content)
 
 

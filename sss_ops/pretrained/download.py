@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sss_model.errors import InputError
 from sss_model.progress import ProgressBar
+from sss_ops.errors import OBJECT_STORE, as_sentences
 
 if TYPE_CHECKING:
     from requests import Response
@@ -109,7 +110,7 @@ class StoredObject:
         self._bucket, self._key = s3.bucket_and_key(uri)
         if not (self._bucket and self._key):
             raise InputError(f"{uri}: not an object's address; expected s3://BUCKET/KEY")
-        with s3.one_sentence(uri, _EXPECTED):
+        with as_sentences(OBJECT_STORE, uri, otherwise=_EXPECTED):
             head = s3.client().head_object(Bucket=self._bucket, Key=self._key)
         self.size: int = head["ContentLength"]
         self.etag: str = head["ETag"].strip('"')
@@ -121,7 +122,7 @@ class StoredObject:
         from sss_ops.storage import s3
 
         passing = (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError)
-        with s3.one_sentence(self.address, _EXPECTED), _interruption(passing):
+        with as_sentences(OBJECT_STORE, self.address, otherwise=_EXPECTED), _interruption(passing):
             # Never pieces of two objects, should it be replaced meanwhile.
             answer = s3.client().get_object(
                 Bucket=self._bucket, Key=self._key, Range=f"bytes={offset}-", IfMatch=self.etag

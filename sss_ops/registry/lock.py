@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sss_model.errors import InputError
-from sss_ops.tracking.errors import is_refusal
+from sss_ops.errors import is_refusal
 from sss_ops.tracking.timeouts import short_calls
 
 if TYPE_CHECKING:

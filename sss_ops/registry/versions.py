@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sss_model.errors import InputError
-from sss_ops.tracking.errors import sentence_about, without_secrets
+from sss_ops.errors import sentence_about, without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

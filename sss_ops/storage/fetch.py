@@ -12,6 +12,7 @@ from threading import Event, Lock
 from typing import Any
 
 from sss_model.errors import InputError
+from sss_ops.errors import OBJECT_STORE, as_sentences
 from sss_ops.storage import s3
 from sss_ops.storage.objects import RemoteObject, list_objects, same_bytes
 
@@ -96,7 +97,7 @@ def _check_room(objects: list[RemoteObject], folder: Path) -> None:
 
 
 def _bring(remote: RemoteObject, work: _Work) -> _File:
-    with s3.one_sentence(remote.uri, _EXPECTED), _place_refused(remote):
+    with as_sentences(OBJECT_STORE, remote.uri, otherwise=_EXPECTED), _place_refused(remote):
         if remote.target.is_file() and (same := same_bytes(remote.target, remote, work.client)) is not False:
             work.arrived(remote.size)
             return _File(kept=True, bytes=0, checked=same is not None)

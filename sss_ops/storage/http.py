@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from sss_model.errors import InputError
+from sss_ops.errors import WEB_SERVER, as_sentences
 
 
 class Answer(NamedTuple):
@@ -30,26 +30,9 @@ def probe(url: str, *, token: str = "", seconds: float = 4.0) -> Answer:
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     pool = urllib3.PoolManager(ca_certs=os.environ.get("SSL_CERT_FILE"))
-    try:
+    with as_sentences(WEB_SERVER, _server(url)):
         said = pool.request("GET", url, headers=headers, timeout=seconds, retries=False, redirect=False)
-    except urllib3.exceptions.HTTPError as error:
-        raise InputError(f"{_server(url)}: {why_silent(error)}; expected a server that answers there") from None
     return Answer(said.status, said.data.decode(errors="replace"), said.headers.get("location", ""))
-
-
-def why_silent(error: Exception) -> str:
-    """In plain words, why urllib3 got no answer."""
-    from urllib3 import exceptions
-
-    reason = getattr(error, "reason", None) or error
-    kinds = (
-        (exceptions.NameResolutionError, "no host of that name"),
-        (exceptions.SSLError, "its certificate is not trusted"),
-        (exceptions.NewConnectionError, "nothing listens"),
-        (exceptions.TimeoutError, "no answer in time"),
-        (exceptions.LocationValueError, "no address of a server"),
-    )
-    return next((words for kind, words in kinds if isinstance(reason, kind)), "the connection broke")
 
 
 def _server(url: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sss_model.errors import InputError
+from sss_ops.errors import OBJECT_STORE, as_sentences
 from sss_ops.storage import s3
 
 # Which objects lie under an address, and where in a folder each belongs.
@@ -46,7 +47,7 @@ def list_objects(client: Any, uri: str, folder: Path) -> list[RemoteObject]:
     bucket, prefix = s3.bucket_and_key(uri)
     if not bucket:
         raise InputError(f"{uri}: not an address of objects; expected s3://BUCKET/PREFIX")
-    with s3.one_sentence(uri, _EXPECTED):
+    with as_sentences(OBJECT_STORE, uri, otherwise=_EXPECTED):
         found = list(_under(client, bucket, prefix))
     objects = [
         RemoteObject(bucket, entry["Key"], entry["Size"], entry["ETag"].strip('"'), target)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from sss_model.errors import InputError
+from sss_ops.errors import OBJECT_STORE, as_sentences
 from sss_ops.storage import s3
 
 # The state of an unfinished training on an object store, for machines that come and go.
@@ -68,7 +69,7 @@ class StateStore:
             InputError: no store answers, it refuses the credentials, or has no such bucket.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with s3.one_sentence(self._uri, _OTHERWISE):
+        with as_sentences(OBJECT_STORE, self._uri, otherwise=_OTHERWISE):
             client = s3.client()
             listed = client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}/").get("Contents", [])
             present = {entry["Key"] for entry in listed}

@@ -11,8 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from sss_ops.errors import (
+    TRACKING_SERVER,
+    AccessRefusedError,
+    as_sentences,
+    sentence_about,
+    tracking_address,
+    without_secrets,
+)
 from sss_ops.records import read_record, write_record
-from sss_ops.tracking.errors import RefusedError, one_sentence, sentence_about, without_secrets
 from sss_ops.tracking.store import connect, is_server, open_store
 from sss_ops.tracking.timeouts import short_calls
 
@@ -127,9 +134,9 @@ class LiveRun:
 
     def _begin(self) -> None:
         try:
-            with one_sentence():
+            with as_sentences(TRACKING_SERVER, tracking_address()):
                 self._open(connect())
-        except RefusedError:
+        except AccessRefusedError:
             raise
         except Exception as error:
             self._wait_after(error)

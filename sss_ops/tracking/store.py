@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from sss_model.errors import InputError
-from sss_ops.tracking.errors import address as shown
-from sss_ops.tracking.errors import one_sentence
+from sss_ops.errors import TRACKING_SERVER, as_sentences, tracking_address
 from sss_ops.tracking.timeouts import be_patient, short_calls
 
 if TYPE_CHECKING:
@@ -30,10 +29,10 @@ def connect() -> MlflowClient:
     It must answer within seconds. Later calls go on trying for a minute.
 
     Raises:
-        InputError: it does not answer, or does not let this user in (then a `RefusedError`).
+        InputError: it does not answer, or does not let this user in (then a `AccessRefusedError`).
     """
     be_patient()
-    with short_calls(), one_sentence():
+    with short_calls(), as_sentences(TRACKING_SERVER, tracking_address()):
         _look_at_database()
         client = open_store()
         if is_server():
@@ -83,7 +82,7 @@ def _look_at_database() -> None:
     except Exception as error:
         # Nothing is connected to yet: no such kind of database, or no driver for it.
         if isinstance(error, ImportError) or type(error).__module__ == "sqlalchemy.exc":
-            raise InputError(f"{shown()}: {_UNKNOWN}") from None
+            raise InputError(f"{tracking_address()}: {_UNKNOWN}") from None
         raise
     engine.connect().close()
     engine.dispose()
