@@ -87,7 +87,6 @@ class ProgressBar:
         self._last_line, self._last_time = -1, time.monotonic()
 
     def __enter__(self) -> ProgressBar:
-        self._bar.start()
         return self
 
     def __exit__(
@@ -97,6 +96,7 @@ class ProgressBar:
 
     def show(self, done: float, *, total: float, note: str = "") -> None:
         """Report that `done` of `total` is done, with a few words about the latest part."""
+        self._bar.start()  # at once would show a bar where there turns out to be nothing to do
         self._bar.update(self._task, completed=done, total=total, note=note)
         if self._log and self._line_due(done / total if total else 1.0):
             self._print(f"{self._title}: {self._unit.words(done, total)}{f', {note}' if note else ''}")

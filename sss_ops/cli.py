@@ -9,14 +9,13 @@ from sss_ops.command_line import new_app, run_app
 from sss_ops.data_versions import commands as data_versions
 from sss_ops.experiments import curve
 from sss_ops.prediction import commands as predicting
-from sss_ops.pretrained import commands as checkpoints
 from sss_ops.registry import commands as registry
 from sss_ops.steps.evaluate import evaluate
 from sss_ops.steps.register import register
 from sss_ops.steps.train import train
 from sss_ops.steps.validate_splits import validate_splits
 from sss_ops.steps.version_data import version_data
-from sss_ops.storage import commands as fetching
+from sss_ops.storage import commands as storage
 
 app = new_app(help="Semi-supervised segmentation of medical images with SAM-2.")
 app.add_typer(importing.app, name="import", rich_help_panel="Scans")
@@ -32,7 +31,7 @@ def main() -> None:
 
 app.command("predict", rich_help_panel="Scans")(predicting.predict)
 app.command("suggest", rich_help_panel="Scans")(predicting.suggest)
-app.command("fetch", rich_help_panel="Scans")(fetching.fetch)
+app.command("fetch", rich_help_panel="Scans")(storage.fetch_command)
 app.command("curve", rich_help_panel="Experiments")(curve.command)
 app.command("promote", rich_help_panel="Registered models")(registry.promote)
 app.command("rollback", rich_help_panel="Registered models")(registry.rollback)
@@ -40,7 +39,7 @@ app.command("release", rich_help_panel="Registered models")(registry.release)
 app.command("registry", rich_help_panel="Registered models")(registry.show_registry)
 app.command("audit", rich_help_panel="Trust")(audit.command)
 app.command("doctor", rich_help_panel="This place")(doctor.command)
-app.add_typer(checkpoints.app, name="checkpoint", rich_help_panel="This place")
+app.add_typer(storage.app, name="checkpoint", rich_help_panel="This place")
 
 _STEPS: dict[str, Callable[..., object]] = {
     "version-data": version_data,

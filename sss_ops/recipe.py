@@ -8,7 +8,7 @@ from typing import Any
 
 from sss_model.config import Config, dump_config, load_config
 from sss_model.errors import InputError
-from sss_ops.pretrained.resolve import refuse_misfit
+from sss_ops.storage.pretrained import refuse_misfit
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -105,15 +105,15 @@ def checkpoint(given: Path | None, params: Path) -> list[Line]:
     model = _model_of(params)
     if model is None or model.checkpoint is None:
         return [not_configured(_NAME, f"--checkpoint, or model.checkpoint in {params}")]
-    from sss_ops.pretrained import published
-    from sss_ops.pretrained.resolve import FOLDER, refuse_misfit
+    from sss_ops.storage.pretrained import FOLDER, refuse_misfit
+    from sss_ops.storage.published import find_published
     from sss_ops.storage.s3 import SCHEME
 
     refuse_misfit(model)
     named = model.checkpoint
     if named.startswith(SCHEME):
         return [Line(_NAME, "grey", f"{named}: fetched when a training starts")]
-    known = published.find(named, model.version)
+    known = find_published(named, model.version)
     if known is None or Path(named).is_file():
         return [_file(Path(named))]
     if not (FOLDER / known.file).exists():
@@ -125,9 +125,9 @@ def _file(path: Path) -> Line:
     from sss_model.errors import InputError
     from sss_model.files import sha256
     from sss_model.network.pretrained import read_pretrained
-    from sss_ops.pretrained import published
+    from sss_ops.storage import published
 
-    known = published.find(path.name, version="")
+    known = published.find_published(path.name)
     digests = {each.sha256: each.file for each in published.PUBLISHED}
     try:
         read_pretrained(path)

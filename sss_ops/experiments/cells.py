@@ -29,7 +29,7 @@ from sss_model.inference.predictor import Predictor
 from sss_model.training.identity import recipe_identity, training_identity
 from sss_model.training.quality_calibration import calibrate
 from sss_model.training.train import train
-from sss_ops.pretrained.resolve import pretrained_file
+from sss_ops.storage.pretrained import pretrained_file
 
 _WORK = Path(".runs/cells")
 _CACHE = Path(".cache")

@@ -116,8 +116,8 @@ def _prepare(chosen: dict[str, Any], folder: Path, *, gpu: bool) -> Path:
     from sss_model.data.manifest import build_manifest, write_manifest
     from sss_model.files import sha256, write_atomically
     from sss_ops.medical_sam2.settings import fitted, settled
-    from sss_ops.pretrained.resolve import pretrained_file
     from sss_ops.records import write_record
+    from sss_ops.storage.pretrained import pretrained_file
 
     config = settled(chosen, gpu=gpu)
     # Wrong weights are told before scans are read, which may take minutes.

@@ -132,7 +132,7 @@ class Bucket(Masks):
     """Masks under a prefix, or, for one scan, one object and no summary."""
 
     def __init__(self, uri: str, *, own: bool) -> None:
-        self._uri, self._own, self._client = uri, own, s3.client()
+        self._uri, self._own, self._client = uri, own, s3.s3_client()
 
     def where(self, name: str) -> str:
         return self._uri if self._own else f"{self._uri}/{name}"

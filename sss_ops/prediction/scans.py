@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -98,20 +97,20 @@ def _file(path: Path, folder: Path) -> Scan:
 def _in_bucket(uri: str, masks: str | None) -> Scans:
     from sss_ops.storage.objects import list_objects
 
-    with tempfile.TemporaryDirectory(prefix="sss-") as nowhere:
-        folder = Path(nowhere)
-        objects = {each.target.relative_to(folder).as_posix(): each for each in list_objects(s3.client(), uri, folder)}
+    objects = list_objects(uri, s3.s3_client())
     single = len(objects) == 1 and next(iter(objects.values())).key == s3.bucket_and_key(uri)[1]
     made = f"{masks.rstrip('/')}/" if masks else None
     if made is not None and f"{uri.rstrip('/')}/".startswith(made):
         made = None
-    names = [name for name, each in objects.items() if made is None or not each.uri.startswith(made)]
+    names = [name for name, each in objects.items() if made is None or not each.address.startswith(made)]
     found = [(name, objects[name]) for name in _images((name for name in names if not _hidden(name)), uri)]
-    return Scans(tuple(Scan(name, each.uri, each.etag, partial(_fetch, each.uri)) for name, each in found), single)
+    return Scans(
+        tuple(Scan(name, each.address, each.etag, partial(_fetch, each.address)) for name, each in found), single
+    )
 
 
 def _fetch(uri: str, into: Path) -> Path:
-    from sss_ops.storage.fetch import fetch
+    from sss_ops.storage.fetch import fetch_objects
 
-    fetch(uri, into, threads=1, progress=lambda here, total: None)
+    fetch_objects(uri, into, threads=1)
     return into / PurePosixPath(uri).name

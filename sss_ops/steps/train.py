@@ -35,7 +35,7 @@ def train(
         InputError: something in the inputs can't be used, or another process is at the same training.
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
-    from sss_ops.pretrained.parent import pinned
+    from sss_ops.storage.parent_model import pinned
 
     with pinned(params) as exact:
         _train(exact, data_dir, manifest, data_version, output, work, cache, checkpoints)
@@ -54,9 +54,9 @@ def _train(
     from sss_model.config import load_config
     from sss_model.data.manifest import read_manifest
     from sss_model.files import sha256
-    from sss_ops.pretrained.parent import parent_of
-    from sss_ops.pretrained.resolve import pretrained_file
     from sss_ops.records import read_record, write_record
+    from sss_ops.storage.parent_model import parent_of
+    from sss_ops.storage.pretrained import pretrained_file
     from sss_ops.storage.training_state import work_place
     from sss_ops.tracking.runs import LiveRun
 

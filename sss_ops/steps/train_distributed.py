@@ -40,7 +40,7 @@ def train_on_gpus(*, params: Path, work: str, gpus: int, **inputs: Path) -> None
     Raises:
         SystemExit: with torchrun's exit status where it is not 0; the reason is in the log above.
     """
-    from sss_ops.pretrained.parent import pinned
+    from sss_ops.storage.parent_model import pinned
 
     with pinned(params) as exact:
         options = _options(params=exact, **inputs, work=work, **_caches(work))
@@ -66,7 +66,7 @@ def train_on_nodes(
         InputError: the job can't be launched; its reason is in the sentence.
         SystemExit: 1, after one sentence on stderr, where the training failed or its pods did not start.
     """
-    from sss_ops.pretrained.parent import pinned
+    from sss_ops.storage.parent_model import pinned
 
     with pinned(params) as exact:
         _launch({"params": exact, **inputs}, output=output, work=work, nodes=nodes, trainer=trainer, image=image)
@@ -78,8 +78,8 @@ def _launch(
     from sss_model.config import load_config
     from sss_ops.cluster.trainjob_launch import run_training_job
     from sss_ops.cluster.trainjob_watch import TrainingJobError
-    from sss_ops.pretrained.parent import parent_of
-    from sss_ops.pretrained.resolve import pretrained_file
+    from sss_ops.storage.parent_model import parent_of
+    from sss_ops.storage.pretrained import pretrained_file
 
     caches = _caches(work)
     # Here, so that weights which can't be had are said before nodes are asked for; the nodes find them on the volume.

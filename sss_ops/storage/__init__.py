@@ -1,1 +1,1 @@
-"""Object stores and web servers: downloads, and the state of unfinished trainings."""
+"""Downloads, object stores, pretrained checkpoints, and the state of unfinished trainings."""

@@ -1,26 +1,35 @@
-"""``sss fetch``: a bucket's objects into a folder."""
+"""``sss fetch`` and ``sss checkpoint``: downloads of scans and of SAM-2's weights."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sss_ops.command_line import new_app
 
-def fetch(
+if TYPE_CHECKING:
+    from sss_ops.storage.published import Published
+
+
+app = new_app(help="SAM-2's pretrained weights: download and check them.")
+
+
+def fetch_command(
     source: Annotated[str, typer.Argument(metavar="s3://BUCKET/PREFIX", help="Objects under a prefix, or one object.")],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder to bring them to.")],
     threads: Annotated[int, typer.Option(min=1, max=64, help="How many objects at once.")] = 8,
 ) -> None:
-    """Bring scans from an object store, checked by their ETags; run again, it goes on where it was cut off.
+    """Download scans from an object store and check them by their ETags; run again, it goes on where it was cut off.
 
     Credentials and AWS_ENDPOINT_URL come from the environment or from boto's own files.
 
     Example: sss fetch s3://hospital/exports/2026 downloads/2026
     """
     from sss_model.progress import ProgressBar
-    from sss_ops.storage.fetch import fetch as fetch_objects
+    from sss_ops.storage.fetch import fetch_objects
 
     with ProgressBar(source, unit="bytes", log_lines=10) as progress:
         fetched = fetch_objects(
@@ -33,3 +42,70 @@ def fetch(
             fg="yellow",
             err=True,
         )
+
+
+Folder = Annotated[Path, typer.Option("--to", help="Folder to keep them in.")]
+
+
+class Version(StrEnum):
+    v2_0 = "2.0"
+    v2_1 = "2.1"
+
+
+@app.command("get")
+def get_command(
+    name: Annotated[str, typer.Argument(help="tiny, small, base_plus, large, a full name, or s3://BUCKET/KEY.")],
+    version: Annotated[Version, typer.Option(help="SAM-2's version, where the name is a size.")] = Version.v2_1,
+    folder: Folder = Path("checkpoints"),
+    mirror: Annotated[
+        str | None,
+        typer.Option(help="Address to use in place of Meta's, with the same folders.", envvar="SSS_CHECKPOINT_MIRROR"),
+    ] = None,
+) -> None:
+    """Fetch a checkpoint, going on where an earlier attempt was cut off, and check its SHA-256.
+
+    Example: sss checkpoint get small --version 2.1
+    """
+    from sss_ops.storage.pretrained import fetch_pretrained
+    from sss_ops.storage.published import find_published
+
+    path = fetch_pretrained(name, version=version.value, folder=folder, mirror=mirror)
+    known = find_published(path.name)
+    typer.echo(f"{path}: {_megabytes(path)}, {'SHA-256 as expected' if known else 'none of the published ones'}")
+
+
+@app.command("list")
+def list_command(folder: Folder = Path("checkpoints")) -> None:
+    """Show what Meta has published, and what of it is in a folder and is right.
+
+    Example: sss checkpoint list --to checkpoints
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from sss_ops.storage.published import PUBLISHED
+
+    table = Table("encoder", "version", "file", "MB", "here", box=None)
+    for known in PUBLISHED:
+        size = f"{known.size / 1e6:.0f}"
+        table.add_row(known.encoder, known.version, known.file, size, _state(folder / known.file, known))
+    Console().print(table)
+
+
+def _state(path: Path, known: Published) -> str:
+    from sss_model.errors import InputError
+    from sss_ops.storage.download import part_of
+    from sss_ops.storage.published import refuse_other
+
+    part = part_of(path)
+    if not path.exists():
+        return f"{_megabytes(part)} of it" if part.exists() else "–"
+    try:
+        refuse_other(path, known, where=str(path))
+    except InputError:
+        return "another file"
+    return "yes"
+
+
+def _megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.0f} MB"

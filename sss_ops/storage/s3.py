@@ -1,6 +1,6 @@
 """Object stores that speak S3: addresses and a client.
 
-Credentials and AWS_ENDPOINT_URL come from the environment.
+Credentials and AWS_ENDPOINT_URL come from the environment or from boto's own files.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ SCHEME = "s3://"
 
 
 def bucket_and_key(uri: str) -> tuple[str, str]:
-    """The two parts of ``s3://BUCKET/KEY``; either is empty where the address lacks it."""
+    """The two parts of ``s3://BUCKET/KEY``; either is empty where the address lacks it.
+
+    >>> bucket_and_key("s3://hospital/exports/2026/")
+    ('hospital', 'exports/2026')
+    """
     parts = urlsplit(uri, allow_fragments=False)
     return (parts.netloc, parts.path.strip("/")) if uri.startswith(SCHEME) else ("", "")
 
 
-def client(*, connections: int = 10) -> Any:
-    """A client that gives up on a store that is away within seconds, not after minutes of retries.
+def s3_client(*, connections: int = 10) -> Any:
+    """A client that gives up within seconds, not after minutes of retries, where no store answers.
 
     It may be shared by as many threads as it has connections.
     """

@@ -15,7 +15,7 @@ from types import TracebackType
 
 from sss_model.errors import InputError
 from sss_ops.errors import OBJECT_STORE, as_sentences
-from sss_ops.storage import s3
+from sss_ops.storage.s3 import SCHEME, bucket_and_key, s3_client
 
 # The state of an unfinished training on an object store, for machines that come and go.
 
@@ -48,7 +48,7 @@ class StateStore:
             InputError: it is of another form.
         """
         self._uri = uri
-        self._bucket, self._prefix = s3.bucket_and_key(uri)
+        self._bucket, self._prefix = bucket_and_key(uri)
         if not (self._bucket and self._prefix):
             raise InputError(f"{uri}: not a place for a training's state; expected s3://BUCKET/PREFIX")
         # One thread: nothing overtakes what was asked for before it.
@@ -70,7 +70,7 @@ class StateStore:
         """
         folder.mkdir(parents=True, exist_ok=True)
         with as_sentences(OBJECT_STORE, self._uri, otherwise=_OTHERWISE):
-            client = s3.client()
+            client = s3_client()
             listed = client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}/").get("Contents", [])
             present = {entry["Key"] for entry in listed}
             for name in _FILES:
@@ -88,7 +88,7 @@ class StateStore:
         self._worker.submit(self._or_warn, self._delete)
 
     def _upload(self, folder: Path) -> None:
-        client = s3.client()
+        client = s3_client()
         for name in _FILES:
             # A file may not be there yet, or not any more when the training has ended. An open one keeps its bytes when
             # the next save replaces it under its name.
@@ -96,7 +96,7 @@ class StateStore:
                 client.upload_fileobj(file, self._bucket, self._key(name))
 
     def _delete(self) -> None:
-        client = s3.client()
+        client = s3_client()
         for name in _FILES:
             client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
@@ -140,8 +140,6 @@ def work_place(work: str, identity: str) -> Iterator[WorkPlace]:
     Raises:
         InputError: the object store can't be used, or the folder can't be written.
     """
-    from sss_ops.storage.s3 import SCHEME
-
     if not work.startswith(SCHEME):
         folder = _own_folder(Path(work, identity))
         yield WorkPlace(folder, lambda saved: None, lambda: shutil.rmtree(folder, ignore_errors=True))

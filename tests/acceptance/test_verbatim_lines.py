@@ -19,8 +19,8 @@ from support.sam2_checkpoints import write_checkpoint
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.files import sha256
-from sss_ops.pretrained import published
-from sss_ops.pretrained.published import Published
+from sss_ops.storage import published
+from sss_ops.storage.published import Published
 from tests.sss_ops.medical_sam2.conftest import LINES, RAW
 from tests.sss_ops.medical_sam2.conftest import words as words
 

@@ -24,7 +24,7 @@ from sss_ops.doctor import checks, machine, services, storage
 from sss_ops.doctor import storage as pretrained
 from sss_ops.doctor.checks import Line, run_checks
 from sss_ops.doctor.cluster import Wish, kubernetes
-from sss_ops.pretrained.published import Published
+from sss_ops.storage.published import Published
 
 NOTHING = "http://127.0.0.1:9"
 
@@ -248,7 +248,7 @@ def test_a_checkpoint_is_known_by_its_bytes_and_holds_weights_only(
     torch.save({"model": {"weight": torch.zeros(1)}}, path)
     assert one(pretrained.checkpoint(path, tmp_path / "none"))[0] == "yellow"
     known = Published("tiny", "2.1", "sam2.1_hiera_tiny.pt", "092824", path.stat().st_size, sha256(path))
-    monkeypatch.setattr("sss_ops.pretrained.published.PUBLISHED", (known,))
+    monkeypatch.setattr("sss_ops.storage.published.PUBLISHED", (known,))
     assert one(pretrained.checkpoint(path, tmp_path / "none"))[0] == "green"
     torch.save({"model": {"weight": torch.ones(1)}}, tmp_path / known.file)
     state, found, _ = one(pretrained.checkpoint(tmp_path / known.file, tmp_path / "none"))

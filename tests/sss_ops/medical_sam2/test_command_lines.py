@@ -16,8 +16,8 @@ from sss_model.checkpoint import load_checkpoint
 from sss_model.errors import InputError
 from sss_model.files import sha256
 from sss_ops.medical_sam2.run import main, run
-from sss_ops.pretrained import published
-from sss_ops.pretrained.published import Published
+from sss_ops.storage import published
+from sss_ops.storage.published import Published
 from tests.sss_ops.medical_sam2.conftest import LINES
 from tests.sss_ops.medical_sam2.test_raw import snapshot
 

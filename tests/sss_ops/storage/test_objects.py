@@ -14,8 +14,9 @@ from support.object_store import object_store
 
 from sss_model.config import Config
 from sss_model.errors import InputError
-from sss_ops.pretrained.download import DownloadInterruptedError, StoredObject
-from sss_ops.pretrained.resolve import fetch, pretrained_file
+from sss_ops.storage.download import DownloadInterruptedError, part_of
+from sss_ops.storage.objects import StoredObject
+from sss_ops.storage.pretrained import fetch_pretrained, pretrained_file
 
 BUCKET = "sss-weights"
 URI = f"s3://{BUCKET}/team/own.pt"
@@ -40,7 +41,7 @@ def bucket(server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def get(uri: str = URI) -> Path:
-    return fetch(uri, version="2.1")
+    return fetch_pretrained(uri, version="2.1")
 
 
 def test_an_object_is_downloaded_once(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,8 +61,8 @@ def test_new_bytes_under_an_old_address_are_another_file(bucket: Any) -> None:
 
 def test_a_cut_download_goes_on(bucket: Any) -> None:
     path = get()
-    path.rename(path.with_name("own.pt.part"))
-    os.truncate(path.with_name("own.pt.part"), 1 << 20)
+    part = path.rename(part_of(path, StoredObject.at(URI).version))
+    os.truncate(part, 1 << 20)
     offsets = []
     read_from = StoredObject.read_from
 
@@ -74,13 +75,13 @@ def test_a_cut_download_goes_on(bucket: Any) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StoredObject, "read_from", cut_once)
-        patch.setattr("sss_ops.pretrained.download._WAIT_SECONDS", 0)
+        patch.setattr("sss_ops.storage.download._WAIT_SECONDS", 0)
         assert get().read_bytes() == CONTENT
     assert offsets == [1 << 20, (1 << 20) + (1 << 16)]
 
 
 def test_a_replaced_object_is_not_mixed_with_the_old_one(bucket: Any) -> None:
-    source = StoredObject(URI)
+    source = StoredObject.at(URI)
     bucket.put_object(Key="team/own.pt", Body=os.urandom(len(CONTENT)))
     with pytest.raises(InputError, match=f"{URI}: the object store answers "):
         list(source.read_from(1000))

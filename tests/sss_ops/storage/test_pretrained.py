@@ -12,8 +12,8 @@ from support.file_server import FileServer
 from sss_model.config import Config, Model
 from sss_model.errors import InputError
 from sss_ops import recipe as recipes
-from sss_ops.pretrained import published
-from sss_ops.pretrained.resolve import pretrained_file
+from sss_ops.storage import published
+from sss_ops.storage.pretrained import pretrained_file
 
 
 @pytest.fixture
@@ -95,5 +95,5 @@ def test_the_table_names_every_size_of_both_versions_once() -> None:
     assert [(known.version, known.encoder) for known in table] == [(v, s) for v in ("2.0", "2.1") for s in sizes]
     assert len({known.sha256 for known in table}) == len({known.size for known in table}) == len(table)
     for known in table:
-        assert published.find(known.encoder, known.version) is published.find(known.name, "") is known
+        assert published.find_published(known.encoder, known.version) is published.find_published(known.name) is known
         assert len(known.sha256) == 64

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -14,10 +15,9 @@ from support.object_store import object_store
 
 from sss_model.errors import InputError
 from sss_ops.cli import main
-from sss_ops.storage import fetch as fetching
-from sss_ops.storage import s3
-from sss_ops.storage.fetch import fetch
-from sss_ops.storage.objects import list_objects
+from sss_ops.storage.download import part_of
+from sss_ops.storage.fetch import FetchedObjects, fetch_objects
+from sss_ops.storage.objects import StoredObject, list_objects
 
 BUCKET = "sss-exports"
 CONTENT = {"scans/a.nii": os.urandom(700_000), "scans/deep/er/b.nii": os.urandom(10), "scans/empty": b""}
@@ -40,8 +40,8 @@ def bucket(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
     return bucket
 
 
-def bring(folder: Path, uri: str = f"s3://{BUCKET}/scans") -> fetching.Fetched:
-    return fetch(uri, folder, progress=lambda here, total: None)
+def bring(folder: Path, uri: str = f"s3://{BUCKET}/scans") -> FetchedObjects:
+    return fetch_objects(uri, folder)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -65,20 +65,19 @@ def test_what_is_there_and_right_is_left_alone_and_the_rest_is_replaced(bucket: 
 
 
 def test_a_part_that_an_earlier_attempt_left_is_gone_on_from(bucket: Any, tmp_path: Path) -> None:
-    (remote,) = list_objects(s3.client(), f"s3://{BUCKET}/scans/a.nii", tmp_path)
-    part = fetching._part(remote)
-    part.write_bytes(CONTENT["scans/a.nii"][:600_000])
-    assert bring(tmp_path, remote.uri).bytes == 100_000
+    remote = StoredObject.at(f"s3://{BUCKET}/scans/a.nii")
+    part_of(tmp_path / "a.nii", remote.version).write_bytes(CONTENT["scans/a.nii"][:600_000])
+    assert bring(tmp_path, remote.address).bytes == 100_000
     assert files(tmp_path) == {"a.nii": CONTENT["scans/a.nii"]}
 
 
 def test_damaged_bytes_are_refused_and_do_not_stay(bucket: Any, tmp_path: Path) -> None:
-    (remote,) = list_objects(s3.client(), f"s3://{BUCKET}/scans/a.nii", tmp_path)
-    fetching._part(remote).write_bytes(bytes(600_000))
+    remote = StoredObject.at(f"s3://{BUCKET}/scans/a.nii")
+    part_of(tmp_path / "a.nii", remote.version).write_bytes(bytes(600_000))
     with pytest.raises(InputError, match="what came is not the object"):
-        bring(tmp_path, remote.uri)
+        bring(tmp_path, remote.address)
     assert files(tmp_path) == {}
-    assert bring(tmp_path, remote.uri).new == 1
+    assert bring(tmp_path, remote.address).new == 1
 
 
 def test_an_object_sent_in_parts_is_checked_too(bucket: Any, tmp_path: Path) -> None:
@@ -91,9 +90,9 @@ def test_an_object_sent_in_parts_is_checked_too(bucket: Any, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("key", ["scans/../../out", "scans//out", "scans/a\\..\\out", "scans/./out"])
-def test_a_key_that_would_leave_the_folder_is_refused(key: str, tmp_path: Path) -> None:
+def test_a_key_that_would_leave_the_folder_is_refused(key: str) -> None:
     with pytest.raises(InputError, match="would not stay in"):
-        list_objects(Listed(key), f"s3://{BUCKET}/scans", tmp_path)
+        list_objects(f"s3://{BUCKET}/scans", Listed(key))
 
 
 def test_a_link_in_the_folder_that_leads_elsewhere_is_not_followed(bucket: Any, tmp_path: Path) -> None:
@@ -104,9 +103,9 @@ def test_a_link_in_the_folder_that_leads_elsewhere_is_not_followed(bucket: Any, 
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
-def test_a_key_that_is_a_file_and_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_key_that_is_a_file_and_a_folder_is_refused() -> None:
     with pytest.raises(InputError, match="a file and a folder at once"):
-        list_objects(Listed("scans/a", "scans/a/b"), f"s3://{BUCKET}/scans", tmp_path)
+        list_objects(f"s3://{BUCKET}/scans", Listed("scans/a", "scans/a/b"))
 
 
 class Listed:
@@ -164,7 +163,7 @@ def test_a_disk_without_room_is_told_of_first_and_a_full_one_is_no_end(
             bring(disk / "there")
         assert list(disk.iterdir()) == []
         # Another program may fill it meanwhile.
-        monkeypatch.setattr(fetching, "_check_room", lambda *_: None)
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 40))
         with pytest.raises(OSError, match="No space left"):
             bring(disk / "there")
         assert not (disk / "there/a.nii").exists()

@@ -1,4 +1,4 @@
-"""From what a recipe calls a trained model to its checkpoint."""
+"""The trained model that a training starts from: ``train.init_from``, a folder or a model in MLflow's registry."""
 
 from __future__ import annotations
 

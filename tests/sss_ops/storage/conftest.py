@@ -14,8 +14,8 @@ from support.file_server import FileServer, file_server
 
 from sss_model.config import Config, dump_config
 from sss_ops.cli import main
-from sss_ops.pretrained import download, published
-from sss_ops.pretrained.published import Published
+from sss_ops.storage import download, published
+from sss_ops.storage.published import Published
 
 Train = Callable[..., int]
 CONTENT = np.random.default_rng(0).bytes(5 << 20)

@@ -13,10 +13,10 @@ from support.sam2_checkpoints import write_checkpoint
 
 from sss_model.checkpoint import load_checkpoint
 from sss_model.files import sha256
-from sss_ops.pretrained import published
-from sss_ops.pretrained.published import Published
 from sss_ops.steps import train_distributed
 from sss_ops.steps.train import identity_of
+from sss_ops.storage import published
+from sss_ops.storage.published import Published
 
 Train = Callable[..., int]
 

@@ -12,27 +12,27 @@ from support.code_graph import ROOT
 from support.file_server import FileServer
 
 from sss_model.errors import InputError
-from sss_ops.pretrained.published import Published
-from sss_ops.pretrained.resolve import fetch
+from sss_ops.storage.pretrained import fetch_pretrained
+from sss_ops.storage.published import Published
 
 FOLDER = Path("checkpoints")
 FETCH = """
 import sys
 from pathlib import Path
-from sss_ops.pretrained import published
-from sss_ops.pretrained.resolve import fetch
+from sss_ops.storage import published
+from sss_ops.storage.pretrained import fetch_pretrained
 known = published.Published(*sys.argv[2:6], int(sys.argv[6]), sys.argv[7])
 published.PUBLISHED = (known,)
-fetch(known.name, version="", folder=Path(sys.argv[1]))
+fetch_pretrained(known.name, version="", folder=Path(sys.argv[1]))
 """
 
 
 def get() -> Path:
-    return fetch("small", version="2.1", folder=FOLDER)
+    return fetch_pretrained("small", version="2.1", folder=FOLDER)
 
 
 def listing() -> list[str]:
-    return sorted(path.name for path in FOLDER.iterdir() if path.name != ".lock")
+    return sorted(path.name for path in FOLDER.iterdir())
 
 
 def content(web: FileServer) -> bytes:
@@ -57,7 +57,7 @@ def test_another_process_goes_on_from_what_an_earlier_one_left(web: FileServer) 
     web.cuts = [3 << 20] + [0] * 5
     with pytest.raises(InputError, match=r"Connection broken.*; expected a file, 3145728 bytes of it are kept"):
         get()
-    assert listing() == ["sam2.1_hiera_small.pt.part"]
+    assert listing() == [".sam2.1_hiera_small.pt.part"]
     web.asked.clear()
     assert get().read_bytes() == content(web)
     assert [wanted for _, wanted in web.asked] == ["bytes=3145728-"]
@@ -72,7 +72,7 @@ def test_a_server_that_cannot_resume_starts_over(web: FileServer) -> None:
 
 def test_a_download_that_only_lacked_its_name_asks_nobody(web: FileServer) -> None:
     FOLDER.mkdir()
-    (FOLDER / "sam2.1_hiera_small.pt.part").write_bytes(content(web))
+    (FOLDER / ".sam2.1_hiera_small.pt.part").write_bytes(content(web))
     assert get().read_bytes() == content(web)
     assert web.asked == []
 
@@ -95,7 +95,7 @@ def test_other_bytes_are_refused_and_not_kept(web: FileServer, known: Published)
 
 def test_a_beginning_that_belongs_to_another_file_is_found_out(web: FileServer) -> None:
     FOLDER.mkdir()
-    (FOLDER / "sam2.1_hiera_small.pt.part").write_bytes(b"?" * 1000)
+    (FOLDER / ".sam2.1_hiera_small.pt.part").write_bytes(b"?" * 1000)
     with pytest.raises(InputError, match="its SHA-256 is"):
         get()
     assert get().read_bytes() == content(web)

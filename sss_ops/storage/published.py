@@ -1,4 +1,4 @@
-"""The checkpoints that Meta has published, and whether a file is one of them.
+"""The SAM-2 checkpoints that Meta has published, and whether a file is one of them.
 
 Meta publishes no checksums. These were collected from third parties: the SHA-256 of 2.0 from one source, those of 2.1
 from three, the sizes from several that agree.
@@ -7,7 +7,7 @@ from three, the sizes from several that agree.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sss_model.errors import InputError
 
@@ -60,8 +60,12 @@ PUBLISHED = (
 # fmt: on
 
 
-def find(name: str, version: str) -> Published | None:
-    """The checkpoint of that name: a size (``small``, of that version), a full name or a file's name."""
+def find_published(name: str, version: str = "") -> Published | None:
+    """The checkpoint of that name: a size (``small``, of that version), a full name or a file's name.
+
+    >>> find_published("small", "2.1").file
+    'sam2.1_hiera_small.pt'
+    """
     for known in PUBLISHED:
         if name in (known.name, known.file) or (name, version) == (known.encoder, known.version):
             return known
@@ -74,8 +78,8 @@ def names() -> str:
     return f"{', '.join(sizes)} or a full name such as {PUBLISHED[-1].name}"
 
 
-def refuse_other(path: Path, known: Published, *, where: str) -> None:
-    """Refuse a file that isn't, byte for byte, the one that was published.
+def refuse_other(path: Path, known: Published, *, where: str) -> Literal[True]:
+    """Refuse a file that isn't, byte for byte, the one that was published; True otherwise.
 
     Args:
         where: what to call it, in the error.
@@ -91,3 +95,4 @@ def refuse_other(path: Path, known: Published, *, where: str) -> None:
     found = sha256(path)
     if found != known.sha256:
         raise InputError(f"{where}: its SHA-256 is {found}; expected {known.sha256}, of Meta's {known.file}")
+    return True

@@ -75,7 +75,7 @@ def test_list_says_what_is_here(sss: Sss, web: FileServer) -> None:
     assert set(states().values()) == {"–"}
     assert len(states()) == 8
     sss("checkpoint", "get", "small")
-    Path("checkpoints/sam2.1_hiera_large.pt.part").write_bytes(bytes(3_000_000))
+    Path("checkpoints/.sam2.1_hiera_large.pt.part").write_bytes(bytes(3_000_000))
     Path("checkpoints/sam2_hiera_tiny.pt").write_bytes(b"?")
     found = {name: state for name, state in states().items() if state != "–"}
     assert found == {

@@ -11,9 +11,9 @@ import yaml
 
 from sss_model.checkpoint import load_checkpoint, read_meta
 from sss_model.files import sha256
-from sss_ops.pretrained.parent import pinned
 from sss_ops.serving.package import register_model
 from sss_ops.steps import train_distributed
+from sss_ops.storage.parent_model import pinned
 from sss_ops.tracking.runs import connect
 
 Train = Callable[..., int]
