@@ -55,12 +55,12 @@ def find_components(classes: np.ndarray, confidence: np.ndarray, foreground: int
     """
     height = classes.shape[1]
     stacked, count = _label_slices(classes, foreground)
-    statistics = {name: values[1:] for name, values in cc3d.statistics(stacked, no_slice_conversion=True).items()}
-    areas = statistics["voxel_counts"].astype(np.int64)
-    top, bottom, left, right = statistics["bounding_boxes"].astype(np.int64).T
+    statistics = cc3d.statistics(stacked, no_slice_conversion=True)
+    areas = statistics["voxel_counts"][1:].astype(np.int64)
+    top, bottom, left, right = np.asarray(statistics["bounding_boxes"], np.int64)[1:].T
     slices = top // height
     # A centroid times its area is a sum of whole numbers: rounding makes it exact again.
-    rows, columns = np.rint(statistics["centroids"] * areas[:, None]).astype(np.int64).T
+    rows, columns = np.rint(statistics["centroids"][1:] * areas[:, None]).astype(np.int64).T
     pixels = np.flatnonzero(stacked.reshape(-1) > 0)
     nodes = stacked.reshape(-1)[pixels].astype(np.int64) - 1
     kinds = np.zeros(count, np.int64)
