@@ -16,48 +16,9 @@ if TYPE_CHECKING:
     from sss_model.config import Config
     from sss_model.corrections.incorporate import Imported
 
+_MOST_SENTENCES = 3
 
-# The gate before corrected labels.
-
-
-_SHOWN = 3
-
-
-def check_labels(folder: Path, cases: Sequence[str], config: Config) -> list[str]:
-    """Hold a data set against the gate's rules because of some cases.
-
-    Args:
-        folder: the data set with the new labels.
-        cases: those that have one.
-        config: the recipe whose section ``validation`` counts.
-
-    Returns:
-        What the gate finds that names none of the cases: it is no reason to refuse their labels.
-
-    Raises:
-        InputError: the gate finds something in one of the cases.
-    """
-    # Great Expectations takes seconds to import.
-    from sss_model.data.manifest import build_manifest
-    from sss_ops.data_checks.evidence import gather
-    from sss_ops.data_checks.judge import judge
-    from sss_ops.data_checks.rules import rules_for
-    from sss_ops.data_checks.tables import make_tables
-
-    outcomes = judge(rules_for(config), make_tables(gather(build_manifest(folder), config, folder)))
-    sentences = [sentence for outcome in outcomes for sentence in outcome.sentences]
-    ours = [sentence for sentence in sentences if any(_names(sentence, case) for case in cases)]
-    if ours:
-        shown = "; ".join(ours[:_SHOWN]) + ("; …" if len(ours) > _SHOWN else "")
-        raise InputError(f"the gate refuses the new labels ({shown}); expected masks that pass, nothing was imported")
-    return sentences
-
-
-def _names(sentence: str, case: str) -> bool:
-    return re.search(rf"(?<![\w.-]){re.escape(case)}(?![\w-])", sentence) is not None
-
-
-export_app = new_app(help="Hand something over to people and their programs.")
+export_app = new_app(help="Write files for other programs.")
 
 
 # Without it typer would take the only command for the whole group.
@@ -95,12 +56,12 @@ def export_command(
 def import_command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What sss export corrections wrote, corrected.")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The data set that it came from, data/NAME.")],
-    params: Annotated[Path, typer.Option(help="Recipe whose section validation the new labels must pass.")] = Path(
+    params: Annotated[Path, typer.Option(help="Recipe whose section data_checks the new labels must pass.")] = Path(
         "params.yaml"
     ),
 ) -> None:
-    """Make labels of the masks that were corrected or confirmed: training cases only, checked by the gate, whole or not
-    at all.
+    """Make labels of the masks that were corrected or confirmed: training cases only, if they pass the data checks, all
+    or none.
 
     Example: sss import corrections to_correct data/acdc
     """
@@ -116,10 +77,10 @@ def import_command(
     imported = import_corrections(folder, data, check=check)
     typer.echo(_text(imported, config.data.labelled))
     for sentence in others:
-        typer.secho(f"warning: the gate also says: {sentence}", fg="yellow", err=True)
+        typer.secho(f"warning: the data checks also say: {sentence}", fg="yellow", err=True)
 
 
-def _text(imported: Imported, lenders: int | None) -> str:
+def _text(imported: Imported, labelled: int | None) -> str:
     added = imported.added
     corrected = sum(one.status == "corrected" for one in added)
     counted = f"{len(added)} label{'' if len(added) == 1 else 's'} added"
@@ -133,11 +94,41 @@ def _text(imported: Imported, lenders: int | None) -> str:
     if not added:
         return lines[0]
     lines.append(f"training patients with labels: {imported.labelled_before} -> {imported.labelled_now}")
-    if lenders is not None and lenders < imported.labelled_now:
+    if labelled is not None and labelled < imported.labelled_now:
         lines.append(
-            f"data.labelled is {lenders}, and the new patients are the last in the queue: "
-            f"{imported.labelled_now}, or null, lets all of them lend their labels"
+            f"data.labelled is {labelled}, and the new patients are the last in label order: "
+            f"{imported.labelled_now}, or null, uses all of them"
         )
     parent = imported.dataset.parent
     lines.append("next: sss data add" + ("" if parent == Path("data") else f" {parent}"))
     return "\n".join(lines)
+
+
+def check_labels(folder: Path, cases: Sequence[str], config: Config) -> list[str]:
+    """Run the data checks on a data set that got new labels.
+
+    Args:
+        folder: the data set with the new labels.
+        cases: those that have one.
+        config: the recipe whose section ``data_checks`` counts.
+
+    Returns:
+        Failures that name none of the cases: no reason to refuse their labels.
+
+    Raises:
+        InputError: one of the cases fails a check.
+    """
+    # Great Expectations takes seconds to import.
+    from sss_model.data.manifest import build_manifest
+    from sss_ops.data_checks.judge import check_data
+
+    sentences = check_data(build_manifest(folder), config, folder).sentences
+    ours = [sentence for sentence in sentences if any(_names(sentence, case) for case in cases)]
+    if ours:
+        shown = "; ".join(ours[:_MOST_SENTENCES]) + ("; …" if len(ours) > _MOST_SENTENCES else "")
+        raise InputError(f"new labels fail the data checks ({shown}); expected masks that pass, nothing was imported")
+    return sentences
+
+
+def _names(sentence: str, case: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(case)}(?![\w-])", sentence) is not None

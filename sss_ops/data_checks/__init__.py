@@ -1,7 +1,7 @@
-"""The data gate: what must hold of a data set, judged by Great Expectations.
+"""The data checks: rules for a data set, judged by Great Expectations before anything is trained on it.
 
-Whoever imports a module of this package imports Great Expectations with it, which takes seconds, and which asks its
-environment at that moment whether it may report home.
+Importing a module of this package imports Great Expectations, which takes seconds and reads from the environment, at
+that moment, whether it may send usage data.
 """
 
 import os

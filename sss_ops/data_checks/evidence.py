@@ -1,4 +1,4 @@
-"""All that the gate knows of a data set, gathered once."""
+"""The facts that the data checks judge: the manifest, the folder, and measurements of every volume."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from sss_model.data.screening import CaseFacts, measure_cases
 from sss_model.data.splits import Assignment
 from sss_model.errors import InputError
 
-# Whether a data set's folder is still what its manifest was made of.
-
 
 @dataclass(frozen=True)
 class Listing:
-    """A case as folder and manifest list it.
+    """A case in the data set's folder and in its manifest.
 
     Attributes:
         only_in: ``the folder`` or ``the manifest``, where it is in one of them alone.
-        row, manifest_row: patient, group, split and label order as splits.csv and manifest have them; None where
-            it is in one of them alone.
+        row, manifest_row: patient, group, split and label order in splits.csv and in the manifest; None where it is in
+            one of them alone.
     """
 
     case: str
@@ -32,7 +30,7 @@ class Listing:
 
 
 def compare_with_folder(manifest: Manifest, data_dir: Path) -> list[Listing]:
-    """Every case of either, by name; raises `InputError` where the folder is no data set any more."""
+    """List every case of either, by name; raises `InputError` where the folder is no data set any more."""
     rows = {row.case: _words(row) for row in open_dataset(data_dir).splits}
     known = {case.case: _words(case) for case in manifest.cases}
     listings = []
@@ -51,12 +49,12 @@ def _words(row: Assignment | Case) -> str:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A data set and the recipe that is to be trained on it.
+    """A data set, its measurements, and the recipe to be trained on it.
 
     Attributes:
         facts: one for each case of the manifest, in its order.
-        listings: folder and manifest side by side; none where the folder is no data set any more.
-        folder_problem: the sentence why it is none.
+        listings: folder and manifest compared; empty where the folder is no data set any more.
+        folder_problem: why it is none.
     """
 
     manifest: Manifest
@@ -66,18 +64,18 @@ class Evidence:
     folder_problem: str | None
 
     @property
-    def lenders(self) -> tuple[Case, ...]:
-        """The training cases whose labels training will see."""
+    def used_labels(self) -> tuple[Case, ...]:
+        """The training cases whose labels training will use (``data.labelled``)."""
         queue = {case.patient for case in self.manifest.split("train") if case.labelled}
         return cohort(self.manifest, min(self.config.data.labelled or len(queue), len(queue))).labelled if queue else ()
 
     def person(self, patient: str) -> str:
-        """Who a patient is: where the recipe says that several names are one person's, the first of them."""
+        """The patient, or the first of several names that the recipe says are one person's (``same_person``)."""
         return next((names[0] for names in self.config.data_checks.same_person if patient in names), patient)
 
 
 def gather(manifest: Manifest, config: Config, data_dir: Path) -> Evidence:
-    """Read the folder and every volume; nothing that is wrong with them raises."""
+    """Read the folder and every volume; faults are recorded, not raised."""
     listings, problem = [], None
     try:
         listings = compare_with_folder(manifest, data_dir)

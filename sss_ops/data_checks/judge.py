@@ -1,4 +1,4 @@
-"""Great Expectations at work: rules over tables."""
+"""Run the data checks: rules over tables, by Great Expectations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import great_expectations as gx
 import pandas as pd
@@ -17,32 +17,55 @@ from great_expectations.data_context import AbstractDataContext
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations import UnexpectedRowsExpectation
 
+from sss_model.config import Config
+from sss_model.data.manifest import Manifest
+from sss_ops.data_checks.evidence import Evidence, gather
 from sss_ops.data_checks.rule import Group, Outcome, Rule
+from sss_ops.data_checks.rules import rules_for
+from sss_ops.data_checks.tables import make_tables
 
 _RULE = "rule"
 
 
-def judge(groups: list[Group], tables: dict[str, pd.DataFrame]) -> list[Outcome]:
-    """Hold the tables against the rules.
+class Checked(NamedTuple):
+    """A data set's evidence, and the outcome of each rule."""
 
-    Expectations about rows look at data frames; those in SQL at the same tables in an SQLite file, where they can join
-    them.
+    evidence: Evidence
+    outcomes: list[Outcome]
+
+    @property
+    def sentences(self) -> list[str]:
+        """A sentence for every row that fails; none where the data pass."""
+        return [sentence for outcome in self.outcomes for sentence in outcome.sentences]
+
+
+def check_data(manifest: Manifest, config: Config, data_dir: Path) -> Checked:
+    """Read every volume of a data set and judge it by the rules that the recipe asks for."""
+    evidence = gather(manifest, config, data_dir)
+    return Checked(evidence, judge(rules_for(config), make_tables(evidence)))
+
+
+def judge(groups: list[Group], tables: dict[str, pd.DataFrame]) -> list[Outcome]:
+    """Judge tables by rules.
+
+    Expectations about rows run on the data frames; those in SQL on the same tables in an SQLite file, where they can
+    join them.
 
     Raises:
-        RuntimeError: Great Expectations could not evaluate a rule: a mistake of ours, never the data's.
+        RuntimeError: Great Expectations could not evaluate a rule: a bug, not a fault of the data.
     """
     rules = [rule for group in groups for rule in group.rules]
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     with tempfile.TemporaryDirectory() as folder:
-        found = _ask_frames(context, rules, tables) | _ask_database(context, rules, tables, Path(folder) / "tables.db")
+        found = _run_frames(context, rules, tables) | _run_database(context, rules, tables, Path(folder) / "tables.db")
     return [
         Outcome(
             group=group.title,
             rule=rule,
             sentences=_sentences(rule, found[rule.name], tables),
-            looked_at=_looked_at(found[rule.name]),
-            asked=_asked(found[rule.name]),
+            checked=_checked(found[rule.name]),
+            query=_query(found[rule.name]),
         )
         for group in groups
         for rule in group.rules
@@ -52,16 +75,16 @@ def judge(groups: list[Group], tables: dict[str, pd.DataFrame]) -> list[Outcome]
 Results = dict[str, ExpectationValidationResult]
 
 
-def _ask_frames(context: AbstractDataContext, rules: list[Rule], tables: dict[str, pd.DataFrame]) -> Results:
+def _run_frames(context: AbstractDataContext, rules: list[Rule], tables: dict[str, pd.DataFrame]) -> Results:
     source, results = context.data_sources.add_pandas("frames"), Results()
     for name, table in tables.items():
         batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("whole")
-        asked = [rule for rule in rules if rule.table == name and not _in_sql(rule)]
-        results |= _ask(context, f"frame {name}", batch, asked, batch_parameters={"dataframe": table})
+        chosen = [rule for rule in rules if rule.table == name and not _in_sql(rule)]
+        results |= _run(context, f"frame {name}", batch, chosen, batch_parameters={"dataframe": table})
     return results
 
 
-def _ask_database(
+def _run_database(
     context: AbstractDataContext, rules: list[Rule], tables: dict[str, pd.DataFrame], file: Path
 ) -> Results:
     with closing(sqlite3.connect(file)) as database:
@@ -71,12 +94,12 @@ def _ask_database(
     source, results = context.data_sources.add_sqlite("database", connection_string=f"sqlite:///{file}"), Results()
     for name in tables:
         batch = source.add_table_asset(name, table_name=name).add_batch_definition_whole_table("whole")
-        asked = [rule for rule in rules if rule.table == name and _in_sql(rule)]
-        results |= _ask(context, f"database {name}", batch, asked)
+        chosen = [rule for rule in rules if rule.table == name and _in_sql(rule)]
+        results |= _run(context, f"database {name}", batch, chosen)
     return results
 
 
-def _ask(
+def _run(
     context: AbstractDataContext, name: str, batch: BatchDefinition[Any], rules: list[Rule], **parameters: Any
 ) -> Results:
     if not rules:
@@ -117,12 +140,12 @@ def _sentences(rule: Rule, result: ExpectationValidationResult, tables: dict[str
     return [rule.sentence.format_map(row) for row in rows]
 
 
-def _looked_at(result: ExpectationValidationResult) -> int | None:
+def _checked(result: ExpectationValidationResult) -> int | None:
     count = result.result.get("element_count")
     return None if count is None else int(count) - int(result.result.get("missing_count") or 0)
 
 
-def _asked(result: ExpectationValidationResult) -> str:
+def _query(result: ExpectationValidationResult) -> str:
     config = result.expectation_config
     if config is None:
         return ""

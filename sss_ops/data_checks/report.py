@@ -1,4 +1,4 @@
-"""The report: one self-contained page, what failed first."""
+"""The data checks' report: one self-contained HTML page, failed rules first."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sss_ops.data_checks.evidence import Evidence
 from sss_ops.data_checks.rule import Outcome
 
 _SIDES = (("train", "Training"), ("val", "Validation"), ("test", "Test"))
-# Of a rule that a whole cohort breaks, what is enough to see why.
 MOST_SENTENCES = 20
+"""Shown of each rule; a whole cohort may break one."""
 
 
 def make_page(name: str, evidence: Evidence, outcomes: list[Outcome]) -> str:
@@ -23,7 +23,7 @@ def make_page(name: str, evidence: Evidence, outcomes: list[Outcome]) -> str:
         trim_blocks=True,
     )
     groups = [(title, list(same)) for title, same in groupby(outcomes, key=lambda outcome: outcome.group)]
-    return environment.get_template("validation.html").render(
+    return environment.get_template("report.html").render(
         name=name,
         groups=sorted(((title, _failed_first(same)) for title, same in groups), key=lambda group: -_failures(group[1])),
         failed=_failures(outcomes),
@@ -31,7 +31,7 @@ def make_page(name: str, evidence: Evidence, outcomes: list[Outcome]) -> str:
         most=MOST_SENTENCES,
         sides=[_side(evidence, split, what) for split, what in _SIDES],
         structures=list(evidence.manifest.labels)[1:],
-        lenders=len({case.patient for case in evidence.lenders}),
+        label_patients=len({case.patient for case in evidence.used_labels}),
     )
 
 

@@ -1,4 +1,4 @@
-"""One thing that must hold of a data set, and what came of it."""
+"""Building blocks of the data checks: rules, their groups and outcomes, and the expectations they use."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from great_expectations.expectations.expectation import Expectation
 
 @dataclass(frozen=True)
 class Rule:
-    """An expectation of Great Expectations, in words.
+    """One thing that must hold of a data set: an expectation of Great Expectations, in words.
 
     Attributes:
-        name: unique, what a report's reader can search for.
+        name: unique, to search a report for.
         title: what must hold, for a clinician.
-        table: the table that it looks at (see `tables`); one with SQL looks at the others, too.
-        expectation: what Great Expectations is asked.
-        sentence: what is said of a row that it finds, with the row's columns in braces.
-        way_out: what to do then.
-        threshold: the key of the recipe that moves it, without ``validation.``; none where nothing does.
+        table: the table that is checked (see `make_tables`); SQL may use the others, too.
+        expectation: the check itself.
+        sentence: the message for a row that fails, with the row's columns in braces.
+        fix: what to do then.
+        threshold: the key that moves it in the recipe's section ``data_checks``; empty where nothing does.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Rule:
     table: str
     expectation: Expectation
     sentence: str
-    way_out: str
+    fix: str
     threshold: str = ""
 
 
@@ -47,29 +47,29 @@ class Group:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What Great Expectations made of a rule.
+    """The result of a rule.
 
     Attributes:
         group: its group's title.
-        sentences: one for each row that it found; none where the rule holds.
-        looked_at: how many rows it looked at; None for SQL, which doesn't say.
-        asked: the expectation's type and arguments, or the SQL.
+        sentences: one for each row that fails; none where the rule holds.
+        checked: how many rows were checked; None for SQL, which doesn't say.
+        query: the expectation's type and arguments, or the SQL.
     """
 
     group: str
     rule: Rule
     sentences: list[str]
-    looked_at: int | None
-    asked: str
+    checked: int | None
+    query: str
 
 
 def between(column: str, **limits: Any) -> Expectation:
-    """Every value that there is lies within `limits`: min_value, max_value, strict_min, strict_max."""
+    """Every value, where there is one, lies within `limits`: min_value, max_value, strict_min, strict_max."""
     return ExpectColumnValuesToBeBetween(column=column, **limits)
 
 
 def nothing_in(column: str) -> Expectation:
-    """The column, which holds what is wrong, is empty."""
+    """The column, which names a problem where there is one, is empty."""
     return ExpectColumnValuesToBeNull(column=column)
 
 

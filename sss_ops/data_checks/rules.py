@@ -1,4 +1,9 @@
-"""All rules of the gate, in the order of a report."""
+"""The data checks' rules, in the order of the report.
+
+Patients and splits, duplicates, files · geometry, intensities · labels, anatomy · enough patients to learn and to test.
+A rule is one `Rule`: its SQL, if it needs any, stands above its group. Every rule has a planted fault in the tests that
+it alone finds, and a row in docs/reference/data-checks.md (`python -m docs.reference` writes it).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,23 @@ from sss_model.config import Config, DataChecks
 from sss_model.data.splits import SPLITS
 from sss_ops.data_checks.rule import Group, Rule, between, no_row_of, nothing_in, same
 
-# What must hold of patients, splits and files.
 
+def rules_for(config: Config) -> list[Group]:
+    """The rules that the recipe asks for; a threshold that is null switches its rule off."""
+    limits = config.data_checks
+    return [
+        _patients_and_splits(),
+        _duplicates(limits),
+        _files(),
+        _geometry(limits),
+        _intensities(limits),
+        _labels(limits),
+        _anatomy(limits),
+        _cohort(config),
+    ]
+
+
+# Patients and splits, duplicates, files
 
 _ONE_SIDE = """
 SELECT replace(group_concat(DISTINCT patient), ',', ' alias ') AS names,
@@ -20,19 +40,9 @@ _ONE_GROUP = """
 SELECT patient, replace(group_concat(DISTINCT "group"), ',', ' and ') AS names FROM {batch}
 GROUP BY patient HAVING count(DISTINCT "group") > 1
 """
-_SAME_SCAN = """
-SELECT group_concat("case" || ' (' || split || ')', ' and ') AS names FROM {batch}
-GROUP BY image_sha256 HAVING count(DISTINCT "case") > 1
-"""
-# Two label maps that draw nothing may well be the same.
-_SAME_LABEL = """
-SELECT group_concat("case" || ' (' || split || ')', ' and ') AS names FROM {batch}
-WHERE drawn_voxels > 0 GROUP BY label_sha256 HAVING count(DISTINCT "case") > 1
-"""
 
 
-def patient_rules() -> Group:
-    """Who is where."""
+def _patients_and_splits() -> Group:
     return Group(
         "Patients and splits",
         (
@@ -73,8 +83,18 @@ def patient_rules() -> Group:
     )
 
 
-def duplicate_rules(limits: DataChecks) -> Group:
-    """What is there twice."""
+_SAME_SCAN = """
+SELECT group_concat("case" || ' (' || split || ')', ' and ') AS names FROM {batch}
+GROUP BY image_sha256 HAVING count(DISTINCT "case") > 1
+"""
+# Two label maps that draw nothing may well be the same.
+_SAME_LABEL = """
+SELECT group_concat("case" || ' (' || split || ')', ' and ') AS names FROM {batch}
+WHERE drawn_voxels > 0 GROUP BY label_sha256 HAVING count(DISTINCT "case") > 1
+"""
+
+
+def _duplicates(limits: DataChecks) -> Group:
     return Group(
         "Duplicates",
         (
@@ -107,8 +127,7 @@ def duplicate_rules(limits: DataChecks) -> Group:
     )
 
 
-def file_rules() -> Group:
-    """Whether the files are what the manifest says."""
+def _files() -> Group:
     again = "Run the step version-data again."
     replace = "Export or copy the file again; leave the case out if that doesn't help."
     return Group(
@@ -182,97 +201,14 @@ def file_rules() -> Group:
     )
 
 
-# What must hold for a training to have enough to learn from, and an evaluation enough to test on.
-
-
-_TOO_FEW = """
-SELECT * FROM (
-  SELECT count(DISTINCT patient) AS patients,
-    coalesce(replace(group_concat(DISTINCT patient), ',', ', '), 'none') AS names FROM {{batch}}
-  WHERE split = '{split}' AND labelled
-) WHERE patients < {wanted}
-"""
-# Where nothing is labelled, the rules above say so.
-_NOT_DRAWN = """
-SELECT structure, scans FROM {{batch}}, (SELECT count(*) AS scans FROM cases WHERE {where})
-WHERE scans > 0 AND structure NOT IN (
-  SELECT structure FROM structures JOIN cases USING ("case") WHERE voxels > 0 AND {where}
-)
-"""
-
-
-def cohort_rules(config: Config) -> Group:
-    """Enough patients, and every structure among them."""
-    limits = config.data_checks
-    labelled = max(config.data.labelled or 0, limits.min_labelled_patients)
-    return Group(
-        "Enough to learn and to test",
-        (
-            _enough(
-                "enough_labelled",
-                "Enough training patients have labels",
-                ("train", "training", labelled),
-                "Label more patients, or lower data.labelled or data_checks.min_labelled_patients in the recipe.",
-                "min_labelled_patients",
-            ),
-            _enough(
-                "enough_to_choose",
-                "A patient with labels is there to choose the best model by",
-                ("val", "validation", 1),
-                "Move a labelled patient from train to val in splits.csv.",
-            ),
-            _enough(
-                "enough_to_test",
-                "Enough test patients have labels",
-                ("test", "test", limits.min_test_patients),
-                "Label more test patients, or lower data_checks.min_test_patients in the recipe.",
-                "min_test_patients",
-            ),
-            _drawn(
-                "structures_to_learn",
-                "Every structure is drawn in the labelled training scans",
-                ("lends", "the labelled training scans"),
-                "Raise data.labelled in the recipe, or change label_order in splits.csv.",
-            ),
-            _drawn(
-                "structures_to_choose",
-                "Every structure is drawn in the validation scans",
-                ("labelled AND split = 'val'", "the validation scans"),
-                "Move a patient who has the structure from train to val in splits.csv.",
-            ),
-            _drawn(
-                "structures_to_test",
-                "Every structure is drawn in the test scans",
-                ("labelled AND split = 'test'", "the test scans"),
-                "Move a patient who has the structure to the test set in splits.csv.",
-            ),
-        ),
-    )
-
-
-def _enough(name: str, title: str, what: tuple[str, str, int], way_out: str, threshold: str = "") -> Rule:
-    split, side, wanted = what
-    query = _TOO_FEW.format(split=split, wanted=wanted)
-    sentence = f"{side} patients with labels: {{patients}} ({{names}}); the recipe asks for {wanted}"
-    return Rule(name, title, "cases", no_row_of(query), sentence, way_out, threshold)
-
-
-def _drawn(name: str, title: str, where: tuple[str, str], way_out: str) -> Rule:
-    condition, words = where
-    sentence = f"{{structure}}: no voxel in {words} ({{scans}} with a label)"
-    return Rule(name, title, "classes", no_row_of(_NOT_DRAWN.format(where=condition)), sentence, way_out)
-
-
-# What must hold of scans: their geometry and their intensities.
-
+# Geometry and intensities
 
 # Headers hold float32, and tools write rotations as quaternions: no two programs agree to the last digit.
 _SPACING_TOLERANCE = 1e-3
 _OFFSET_TOLERANCE = 0.05
 
 
-def geometry_rules(limits: DataChecks) -> Group:
-    """Where voxels are, and how large."""
+def _geometry(limits: DataChecks) -> Group:
     regrid = "Export image and label map from the same grid, or resample the label map onto its image."
     return Group(
         "Geometry",
@@ -323,9 +259,8 @@ def geometry_rules(limits: DataChecks) -> Group:
     )
 
 
-def intensity_rules(limits: DataChecks) -> Group:
-    """How bright voxels are."""
-    again = "Look at the scan; export it again, or leave it out."
+def _intensities(limits: DataChecks) -> Group:
+    again = "View the scan; export it again, or leave it out."
     scale = "Check the unit and the rescaling of intensities; leave the scan out if it is of another kind."
     return Group(
         "Intensities",
@@ -371,36 +306,35 @@ def intensity_rules(limits: DataChecks) -> Group:
     )
 
 
-def _no_blank_slices(limits: DataChecks, way_out: str) -> Rule:
+def _no_blank_slices(limits: DataChecks, fix: str) -> Rule:
     return Rule(
         "no_blank_slices",
         "No slice is blank",
         "cases",
         between("blank_slices", max_value=limits.max_blank_slices),
         "case {case}: of {slices} slices {blank_slices:.0f} blank",
-        way_out,
+        fix,
         "max_blank_slices",
     )
 
 
-def _level_usual(limits: DataChecks, way_out: str) -> Rule:
+def _level_usual(limits: DataChecks, fix: str) -> Rule:
     return Rule(
         "level_usual",
         "Scans are equally dark where they are darkest",
         "cases",
         between("level_shift", max_value=limits.max_level_shift),
         "case {case}: its darkest tone is {low:.4g} where {usual_low:.4g} is usual",
-        way_out,
+        fix,
         "max_level_shift",
     )
 
 
-# What must hold of label maps, and of the anatomy that they show.
+# Labels and anatomy
 
 
-def label_rules(limits: DataChecks) -> Group:
-    """What is drawn, and on what."""
-    redraw = "Look at scan and label map together; a label map of another scan, or one shifted or mirrored, must go."
+def _labels(limits: DataChecks) -> Group:
+    redraw = "View scan and label map together; a label map of another scan, or one shifted or mirrored, must go."
     drawn = Rule(
         "label_draws_something",
         "Every label map draws something",
@@ -436,8 +370,19 @@ def label_rules(limits: DataChecks) -> Group:
     )
 
 
-def anatomy_rules(limits: DataChecks) -> Group:
-    """Whether what is drawn can be a body's."""
+def _label_fits_image(limits: DataChecks, fix: str) -> Rule:
+    return Rule(
+        "label_fits_image",
+        "Every label map lies on what it outlines",
+        "cases",
+        between("fit_ratio", min_value=limits.min_fit),
+        "case {case}: where it is, the label map explains {fit_ratio:.0%} of what it would explain nearby",
+        fix,
+        "min_fit",
+    )
+
+
+def _anatomy(limits: DataChecks) -> Group:
     return Group(
         "Anatomy",
         (
@@ -448,22 +393,10 @@ def anatomy_rules(limits: DataChecks) -> Group:
                 "structures",
                 between("volume_excess", max_value=1),
                 "case {case}: {structure} has {millilitres:.3g} ml where {usual_millilitres:.3g} ml is usual",
-                "Look at the label map: unfinished, overflowing, or two structures swapped? Check the voxel size, too.",
+                "View the label map: unfinished, overflowing, or two structures swapped? Check the voxel size, too.",
                 "volume_factor",
             ),
         ),
-    )
-
-
-def _label_fits_image(limits: DataChecks, way_out: str) -> Rule:
-    return Rule(
-        "label_fits_image",
-        "Every label map lies on what it outlines",
-        "cases",
-        between("fit_ratio", min_value=limits.min_fit),
-        "case {case}: where it is, the label map explains {fit_ratio:.0%} of what it would explain nearby",
-        way_out,
-        "min_fit",
     )
 
 
@@ -479,16 +412,80 @@ def _structure_in_one_place(limits: DataChecks) -> Rule:
     )
 
 
-def rules_for(config: Config) -> list[Group]:
-    """Those that the recipe asks for: a threshold that is null has no rule."""
+# The cohort: enough patients to learn from and to test on
+
+_TOO_FEW = """
+SELECT * FROM (
+  SELECT count(DISTINCT patient) AS patients,
+    coalesce(replace(group_concat(DISTINCT patient), ',', ', '), 'none') AS names FROM {{batch}}
+  WHERE split = '{split}' AND labelled
+) WHERE patients < {wanted}
+"""
+# Where nothing is labelled, the rules on patients say so.
+_NOT_DRAWN = """
+SELECT structure, scans FROM {{batch}}, (SELECT count(*) AS scans FROM cases WHERE {where})
+WHERE scans > 0 AND structure NOT IN (
+  SELECT structure FROM structures JOIN cases USING ("case") WHERE voxels > 0 AND {where}
+)
+"""
+
+
+def _cohort(config: Config) -> Group:
     limits = config.data_checks
-    return [
-        patient_rules(),
-        duplicate_rules(limits),
-        file_rules(),
-        geometry_rules(limits),
-        intensity_rules(limits),
-        label_rules(limits),
-        anatomy_rules(limits),
-        cohort_rules(config),
-    ]
+    labelled = max(config.data.labelled or 0, limits.min_labelled_patients)
+    return Group(
+        "Enough to learn and to test",
+        (
+            _enough(
+                "enough_labelled",
+                "Enough training patients have labels",
+                ("train", "training", labelled),
+                "Label more patients, or lower data.labelled or data_checks.min_labelled_patients in the recipe.",
+                "min_labelled_patients",
+            ),
+            _enough(
+                "enough_to_choose",
+                "A patient with labels is there to choose the best model by",
+                ("val", "validation", 1),
+                "Move a labelled patient from train to val in splits.csv.",
+            ),
+            _enough(
+                "enough_to_test",
+                "Enough test patients have labels",
+                ("test", "test", limits.min_test_patients),
+                "Label more test patients, or lower data_checks.min_test_patients in the recipe.",
+                "min_test_patients",
+            ),
+            _drawn(
+                "structures_to_learn",
+                "Every structure is drawn in the labelled training scans",
+                ("label_used", "the labelled training scans"),
+                "Raise data.labelled in the recipe, or change label_order in splits.csv.",
+            ),
+            _drawn(
+                "structures_to_choose",
+                "Every structure is drawn in the validation scans",
+                ("labelled AND split = 'val'", "the validation scans"),
+                "Move a patient who has the structure from train to val in splits.csv.",
+            ),
+            _drawn(
+                "structures_to_test",
+                "Every structure is drawn in the test scans",
+                ("labelled AND split = 'test'", "the test scans"),
+                "Move a patient who has the structure to the test set in splits.csv.",
+            ),
+        ),
+    )
+
+
+def _enough(name: str, title: str, what: tuple[str, str, int], fix: str, threshold: str = "") -> Rule:
+    split, side, wanted = what
+    query = _TOO_FEW.format(split=split, wanted=wanted)
+    sentence = f"{side} patients with labels: {{patients}} ({{names}}); the recipe asks for {wanted}"
+    return Rule(name, title, "cases", no_row_of(query), sentence, fix, threshold)
+
+
+def _drawn(name: str, title: str, where: tuple[str, str], fix: str) -> Rule:
+    condition, words = where
+    sentence = f"{{structure}}: no voxel in {words} ({{scans}} with a label)"
+    return Rule(name, title, "classes", no_row_of(_NOT_DRAWN.format(where=condition)), sentence, fix)

@@ -1,4 +1,4 @@
-"""The evidence as tables, which is what Great Expectations reads."""
+"""The evidence as pandas tables, which Great Expectations checks."""
 
 from __future__ import annotations
 
@@ -15,97 +15,16 @@ from sss_model.data.screening import CaseFacts, most_alike
 from sss_model.io.volumes import Source
 from sss_ops.data_checks.evidence import Evidence
 
-# What lies far outside its cohort.
-
-
-# Of a normal distribution: standard deviations per median absolute deviation.
 _ROBUST = 1.4826
-
-
-def excess(values: np.ndarray, *, factor: float, deviations: float) -> np.ndarray:
-    """How far each value is from the cohort's median, as a multiple of what is allowed: above 1 it is far outside.
-
-    Allowed is `factor` times the median or one `factor`-th of it, or, where the cohort itself varies more, `deviations`
-    robust standard deviations of the logarithm: wrong units and swapped headers are caught, variety is not.
-
-    Args:
-        values: (n,) or (n, k), positive; NaN where there is none.
-        factor: greater than 1.
-
-    Returns:
-        (n,), of k values the farthest; NaN where all are.
-    """
-    logarithms = np.log(values.reshape(len(values), -1))
-    distance = np.abs(logarithms - _median_of(logarithms))
-    allowed = np.maximum(math.log(factor), deviations * _ROBUST * _median_of(distance))
-    return np.fmax.reduce(distance / allowed, axis=1)
-
-
-def _median_of(values: np.ndarray) -> np.ndarray:
-    """The median of each column without NaN, 0 for a column that has nothing else."""
-    some = ~np.isnan(values).all(axis=0)
-    usual = np.zeros(values.shape[1])
-    usual[some] = np.nanmedian(values[:, some], axis=0)
-    return usual
-
-
-# A case's grids, side by side: the image's and the label map's.
-
-
-def geometry_columns(facts: CaseFacts) -> dict[str, Any]:
-    """Of the table of cases; None where a file can't be read or, but for the shapes, where shapes differ already."""
-    image = facts.image.grid
-    label = facts.label.grid if facts.label else None
-    alike = image is not None and label is not None and image.shape == label.shape
-    return {
-        "image_shape": shape_text(image.shape) if image else None,
-        "label_shape": shape_text(label.shape) if label else None,
-        "image_spacing": millimetres(image.spacing) if image else None,
-        "label_spacing": millimetres(label.spacing) if label else None,
-        "spacing_error": _spacing_error(image, label) if alike and image and label else None,
-        "offset_voxels": _offset(image, label) if alike and image and label else None,
-    }
-
-
-def shape_text(shape: Iterable[int]) -> str:
-    """As people write it: 256x216x10."""
-    return "x".join(str(size) for size in shape)
-
-
-def millimetres(spacing: Iterable[float]) -> str:
-    """The finest axis first, whichever it is in the file."""
-    return " × ".join(f"{round(float(value), 2):g}" for value in sorted(spacing)) + " mm"
-
-
-def _spacing_error(image: Source, label: Source) -> float:
-    """The largest difference between their voxel sizes, relative to the image's."""
-    return float(np.max(np.abs(np.array(label.spacing) / image.spacing - 1)))
-
-
-def _offset(image: Source, label: Source) -> float:
-    """How far apart their headers place a corner of the scan, at most, in voxels of the image.
-
-    Affines alone are compared: where they carry a voxel size, a wrong one moves corners, too; that is counted once, as
-    a wrong voxel size, so the label's is set to the image's first.
-    """
-    corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in image.shape))], float).T
-    scale = np.append(np.array(image.spacing) / label.spacing, 1.0)
-    places = image.affine @ corners
-    moved = label.affine @ (corners * (scale[:, None] if _carries_spacing(label) else 1.0))
-    voxel = np.linalg.norm(image.affine[:3, :3], axis=0).min()
-    return float(np.linalg.norm((places - moved)[:3], axis=0).max() / voxel)
-
-
-def _carries_spacing(grid: Source) -> bool:
-    return bool(np.allclose(np.linalg.norm(grid.affine[:3, :3], axis=0), grid.spacing, rtol=1e-2))
+"""Standard deviations per median absolute deviation of a normal distribution."""
 
 
 def make_tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    """One table a subject.
+    """Make one table per subject.
 
     Returns:
-        ``cases``, a row a case; ``structures``, a row a labelled case and class; ``classes``, a row a class;
-        ``listings``, a row a case of folder or manifest; ``folder``, a single row.
+        ``cases``, a row per case; ``structures``, per labelled case and class; ``classes``, per class; ``listings``,
+        per case of folder or manifest; ``folder``, a single row.
     """
     return {
         "cases": _cases(evidence),
@@ -121,14 +40,14 @@ def make_tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
 
 
 def _cases(evidence: Evidence) -> pd.DataFrame:
-    lenders = {case.case for case in evidence.lenders}
+    used = {case.case for case in evidence.used_labels}
     rows = [
         {
             **_manifest_columns(case),
             "person": evidence.person(case.patient),
-            "lends": case.case in lenders,
+            "label_used": case.case in used,
             **_file_columns(case, facts),
-            **geometry_columns(facts),
+            **_geometry_columns(facts),
             **_intensity_columns(facts),
             **_label_columns(case, facts, evidence.manifest),
         }
@@ -150,7 +69,7 @@ def _manifest_columns(case: Case) -> dict[str, Any]:
         "image_sha256": case.image_sha256,
         "label_sha256": case.label_sha256,
         "slices": case.slices,
-        "spacing": millimetres(case.spacing_mm),
+        "spacing": _millimetres(case.spacing_mm),
         "drawn_voxels": sum(list(case.voxels.values())[1:]) if case.labelled else None,
     }
 
@@ -166,6 +85,54 @@ def _file_columns(case: Case, facts: CaseFacts) -> dict[str, Any]:
     }
 
 
+def _geometry_columns(facts: CaseFacts) -> dict[str, Any]:
+    """Grids of image and label map; None where a file can't be read, and beyond the shapes where shapes differ."""
+    image = facts.image.grid
+    label = facts.label.grid if facts.label else None
+    alike = image is not None and label is not None and image.shape == label.shape
+    return {
+        "image_shape": _shape_text(image.shape) if image else None,
+        "label_shape": _shape_text(label.shape) if label else None,
+        "image_spacing": _millimetres(image.spacing) if image else None,
+        "label_spacing": _millimetres(label.spacing) if label else None,
+        "spacing_error": _spacing_error(image, label) if alike and image and label else None,
+        "offset_voxels": _offset(image, label) if alike and image and label else None,
+    }
+
+
+def _shape_text(shape: Iterable[int]) -> str:
+    """Such as 256x216x10."""
+    return "x".join(str(size) for size in shape)
+
+
+def _millimetres(spacing: Iterable[float]) -> str:
+    """Voxel size, the finest axis first, whichever it is in the file."""
+    return " × ".join(f"{round(float(value), 2):g}" for value in sorted(spacing)) + " mm"
+
+
+def _spacing_error(image: Source, label: Source) -> float:
+    """The largest difference between their voxel sizes, relative to the image's."""
+    return float(np.max(np.abs(np.array(label.spacing) / image.spacing - 1)))
+
+
+def _offset(image: Source, label: Source) -> float:
+    """Largest distance between the corners of the scan by the two headers, in voxels of the image.
+
+    Where an affine carries the voxel size, a wrong one moves corners, too; `_spacing_error` counts that, so the label's
+    voxel size is set to the image's first.
+    """
+    corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in image.shape))], float).T
+    scale = np.append(np.array(image.spacing) / label.spacing, 1.0)
+    places = image.affine @ corners
+    moved = label.affine @ (corners * (scale[:, None] if _carries_spacing(label) else 1.0))
+    voxel = np.linalg.norm(image.affine[:3, :3], axis=0).min()
+    return float(np.linalg.norm((places - moved)[:3], axis=0).max() / voxel)
+
+
+def _carries_spacing(grid: Source) -> bool:
+    return bool(np.allclose(np.linalg.norm(grid.affine[:3, :3], axis=0), grid.spacing, rtol=1e-2))
+
+
 def _intensity_columns(facts: CaseFacts) -> dict[str, Any]:
     found = facts.intensities
     if found is None:
@@ -176,7 +143,7 @@ def _intensity_columns(facts: CaseFacts) -> dict[str, Any]:
         "high": found.high,
         "contrast": contrast if contrast > 0 else None,
         "distinct": found.distinct,
-        # A scan without any contrast is another rule's, and says nothing to these.
+        # A scan without contrast fails another rule.
         "flat_share": found.flat_share if found.distinct else None,
         "blank_slices": found.blank_slices if found.distinct else None,
     }
@@ -199,7 +166,7 @@ def _alignment_columns(facts: CaseFacts) -> dict[str, Any]:
 
 
 def _files_say(facts: CaseFacts, manifest: Manifest) -> str | None:
-    """What a manifest made today would say; None where it could not be made, which is other rules' to name."""
+    """The manifest's description if made today; None where it could not be made, which other rules report."""
     image, label = facts.image.grid, facts.label.grid if facts.label else None
     if image is None or (facts.label and (label is None or label.shape != image.shape)):
         return None
@@ -212,7 +179,7 @@ def _files_say(facts: CaseFacts, manifest: Manifest) -> str | None:
 
 def _description(shape: Sequence[int], spacing: Sequence[float], voxels: dict[str, int]) -> str:
     drawn = _joined(f"{count} of {name}" for name, count in voxels.items())
-    return f"{shape_text(shape)} voxels of {'x'.join(f'{value:.4g}' for value in spacing)} mm, {drawn or 'no label'}"
+    return f"{_shape_text(shape)} voxels of {'x'.join(f'{value:.4g}' for value in spacing)} mm, {drawn or 'no label'}"
 
 
 def _compare_with_cohort(table: pd.DataFrame, evidence: Evidence) -> None:
@@ -228,7 +195,7 @@ def _compare_with_cohort(table: pd.DataFrame, evidence: Evidence) -> None:
         table[name] = excess(values, factor=factor, deviations=limits.deviations)
     usual_contrast, usual_low = _median(contrast), _median(low)
     table["level_shift"] = np.abs(low - usual_low) / usual_contrast
-    table["usual_spacing"] = millimetres(np.exp(np.median(np.log(spacing), axis=0)))
+    table["usual_spacing"] = _millimetres(np.exp(np.median(np.log(spacing), axis=0)))
     table["usual_slices"], table["usual_contrast"], table["usual_low"] = _median(slices), usual_contrast, usual_low
 
 
@@ -246,13 +213,13 @@ def _find_twins(table: pd.DataFrame, evidence: Evidence) -> None:
 
 
 def _copied(table: pd.DataFrame) -> set[frozenset[str]]:
-    """Pairs of persons who have a scan in common, byte for byte: another rule's, which names the copies."""
+    """Pairs of persons with identical files, which another rule reports."""
     same = table.merge(table, on="image_sha256")
     return {frozenset(pair) for pair in zip(same["person_x"], same["person_y"], strict=True)}
 
 
 def _structures(evidence: Evidence) -> pd.DataFrame:
-    """What the manifest says is drawn, with what was measured of it where the label could be read."""
+    """Labelled structures by the manifest, measured where the label could be read."""
     rows = []
     for case, facts in zip(evidence.manifest.cases, evidence.facts, strict=True):
         measured = {structure.name: vars(structure) for structure in facts.structures}
@@ -282,3 +249,33 @@ def _median(values: np.ndarray) -> float:
 
 def _joined(words: Iterable[str | None]) -> str | None:
     return " and ".join(word for word in words if word) or None
+
+
+def excess(values: np.ndarray, *, factor: float, deviations: float) -> np.ndarray:
+    """Each value's distance from the cohort's median over the largest allowed one: above 1 is an outlier.
+
+    Allowed is `factor` times the median or one `factor`-th of it, or, where the cohort itself varies more, `deviations`
+    robust standard deviations of the logarithm: this catches wrong units and swapped headers, not variety.
+
+    >>> excess(np.array([10.0, 12.0, 11.0, 110.0]), factor=2, deviations=4).round(2).tolist()
+    [0.2, 0.06, 0.06, 3.26]
+
+    Args:
+        values: (n,) or (n, k), positive; NaN where there is none.
+        factor: greater than 1.
+
+    Returns:
+        (n,), of k values the farthest; NaN where all are.
+    """
+    logarithms = np.log(values.reshape(len(values), -1))
+    distance = np.abs(logarithms - _median_of(logarithms))
+    allowed = np.maximum(math.log(factor), deviations * _ROBUST * _median_of(distance))
+    return np.fmax.reduce(distance / allowed, axis=1)
+
+
+def _median_of(values: np.ndarray) -> np.ndarray:
+    """The median of each column without NaN, 0 for a column that has nothing else."""
+    some = ~np.isnan(values).all(axis=0)
+    usual = np.zeros(values.shape[1])
+    usual[some] = np.nanmedian(values[:, some], axis=0)
+    return usual

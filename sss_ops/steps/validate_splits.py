@@ -33,18 +33,13 @@ def validate_splits(
 
     found, config = read_manifest(manifest), load_config(params)
     # Great Expectations takes seconds to import: what can't be read is refused before.
-    from sss_ops.data_checks.evidence import gather
-    from sss_ops.data_checks.judge import judge
+    from sss_ops.data_checks.judge import check_data
     from sss_ops.data_checks.report import make_page
-    from sss_ops.data_checks.rules import rules_for
-    from sss_ops.data_checks.tables import make_tables
 
-    evidence = gather(found, config, data_dir)
-    outcomes = judge(rules_for(config), make_tables(evidence))
-    write_atomically(report, make_page(data_dir.resolve().name, evidence, outcomes).encode())
-    failures = [sentence for outcome in outcomes for sentence in outcome.sentences]
-    if failures:
+    checked = check_data(found, config, data_dir)
+    write_atomically(report, make_page(data_dir.resolve().name, checked.evidence, checked.outcomes).encode())
+    if failures := checked.sentences:
         first = "; ".join(failures[:3]) + ("; …" if len(failures) > 3 else "")
         counted = f"{len(failures)} {'problem' if len(failures) == 1 else 'problems'}"
         raise DataChecksFailedError(f"{data_dir}: {counted} ({first}); expected none, see {report}")
-    typer.echo(f"{data_dir}: all {len(outcomes)} checks passed, see {report}")
+    typer.echo(f"{data_dir}: all {len(checked.outcomes)} checks passed, see {report}")

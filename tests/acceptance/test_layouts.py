@@ -1,4 +1,4 @@
-"""Every layout all the way: import, version, gate, training, evaluation, report, registration."""
+"""Every layout all the way: import, version, data checks, training, evaluation, report, registration."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def here(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_layout_becomes_a_registered_model(
     layout: Layout, here: Path, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    row: dict[str, Any] = {"layout": layout.title, "gate": "not asked"}
+    row: dict[str, Any] = {"layout": layout.title, "data_checks": "not asked"}
     record_property("layout", row)
     began = time.monotonic()
     layout.prepare(here)
@@ -62,9 +62,9 @@ def test_a_layout_becomes_a_registered_model(
     sss("version-data", *data_dir)
     manifest = read_manifest(Path("manifest.csv"))
     flat = all(case.slices == 1 for case in manifest.cases)
-    row |= {"cases": len(manifest.cases), "dimensions": "2-D" if flat else "3-D", "gate": "refused"}
+    row |= {"cases": len(manifest.cases), "dimensions": "2-D" if flat else "3-D", "data_checks": "refused"}
     sss("validate-splits", *data_dir)
-    row |= {"gate": "passed"}
+    row |= {"data_checks": "passed"}
     sss("train", *data_dir)
     sss("evaluate", *data_dir, "--params", "params.yaml")
     sss("register")

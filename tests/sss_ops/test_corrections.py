@@ -1,4 +1,4 @@
-"""Corrections as their user has them: out, changed, in again past the gate."""
+"""Corrections as their user has them: out, changed, in again past the data checks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def unlabelled(tmp_path: Path, manifest: Manifest) -> tuple[str, Path]:
     return first.case, tmp_path / f"{first.case}.nii"
 
 
-def test_a_corrected_mask_passes_the_gate_or_is_refused_by_it(
+def test_a_corrected_mask_passes_the_data_checks_or_is_refused(
     sss: Sss, checkpoint: Path, unlabelled: tuple[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     case, truth = unlabelled
@@ -61,7 +61,7 @@ def test_a_corrected_mask_passes_the_gate_or_is_refused_by_it(
     before = (tmp_path / "data" / "phantom" / "splits.csv").read_bytes()
     assert sss("import", "corrections", "to_correct", "data/phantom") == 2
     sentence = capfd.readouterr().err
-    assert f"the gate refuses the new labels (case {case}" in sentence
+    assert f"new labels fail the data checks (case {case}" in sentence
     assert len(sentence.strip().splitlines()) == 1
     assert (tmp_path / "data" / "phantom" / "splits.csv").read_bytes() == before
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["phantom"]

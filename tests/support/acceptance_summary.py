@@ -13,7 +13,7 @@ _LAYOUTS = {
     "layout": "layout",
     "cases": "cases",
     "dimensions": "2-D/3-D",
-    "gate": "gate",
+    "data_checks": "data checks",
     "dice": "Dice",
     "version": "registered",
     "seconds": "seconds",

@@ -1,4 +1,4 @@
-"""A data set that is there to be spoilt."""
+"""A cohort to plant faults in."""
 
 from __future__ import annotations
 
@@ -118,11 +118,7 @@ class Cohort:
 
 def failed_rules(cohort: Cohort) -> dict[str, list[str]]:
     """The data checks that a cohort fails: rule to its sentences."""
-    from sss_ops.data_checks.evidence import gather
-    from sss_ops.data_checks.judge import judge
-    from sss_ops.data_checks.rules import rules_for
-    from sss_ops.data_checks.tables import make_tables
+    from sss_ops.data_checks.judge import check_data
 
-    evidence = gather(cohort.manifest, cohort.config, cohort.folder)
-    outcomes = judge(rules_for(cohort.config), make_tables(evidence))
+    outcomes = check_data(cohort.manifest, cohort.config, cohort.folder).outcomes
     return {outcome.rule.name: outcome.sentences for outcome in outcomes if outcome.sentences}

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a data set, planted one at a time."""
+"""Faults of a data set, one for each data check, planted one at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Plant = Callable[[Cohort], object]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong with a data set.
+    """A fault of a data set.
 
     Attributes:
         words: what it is.
@@ -32,7 +32,7 @@ class Fault:
 
 
 FAULTS: list[Fault] = []
-"""All of them, in the order of the gate's rules."""
+"""All of them, in the order of the rules."""
 
 
 def _fault(words: str, *rules: str) -> Callable[[Plant], Plant]:

@@ -65,13 +65,13 @@ def test_a_sound_data_set_passes_with_a_report(paths):
     assert html.count(">passed</span>") == 38
 
 
-def test_a_failing_check_names_its_cases_and_the_way_out_and_comes_first(leaky):
+def test_a_failing_check_names_its_cases_and_the_fix_and_comes_first(leaky):
     patient = leaky.pop("patient")
     with pytest.raises(DataChecksFailedError):
         validate_splits(**leaky)
     text = Page(leaky["report"].read_text()).text
     assert "heart: 2 of 38 checks failed" in text
-    assert f"patient {patient} is in test and train Way out: Give all scans of the patient the same split" in text
+    assert f"patient {patient} is in test and train Fix: Give all scans of the patient the same split" in text
     assert headings(leaky["report"])[:3] == ["Patients and splits", "Files", "Duplicates"]
 
 
@@ -100,7 +100,7 @@ def test_what_a_whole_cohort_breaks_is_cut_short(paths, monkeypatch):
         label.unlink()
     with pytest.raises(DataChecksFailedError):
         validate_splits(**paths)
-    assert "is missing and 5 more Way out" in Page(paths["report"].read_text()).text
+    assert "is missing and 5 more Fix" in Page(paths["report"].read_text()).text
 
 
 def test_the_command_line_refuses_after_the_report_is_written(leaky):

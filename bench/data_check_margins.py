@@ -1,6 +1,6 @@
-"""How far a good cohort stays from the data gate's thresholds, and what the gate's own measures see of a fault.
+"""Margins of the data checks: how far a good cohort stays from the thresholds, and how copies and shifts measure.
 
-python -m bench.gate_margins --data data/acdc --recipe configs/cpu/acdc.yaml
+python -m bench.data_check_margins --data data/acdc --recipe configs/cpu/acdc.yaml
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Print the most extreme values of a cohort, and how the same scan and a shifted label map measure.
 
-    Example: python -m bench.gate_margins --data data/phantom --recipe configs/phantom.yaml
+    Example: python -m bench.data_check_margins --data data/phantom --recipe configs/phantom.yaml
     """
     from sss_model.config import load_config
     from sss_model.data.canonical import open_dataset
