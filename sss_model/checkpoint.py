@@ -6,9 +6,8 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,7 +23,7 @@ from sss_model.network import Network, build_network
 
 
 class Patients(BaseModel):
-    """Who the weights have seen, and why: in this training, and in those that it goes back to."""
+    """Patients that the weights have learned from, by role, in this training and in those that it continues."""
 
     model_config = ConfigDict(frozen=True)
     labelled: list[str]
@@ -33,7 +32,7 @@ class Patients(BaseModel):
 
 
 class Images(BaseModel):
-    """What the weights have seen, as SHA-256 of the files' bytes: another name makes no other image."""
+    """Images that the weights have learned from, as SHA-256 of the files: renaming a file changes nothing."""
 
     model_config = ConfigDict(frozen=True)
     labelled: list[str]
@@ -42,7 +41,7 @@ class Images(BaseModel):
 
 
 class Origin(BaseModel):
-    """The trained model that a training went on from."""
+    """The trained model that a training started from."""
 
     model_config = ConfigDict(frozen=True)
     model: str
@@ -50,13 +49,13 @@ class Origin(BaseModel):
     weights_sha256: str
     data_version: str
     patients: Patients
-    """Whom it saw: they are among those of the training, too."""
+    """Those that it learned from; they are among the patients of this training, too."""
     images_known: bool
-    """Whether the hashes of all images that it saw were kept."""
+    """Whether the hashes of all images that it learned from are known."""
 
 
 class Meta(BaseModel):
-    """What a checkpoint says of itself."""
+    """A checkpoint's ``meta.json``: what was trained, from which data, and how well."""
 
     model_config = ConfigDict(frozen=True)
     method: str
@@ -64,45 +63,53 @@ class Meta(BaseModel):
     data_version: str
     manifest_sha256: str
     pretrained_sha256: str | None = None
-    """Of the file that the encoder's first weights came from; None where they were random."""
+    """Of the file with the weights that training started from; None for random ones."""
     origin: Origin | None = None
-    """None where the training began anew."""
+    """None where the training did not start from a trained model."""
     patients: Patients
     images: Images | None = None
-    """None in checkpoints of before hashes were kept."""
+    """None where the hashes are not known."""
     fingerprint: Fingerprint | None = None
-    """What the scans looked like; None in checkpoints of before it was kept."""
+    """Geometry and intensities of the scans, for drift warnings."""
     quality: QualityFit | None = None
-    """What to expect of a mask by its signs, learned on the validation scans; None where these are too few."""
+    """Predicted quality, calibrated on the validation scans; None where these are too few."""
     git_revision: str | None
     image_digest: str | None
     device: str = "not recorded"
-    """A GPU's product name, or ``cpu``; the first checkpoints don't say."""
+    """A GPU's product name, or ``cpu``."""
     processes: int = 1
-    """How many trained together, each with the recipe's batch."""
+    """Processes that trained together, each with the recipe's batch."""
     precision: str = "not recorded"
-    """What the recipe's precision came to on that device."""
+    """The recipe's precision, ``auto`` resolved for that device."""
     steps: int
     minutes: float
     best_step: int
     val_dice: float
     val_dice_per_class: dict[str, float]
-    config: dict[str, Any]
+    config: Config
+    """The whole recipe, defaults included."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model as it lies on disk."""
+    """A trained model as it is stored on disk."""
 
-    config: Config
     meta: Meta
     weights: dict[str, Tensor]
     history: pd.DataFrame
     """One row a logged step; the columns are the training's scalars."""
 
+    @property
+    def config(self) -> Config:
+        """The recipe."""
+        return self.meta.config
+
+    def with_config(self, config: Config) -> Checkpoint:
+        """The same weights under another recipe, such as one with other settings for prediction."""
+        return replace(self, meta=self.meta.model_copy(update={"config": config}))
+
     def network(self) -> Network:
         """The trained network, on the CPU, in evaluation mode."""
-        # The weights below replace whatever the training started from.
         network = build_network(self.config, classes=len(self.meta.labels))
         try:
             network.load_state_dict(self.weights)
@@ -121,7 +128,8 @@ def save_checkpoint(folder: Path, *, meta: Meta, weights: dict[str, Tensor], his
     shutil.rmtree(partial, ignore_errors=True)
     try:
         write_weights(partial / "weights.pt", weights)
-        write_atomically(partial / "meta.json", (json.dumps(meta.model_dump(), indent=2) + "\n").encode())
+        document = json.dumps(meta.model_dump(mode="json", by_alias=True), indent=2)
+        write_atomically(partial / "meta.json", (document + "\n").encode())
         write_atomically(partial / "history.csv", pd.DataFrame(history).to_csv(index=False).encode())
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -140,27 +148,32 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise InputError(f"{folder}: no checkpoint there; expected a folder with weights.pt and meta.json")
     meta = read_meta(folder / "meta.json")
     try:
-        config = parse_config(meta.config, where="recipe")
-    except InputError as error:
-        found = f"{folder / 'meta.json'}: a checkpoint of another version ({error})"
-        raise InputError(f"{found}; expected one that this version trained") from None
-    try:
         history = pd.read_csv(folder / "history.csv")
     except FileNotFoundError:
         raise InputError(f"{folder / 'history.csv'}: missing from the checkpoint") from None
-    return Checkpoint(config, meta, read_weights(folder / "weights.pt"), history)
+    return Checkpoint(meta, read_weights(folder / "weights.pt"), history)
 
 
 def read_meta(path: Path) -> Meta:
     """Read a ``meta.json`` alone; raises `InputError` where it is missing, damaged, or not ours."""
     try:
-        return Meta.model_validate_json(path.read_text())
+        text = path.read_text()
+        return Meta.model_validate_json(text)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected the meta.json of a checkpoint") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where} {first['msg'].lower()}; expected the meta.json of a checkpoint") from None
+        raise InputError(f"{path}: {_misfit(error, text)}") from None
+
+
+def _misfit(error: ValidationError, text: str) -> str:
+    first = error.errors()[0]
+    if first["loc"][:1] == ("config",) and first["loc"][1:]:
+        try:
+            parse_config(json.loads(text)["config"], where="recipe")
+        except InputError as misfit:
+            return f"a checkpoint of another version ({misfit}); expected one that this version trained"
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where} {first['msg'].lower()}; expected the meta.json of a checkpoint"
 
 
 def git_revision() -> str | None:

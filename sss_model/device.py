@@ -1,4 +1,4 @@
-"""Where training runs and in which precision, left to Lightning Fabric."""
+"""Device, processes and precision of training, by Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from lightning_fabric import Fabric
 
 
-def make_fabric(precision: Literal["auto", "32-true", "bf16-mixed"], *, some_rest: bool = False) -> Fabric:
+def make_fabric(precision: Literal["auto", "32-true", "bf16-mixed"], *, unused_parameters: bool = False) -> Fabric:
     """A launched Fabric: one process, or the processes that ``torchrun`` started (gloo on CPUs, NCCL on GPUs).
 
     Args:
-        some_rest: whether there are steps in which some parameters take no part.
+        unused_parameters: whether there are steps in which some parameters get no gradient.
     """
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     fabric = Fabric(
         accelerator="auto",
         devices=local,
         num_nodes=world // local,
-        strategy=("ddp_find_unused_parameters_true" if some_rest else "ddp") if world > 1 else "auto",
+        strategy=("ddp_find_unused_parameters_true" if unused_parameters else "ddp") if world > 1 else "auto",
         precision=resolve_precision(precision),
     )
     fabric.launch()

@@ -31,7 +31,7 @@ class Learner:
     """
 
     def __init__(self, network: Network, config: Config, classes: list[str], fabric: Fabric) -> None:
-        self._config, self._fabric = config.train, fabric
+        self._config, self._fabric, self._predict_batch = config.train, fabric, config.predict.batch
         self._method = make_method(config, classes)
         network = fabric.to_device(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload,assignment]
         # The fused kernel takes a third of the default's time on a CPU.
@@ -70,20 +70,20 @@ class Learner:
         return {name: value.detach() for name, value in scalars.items()}
 
     @torch.no_grad()
-    def segment(self, images: Tensor, spacing: Spacing, proportions: Tensor | None, *, batch: int) -> Tensor:
+    def segment(self, images: Tensor, spacing: Spacing, proportions: Tensor | None) -> Tensor:
         """The teacher's class logits of a whole volume; see `Network.segment`."""
         with self._fabric.autocast():
             network = cast(Network, self._ema.module)
             images = images.contiguous(memory_format=torch.channels_last)
-            return network.segment(images, spacing, batch=batch, proportions=proportions)
+            return network.segment(images, spacing, batch=self._predict_batch, proportions=proportions)
 
     @torch.no_grad()
-    def predict_slices(self, images: Tensor, slice_position: Tensor, *, batch: int) -> Tensor:
+    def predict_slices(self, images: Tensor, slice_position: Tensor) -> Tensor:
         """The teacher's per-slice class logits; see `Network.predict_slices`."""
         with self._fabric.autocast():
             network = cast(Network, self._ema.module)
             images = images.contiguous(memory_format=torch.channels_last)
-            return network.predict_slices(images, slice_position, batch=batch)
+            return network.predict_slices(images, slice_position, batch=self._predict_batch)
 
     @torch.no_grad()
     def _teach(self, batch: ClipBatch) -> SegmenterOutput:

@@ -1,4 +1,4 @@
-"""What a killed training needs to go on: saved every few minutes, gone when the run has ended well."""
+"""The saved state of an unfinished training, from which a killed run resumes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -16,25 +15,35 @@ from sss_model.training.teacher_findings import TeacherFindings
 from sss_model.training.validation import Validation
 
 
+@dataclass(frozen=True)
+class BestWeights:
+    """The weights with the highest validation Dice so far."""
+
+    step: int
+    per_class: dict[str, float]
+    """Validation Dice by class."""
+    weights: dict[str, Tensor]
+
+
 @dataclass
 class WorkState:
-    """Position, clock, training curve and best weights so far of one run.
+    """Position, clock, training curve and best weights so far of one run; removed when the run has ended.
 
     Attributes:
         folder: the run's own work folder.
         prepared: seconds of work before the first step.
         step: steps done.
         history: the training curve, one row a logged step.
-        findings: what the teacher has found out about the unlabelled scans.
-        memory_began: whether the memory decoder's own steps did.
-        best: step, per-class Dice and weights of the best validation so far; empty before the first.
+        best: None before the first validation.
+        findings: the teacher's findings on the unlabelled scans.
+        memory_began: whether the steps in which the memory decoder learns alone have begun.
     """
 
     folder: Path
     prepared: float
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, Any] = field(default_factory=dict)
+    best: BestWeights | None = None
     findings: TeacherFindings = field(default_factory=TeacherFindings)
     memory_began: bool = False
     _origin: float = field(default_factory=time.monotonic)
@@ -42,7 +51,7 @@ class WorkState:
 
     @classmethod
     def resume(cls, folder: Path, learner: Learner, *, started: float) -> WorkState:
-        """The state that a killed run left in `folder`, loaded into `learner` too; a fresh one if it left none.
+        """The state that a killed run left in `folder`, loaded into `learner` too; a new one where there is none.
 
         Args:
             started: the monotonic clock when this process began to work.
@@ -52,8 +61,14 @@ class WorkState:
             return cls(folder, time.monotonic() - started, _origin=started)
         saved = read_weights(path)
         learner.load_state(saved["learner"])
-        done = {name: saved[name] for name in ("prepared", "step", "history", "best", "memory_began")}
-        return cls(folder, **done, findings=TeacherFindings(**saved["findings"]), _origin=started - saved["seconds"])
+        done = {name: saved[name] for name in ("prepared", "step", "history", "memory_began")}
+        return cls(
+            folder,
+            **done,
+            best=BestWeights(**saved["best"]) if saved["best"] else None,
+            findings=TeacherFindings(**saved["findings"]),
+            _origin=started - saved["seconds"],
+        )
 
     @property
     def seconds(self) -> float:
@@ -62,7 +77,8 @@ class WorkState:
 
     @property
     def best_dice(self) -> float:
-        return Validation(self.best["per_class"]).dice if self.best else -1.0
+        """Mean Dice of the best validation; -1 before the first."""
+        return Validation(self.best.per_class).dice if self.best else -1.0
 
     def log(self, row: dict[str, float]) -> None:
         """Add scalars to the training curve at the present step."""
@@ -72,13 +88,13 @@ class WorkState:
             self.history.append({"step": self.step, **row})
 
     def memory_begins(self, alone: bool) -> bool:
-        """Whether the memory decoder's own steps begin with the next one, which is one of them if `alone`."""
+        """Record whether the memory decoder learns `alone` in the next step; True where that step is the first one."""
         begins, self.memory_began = alone and not self.memory_began, alone
         return begins
 
     def keep_if_best(self, validation: Validation, weights: dict[str, Tensor]) -> None:
         if validation.dice > self.best_dice:
-            self.best = {"step": self.step, "per_class": validation.per_class, "weights": weights}
+            self.best = BestWeights(self.step, validation.per_class, weights)
 
     def save_due(self, every_seconds: float) -> bool:
         return time.monotonic() - self._saved_at >= every_seconds
@@ -90,7 +106,7 @@ class WorkState:
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
-            "best": self.best,
+            "best": vars(self.best) if self.best else None,
             "findings": vars(self.findings),
             "memory_began": self.memory_began,
             "learner": learner.state(),

@@ -1,8 +1,8 @@
-"""Training, read top to bottom.
+"""Training: from a recipe and its scans to a checkpoint.
 
-A run is a function of its recipe and its data. It saves its state every few minutes, so that a killed run goes on where
-it was, and under a budget of steps ends with the same weights as one that was never killed. Test patients are not
-opened here.
+`train` reads from top to bottom; the functions that it calls stand below it. A run is a function of its recipe and its
+data. It saves its state every few minutes, so that a killed run continues where it was and, under a budget of steps,
+ends with the same weights as one that was never killed. Scans of test patients are not opened.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from sss_model.checkpoint import Checkpoint, Images, Meta, Patients, git_revision, image_digest, save_checkpoint
-from sss_model.config import Config, Train, dump_config
+from sss_model.config import Config, Train
 from sss_model.data.manifest import Case, Cohort, Manifest, cohort
 from sss_model.data.slices import SliceCache, SliceSet
 from sss_model.device import device_name, make_fabric, resolve_precision
@@ -34,48 +34,39 @@ from sss_model.network import Network, build_network
 from sss_model.network.segmenter import SamNetwork
 from sss_model.pcsw import AcceptanceWatch, watch_acceptance
 from sss_model.progress import ProgressBar
-from sss_model.training import teacher_findings as findings
 from sss_model.training.batches import Batches
 from sss_model.training.fine_tuning import Parent, inherit_weights, refuse_seen
 from sss_model.training.learner import Learner
 from sss_model.training.quality_calibration import calibrate
 from sss_model.training.resume import WorkState
 from sss_model.training.schedule import Budget
+from sss_model.training.teacher_findings import update_findings
 from sss_model.training.validation import Validation, validate
-
-# A training whose numbers are no numbers any more: told at once, before anything of it is saved or chosen.
-
-
-def finite_scalars(scalars: Mapping[str, Tensor], *, step: int, settings: Train) -> dict[str, float]:
-    """A step's scalars as numbers; those that are NaN because they don't apply, a class not seen, are left out.
-
-    Raises:
-        InputError: the loss is NaN or infinite.
-    """
-    numbers = {name: float(value) for name, value in scalars.items()}
-    if not math.isfinite(numbers["loss"]):
-        raise _diverged(f"the loss is {numbers['loss']}", step, settings)
-    return {name: number for name, number in numbers.items() if not math.isnan(number)}
-
-
-def check_weights(weights: Iterable[Tensor], *, step: int, settings: Train) -> None:
-    """Raise `InputError` where a weight is NaN or infinite: the step that broke it may be one that isn't logged."""
-    if not torch.stack([tensor.isfinite().all() for tensor in weights]).all():
-        raise _diverged("weights are NaN or infinite", step, settings)
-
-
-def _diverged(what: str, step: int, settings: Train) -> InputError:
-    precision = "" if settings.precision == "32-true" else " or train.precision 32-true"
-    return InputError(
-        f"train: {what} at step {step}; expected finite numbers: try a lower train.lr than {settings.lr:g}{precision}, "
-        "or look for scans of strange intensities with sss validate-splits"
-    )
-
 
 OnMetrics = Callable[[int, dict[str, float]], None]
 OnSave = Callable[[Path], None]
-_LOG_EVERY = 10  # steps, from the first on: so steps that see clips are among them, however seldom they are
-_PATIENCE = 20  # logged steps in which a class is seen before its acceptance can raise an alarm
+
+_LOG_EVERY = 10  # steps, from the first one on, so that steps with clips are among them, however rare
+_PATIENCE = 20  # logged steps with a class before its acceptance by PCSW can raise a warning
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Where a training comes from, as its checkpoint records it."""
+
+    patients: Cohort
+    labels: dict[str, int]
+    data_version: str
+    manifest_sha256: str
+    pretrained_sha256: str | None
+    parent: Parent | None
+
+
+@dataclass(frozen=True)
+class _TrainingSlices:
+    labelled: SliceSet
+    unlabelled: SliceSet
+    validation: SliceSet
 
 
 def train(
@@ -103,110 +94,96 @@ def train(
         data_version, manifest_sha256: written into the checkpoint.
         pretrained: the file with the weights that the recipe names; None where the recipe's name is the file's path.
         parent: the trained model that the recipe names; None where the recipe's name is a checkpoint's folder.
-        on_metrics: called with (step, scalars) as they are logged; when a killed training goes on, first with all that
-            it had logged, since the process that was killed may not have passed it on.
+        on_metrics: called with (step, scalars) as they are logged; when a killed training is resumed, first with all
+            that it had logged, since the killed process may not have passed it on.
         on_save: called with `work_dir` each time the state has been saved there.
 
     Raises:
         InputError: the data are too few for the recipe, or other files than the manifest names, a pretrained checkpoint
             or the parent does not fit, the parent learned from validation patients, the budget is gone before the first
-            step, or the loss is no number any more; the state that was saved before stays.
+            step, or the loss is NaN or infinite; the state that was saved before stays.
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
     started = time.monotonic()
-    fabric = make_fabric(config.train.precision, some_rest=config.train.method == "sss")
-    patients = cohort(manifest, config.data.labelled)
+    fabric = make_fabric(config.train.precision, unused_parameters=config.train.method == "sss")
+    patients, labels = cohort(manifest, config.data.labelled), manifest.labels
     pretrained = pretrained or (Path(config.model.checkpoint) if config.model.checkpoint else None)
-    parent = parent or _parent(config.train.init_from)
-    # Before the scans are read, which takes longer, because pretrained weights may be unfit.
+    parent = parent or _read_parent(config.train.init_from)
+    # Before the scans are read, which takes longer: the weights may not fit.
     network, notes = _network(config, manifest, pretrained=pretrained, parent=parent)
     pretrained_sha256 = sha256(pretrained) if pretrained else None
-    labelled, unlabelled, validation = _slice_sets(config, patients, manifest.labels, data_dir, cache_dir)
-    labels = manifest.labels
-    told = labelled_proportions(labelled, len(labels)) if config.model.proportions else None
-    batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric, proportions=told)
+    sources = _Sources(patients, labels, data_version, manifest_sha256, pretrained_sha256, parent)
+    slices = _training_slices(config, sources, data_dir, cache_dir)
+    batches = _batches(config, slices, labels, fabric)
     classes = sorted(labels, key=labels.__getitem__)[1:]
     learner = Learner(network, config, classes, fabric)
-    segment, predict_slices = (
-        partial(look, batch=config.predict.batch) for look in (learner.segment, learner.predict_slices)
-    )
-    update_findings = partial(
-        findings.update_findings, predict_slices=predict_slices, slices=unlabelled, config=config, device=fabric.device
-    )
     state = WorkState.resume(work_dir, learner, started=started)
-    _pass_on(state.history, on_metrics)
+    _replay(state.history, on_metrics)
     budget = Budget.of(config.train, prepared=_agree(fabric, state.prepared, False)[0])
-
     watch = AcceptanceWatch(tuple(classes), patience=_PATIENCE)
 
     with _sigterm() as terminated, _progress_bar(config, fabric) as bar:
-        _tell(bar, notes if fabric.is_global_zero else [])
+        _warn_all(bar, notes if fabric.is_global_zero else ())
         while True:
             seconds, stop = _agree(fabric, state.seconds, terminated())
             if stop:
                 _save(fabric, state, learner, config, on_save)
                 raise SystemExit(143)
             progress = budget.progress(step=state.step, seconds=seconds)
-            # What the rest has learned is judged once without the memory decoder, which must be worth its voice.
+            # Before the memory decoder learns alone, all the rest is validated without it, as the one to beat.
             memory_begins = state.memory_begins(config.memory_learns_alone(progress))
             due = progress >= 1 or memory_begins or state.step % config.train.val_every == 0
             if fabric.is_global_zero and state.step and due:
                 check_weights(learner.weights, step=state.step, settings=config.train)
                 scores = validate(
-                    segment, predict_slices, validation, config=config, labels=labels, device=fabric.device
+                    learner.segment,
+                    learner.predict_slices,
+                    slices.validation,
+                    config=config,
+                    labels=labels,
+                    device=fabric.device,
                 )
                 state.keep_if_best(scores, learner.teacher_weights())
                 _log(state, _validation_row(scores), on_metrics)
             if progress >= 1:
                 break
-            state.findings = update_findings(state.findings, progress=progress)
+            state.findings = update_findings(
+                state.findings,
+                progress=progress,
+                predict_slices=learner.predict_slices,
+                slices=slices.unlabelled,
+                config=config,
+                device=fabric.device,
+            )
             batches.findings = state.findings
             scalars = learner.step(batches, step=state.step, progress=progress)
             state.step += 1
             if (state.step - 1) % _LOG_EVERY == 0:
                 row = finite_scalars(scalars, step=state.step, settings=config.train)
-                watch = _warn(watch, row, bar)
+                watch, warnings = watch_acceptance(watch, _acceptance(row, classes))
+                _warn_all(bar, warnings)
                 _log(state, {**row, "lr": learner.lr}, on_metrics)
                 bar.show(progress, total=1.0, note=_note(state, loss=row["loss"]))
             if state.save_due(60 * config.train.save_minutes):
                 _save(fabric, state, learner, config, on_save)
 
     if fabric.is_global_zero:
-        # Labelled-only training opens no other scan.
-        seen = labelled if config.train.method == "supervised" else unlabelled
-        meta = _meta(
-            config, fabric, patients, manifest.labels, seen, state, data_version, manifest_sha256, pretrained_sha256
-        )
-        meta = _with_parent(meta, parent)
-        trained = Checkpoint(config, meta, state.best["weights"], pd.DataFrame(state.history))
-        quality = calibrate(Predictor(trained, fabric), patients.val, labels=manifest.labels, data_dir=data_dir)
-        meta = meta.model_copy(update={"quality": quality})
-        save_checkpoint(output, meta=meta, weights=trained.weights, history=state.history)
+        _write_checkpoint(output, config, sources, slices, state, fabric, data_dir=data_dir)
         state.discard()
     fabric.barrier()
 
 
-def _slice_sets(
-    config: Config, patients: Cohort, labels: dict[str, int], data_dir: Path, cache_dir: Path
-) -> tuple[SliceSet, SliceSet, SliceSet]:
-    cache = SliceCache(cache_dir, data_dir=data_dir, config=config.data, classes=len(labels))
-    neighbours = config.data.neighbours
-
-    def seen(cases: tuple[Case, ...], *, with_labels: bool = True) -> SliceSet:
-        labelled = cache.labels(cases) if with_labels else None
-        return SliceSet(cache.images(cases), labelled, neighbours, [case.slice_distance_mm for case in cases])
-
-    return seen(patients.labelled), seen(patients.unlabelled, with_labels=False), seen(patients.val)
+# Before the first step.
 
 
-def _parent(folder: str | None) -> Parent | None:
+def _read_parent(folder: str | None) -> Parent | None:
     return Parent.read(Path(folder), folder) if folder else None
 
 
 def _network(
     config: Config, manifest: Manifest, *, pretrained: Path | None, parent: Parent | None
 ) -> tuple[Network, list[str]]:
-    """The network to train, and what somebody should know of how it starts."""
+    """The network to train, and warnings about the weights that it starts from."""
     network = build_network(config, classes=len(manifest.labels), pretrained=pretrained)
     notes = []
     if parent is not None:
@@ -216,62 +193,34 @@ def _network(
     return network, notes
 
 
-def _progress_bar(config: Config, fabric: Fabric) -> ProgressBar:
-    return ProgressBar(config.train.method, unit="budget", log_lines=20, enabled=fabric.is_global_zero)
+def _training_slices(config: Config, sources: _Sources, data_dir: Path, cache_dir: Path) -> _TrainingSlices:
+    cache = SliceCache(cache_dir, data_dir=data_dir, config=config.data, classes=len(sources.labels))
+
+    def slices_of(cases: tuple[Case, ...], *, with_labels: bool = True) -> SliceSet:
+        labels = cache.labels(cases) if with_labels else None
+        return SliceSet(cache.images(cases), labels, config.data.neighbours, [case.slice_distance_mm for case in cases])
+
+    patients = sources.patients
+    return _TrainingSlices(
+        slices_of(patients.labelled), slices_of(patients.unlabelled, with_labels=False), slices_of(patients.val)
+    )
 
 
-def _note(state: WorkState, *, loss: float) -> str:
-    best = f", best val Dice {state.best_dice:.3f}" if state.best_dice >= 0 else ""
-    return f"step {state.step}, loss {loss:.3f}{best}"
+def _batches(config: Config, slices: _TrainingSlices, labels: dict[str, int], fabric: Fabric) -> Batches:
+    known = labelled_proportions(slices.labelled, len(labels)) if config.model.proportions else None
+    return Batches(config, labelled=slices.labelled, unlabelled=slices.unlabelled, fabric=fabric, proportions=known)
 
 
-def _tell(bar: ProgressBar, notes: list[str]) -> None:
-    for note in notes:
-        bar.warn(note)
-
-
-def _with_parent(meta: Meta, parent: Parent | None) -> Meta:
-    if parent is None or meta.images is None:
-        return meta
-    seen = {"patients": parent.seen_patients(meta.patients), "images": parent.seen_images(meta.images)}
-    return meta.model_copy(update={**seen, "origin": parent.origin()})
-
-
-def _pass_on(history: list[dict[str, float]], on_metrics: OnMetrics) -> None:
+def _replay(history: list[dict[str, float]], on_metrics: OnMetrics) -> None:
     for row in history:
         on_metrics(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
 
 
-def _log(state: WorkState, row: dict[str, float], on_metrics: OnMetrics) -> None:
-    state.log(row)
-    on_metrics(state.step, row)
-
-
-def _validation_row(scores: Validation) -> dict[str, float]:
-    return {
-        "val_dice": scores.dice,
-        **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()},
-        **{f"val_precision_{name}": precision for name, precision in scores.precision.items()},
-    }
-
-
-def _warn(watch: AcceptanceWatch, row: dict[str, float], bar: ProgressBar) -> AcceptanceWatch:
-    watch, warnings = watch_acceptance(watch, [row.get(f"plausible_{name}", math.nan) for name in watch.names])
-    for warning in warnings:
-        bar.warn(warning)
-    return watch
-
-
-def _save(fabric: Fabric, state: WorkState, learner: Learner, config: Config, on_save: OnSave) -> None:
-    if fabric.is_global_zero:
-        # What was saved before is better than what can't be gone on with.
-        check_weights(learner.weights, step=state.step, settings=config.train)
-        state.save(learner)
-        on_save(state.folder)
+# In the loop.
 
 
 def _agree(fabric: Fabric, seconds: float, stop: bool) -> tuple[float, bool]:
-    # Every process must take the same turn: the first one's clock and signal count for all.
+    # All processes must take the same branch: the first one's clock and signal count for all.
     if fabric.world_size == 1:
         return seconds, stop
     agreed: tuple[float, bool] = fabric.broadcast((seconds, stop))
@@ -288,26 +237,106 @@ def _sigterm() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _meta(
+def _save(fabric: Fabric, state: WorkState, learner: Learner, config: Config, on_save: OnSave) -> None:
+    if fabric.is_global_zero:
+        # Broken weights must not replace a state that can be resumed.
+        check_weights(learner.weights, step=state.step, settings=config.train)
+        state.save(learner)
+        on_save(state.folder)
+
+
+def finite_scalars(scalars: Mapping[str, Tensor], *, step: int, settings: Train) -> dict[str, float]:
+    """A step's scalars as numbers, without those that are NaN because a class was not seen.
+
+    Raises:
+        InputError: the loss is NaN or infinite.
+    """
+    numbers = {name: float(value) for name, value in scalars.items()}
+    if not math.isfinite(numbers["loss"]):
+        raise _diverged(f"the loss is {numbers['loss']}", step, settings)
+    return {name: number for name, number in numbers.items() if not math.isnan(number)}
+
+
+def check_weights(weights: Iterable[Tensor], *, step: int, settings: Train) -> None:
+    """Raise `InputError` where a weight is NaN or infinite; the loss of the step that broke it may not be logged."""
+    if not torch.stack([tensor.isfinite().all() for tensor in weights]).all():
+        raise _diverged("weights are NaN or infinite", step, settings)
+
+
+def _diverged(what: str, step: int, settings: Train) -> InputError:
+    precision = "" if settings.precision == "32-true" else " or train.precision 32-true"
+    return InputError(
+        f"train: {what} at step {step}; expected finite numbers: try a lower train.lr than {settings.lr:g}{precision}, "
+        "or look for scans of strange intensities with sss validate-splits"
+    )
+
+
+def _acceptance(row: dict[str, float], classes: list[str]) -> list[float]:
+    return [row.get(f"plausible_{name}", math.nan) for name in classes]
+
+
+def _validation_row(scores: Validation) -> dict[str, float]:
+    return {
+        "val_dice": scores.dice,
+        **{f"val_dice_{name}": dice for name, dice in scores.per_class.items()},
+        **{f"val_precision_{name}": precision for name, precision in scores.precision.items()},
+    }
+
+
+def _log(state: WorkState, row: dict[str, float], on_metrics: OnMetrics) -> None:
+    state.log(row)
+    on_metrics(state.step, row)
+
+
+def _progress_bar(config: Config, fabric: Fabric) -> ProgressBar:
+    return ProgressBar(config.train.method, unit="budget", log_lines=20, enabled=fabric.is_global_zero)
+
+
+def _note(state: WorkState, *, loss: float) -> str:
+    best = f", best val Dice {state.best_dice:.3f}" if state.best_dice >= 0 else ""
+    return f"step {state.step}, loss {loss:.3f}{best}"
+
+
+def _warn_all(bar: ProgressBar, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        bar.warn(sentence)
+
+
+# After the last step.
+
+
+def _write_checkpoint(
+    output: Path,
     config: Config,
-    fabric: Fabric,
-    patients: Cohort,
-    labels: dict[str, int],
-    seen: SliceSet,
+    sources: _Sources,
+    slices: _TrainingSlices,
     state: WorkState,
-    data_version: str,
-    manifest_sha256: str,
-    pretrained_sha256: str | None,
-) -> Meta:
-    unlabelled = patients.unlabelled if config.train.method != "supervised" else ()
-    # Those who lend labels are among the unlabelled, too.
-    scans = unlabelled or patients.labelled
+    fabric: Fabric,
+    *,
+    data_dir: Path,
+) -> None:
+    assert state.best is not None  # the last step is always validated
+    meta = _with_parent(_meta(config, sources, slices, state, fabric), sources.parent)
+    trained = Checkpoint(meta, state.best.weights, pd.DataFrame(state.history))
+    predictor = Predictor(trained, fabric)
+    quality = calibrate(predictor, sources.patients.val, labels=sources.labels, data_dir=data_dir)
+    meta = meta.model_copy(update={"quality": quality})
+    save_checkpoint(output, meta=meta, weights=trained.weights, history=state.history)
+
+
+def _meta(config: Config, sources: _Sources, slices: _TrainingSlices, state: WorkState, fabric: Fabric) -> Meta:
+    assert state.best is not None
+    supervised, patients = config.train.method == "supervised", sources.patients
+    # Supervised training opens no unlabelled scan. In the other methods, labelled patients are among the unlabelled.
+    unlabelled = () if supervised else patients.unlabelled
+    seen = slices.labelled if supervised else slices.unlabelled
+    scans = [(case.shape, case.spacing_mm) for case in unlabelled or patients.labelled]
     return Meta(
         method=config.train.method,
-        labels=labels,
-        data_version=data_version,
-        manifest_sha256=manifest_sha256,
-        pretrained_sha256=pretrained_sha256,
+        labels=sources.labels,
+        data_version=sources.data_version,
+        manifest_sha256=sources.manifest_sha256,
+        pretrained_sha256=sources.pretrained_sha256,
         patients=Patients(
             labelled=_names(patients.labelled),
             unlabelled=_names(unlabelled),
@@ -318,9 +347,7 @@ def _meta(
             unlabelled=_hashes(unlabelled),
             validation=_hashes(patients.val),
         ),
-        fingerprint=fingerprint(
-            [(case.shape, case.spacing_mm) for case in scans], measure_cached(seen.images, config.data)
-        ),
+        fingerprint=fingerprint(scans, measure_cached(seen.images, config.data)),
         git_revision=git_revision(),
         image_digest=image_digest(),
         device=device_name(fabric.device),
@@ -328,11 +355,18 @@ def _meta(
         precision=resolve_precision(config.train.precision),
         steps=state.step,
         minutes=round(state.seconds / 60, 2),
-        best_step=state.best["step"],
+        best_step=state.best.step,
         val_dice=state.best_dice,
-        val_dice_per_class=state.best["per_class"],
-        config=dump_config(config),
+        val_dice_per_class=state.best.per_class,
+        config=config,
     )
+
+
+def _with_parent(meta: Meta, parent: Parent | None) -> Meta:
+    if parent is None or meta.images is None:
+        return meta
+    seen = {"patients": parent.seen_patients(meta.patients), "images": parent.seen_images(meta.images)}
+    return meta.model_copy(update={**seen, "origin": parent.origin()})
 
 
 def _names(cases: tuple[Case, ...]) -> list[str]:

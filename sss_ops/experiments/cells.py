@@ -14,14 +14,14 @@ import resource
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from sss_model.checkpoint import load_checkpoint, read_meta, save_checkpoint
-from sss_model.config import Config, dump_config, parse_config
+from sss_model.config import Config
 from sss_model.data.manifest import Manifest, build_manifest, cohort, read_manifest, write_manifest
 from sss_model.evaluation.evaluate import evaluate
 from sss_model.files import sha256, write_atomically
@@ -134,14 +134,13 @@ def _trained(config: Config, data: Dataset) -> Path:
 
 def _twin(config: Config, data: Dataset) -> Path | None:
     """A checkpoint of this code and these data whose recipe differs in nothing but how many looks are averaged."""
-    wanted = dump_config(config)
-    looks = {name: wanted["predict"][name] for name in _LOOKS}
+    looks = {name: getattr(config.predict, name) for name in _LOOKS}
     for meta in sorted(_WORK.glob("*/meta.json")):
         recipe = read_meta(meta).config
-        if {**recipe, "predict": {**recipe.get("predict", {}), **looks}} != wanted:
+        if recipe.model_copy(update={"predict": recipe.predict.model_copy(update=looks)}) != config:
             continue
         # A folder's name tells of code and data; only what is named by the code as it is was trained by it.
-        if meta.parent.name == _identity(parse_config(recipe, where=str(meta)), data):
+        if meta.parent.name == _identity(recipe, data):
             return meta.parent
     return None
 
@@ -150,9 +149,9 @@ def _look_as(config: Config, data: Dataset, twin: Path, checkpoint: Path) -> Non
     """Write the twin's weights as a checkpoint of the recipe; what its masks' signs are worth is learned anew."""
     trained = load_checkpoint(twin)
     val = cohort(data.manifest, config.data.labelled).val
-    looking = Predictor(replace(trained, config=config))
+    looking = Predictor(trained.with_config(config))
     quality = calibrate(looking, val, labels=data.manifest.labels, data_dir=data.folder)
-    meta = trained.meta.model_copy(update={"config": dump_config(config), "quality": quality})
+    meta = trained.meta.model_copy(update={"config": config, "quality": quality})
     save_checkpoint(checkpoint, meta=meta, weights=trained.weights, history=trained.history.to_dict("records"))
     shutil.copy(_cost_of(twin), _cost_of(checkpoint))
 

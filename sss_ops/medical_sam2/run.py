@@ -165,13 +165,13 @@ def _train(folder: Path, data_dir: Path) -> None:
 def _is_trained(folder: Path) -> bool:
     """Whether an earlier run of the same recipe on the same data was killed after its training."""
     from sss_model.checkpoint import load_checkpoint
-    from sss_model.config import dump_config, load_config
+    from sss_model.config import load_config
     from sss_model.files import sha256
 
     if not (folder / "checkpoint").is_dir():
         return False
     meta = load_checkpoint(folder / "checkpoint").meta
-    same = dump_config(load_config(folder / "recipe.yaml")), sha256(folder / "manifest.csv")
+    same = load_config(folder / "recipe.yaml"), sha256(folder / "manifest.csv")
     return (meta.config, meta.manifest_sha256) == same
 
 

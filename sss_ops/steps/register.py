@@ -136,9 +136,9 @@ _TABLES = ("intervals", "groups", "counts_per_class", "volumes_ml")
 
 def _parameters(trained: "Checkpoint") -> dict[str, Any]:
     """The recipe, without the sections that only other steps read, and the number of patients by role."""
-    from sss_model.config import NOT_TRAINED
+    from sss_model.config import NOT_TRAINED, dump_config
 
-    recipe = {key: value for key, value in trained.meta.config.items() if key not in NOT_TRAINED}
+    recipe = {key: value for key, value in dump_config(trained.config).items() if key not in NOT_TRAINED}
     patients = {f"patients.{role}": len(names) for role, names in trained.meta.patients.model_dump().items()}
     return {**_flat(recipe), **patients}
 

@@ -81,5 +81,5 @@ def test_metas_tiny_encoder_trains_on_slices_of_256(fit: Callable[..., Path], de
     size = 256 if device.type == "cuda" else 64
     sized = {"model.encoder": "tiny", "data.size": size, "data.spacing_mm": 160 / size}
     trained = load_checkpoint(fit({**LEAN, **sized, "train.steps": 2, "train.micro_batch": 2}))
-    assert trained.meta.config["model"]["encoder"] == "tiny"
+    assert trained.config.model.encoder == "tiny"
     assert trained.meta.steps == 2

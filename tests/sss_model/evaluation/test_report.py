@@ -13,7 +13,7 @@ from PIL import Image
 from support.scores import score
 
 from sss_model.checkpoint import Checkpoint, Meta, Patients
-from sss_model.config import dump_config, load_config
+from sss_model.config import load_config
 from sss_model.evaluation.report import dice_spreads, training_curves, volume_charts, worst_first, write_report
 from sss_model.evaluation.summary import aggregate
 
@@ -54,7 +54,6 @@ def pictures(tmp_path, scores) -> dict[str, Path]:
 
 
 def checkpoint(**changes: Any) -> Checkpoint:
-    config = load_config(Path("configs/phantom.yaml"))
     meta = Meta(
         method="weak_to_strong",
         labels={"background": 0, "RV": 1, "LV": 2},
@@ -71,10 +70,10 @@ def checkpoint(**changes: Any) -> Checkpoint:
         best_step=1200,
         val_dice=0.777,
         val_dice_per_class={"RV": 0.7, "LV": 0.8},
-        config=dump_config(config),
+        config=load_config(Path("configs/phantom.yaml")),
     ).model_copy(update=changes)
     history = pd.DataFrame({"step": [10, 20, 30], "loss": [3.0, 2.0, 1.0], "val_dice": [None, 0.5, None]})
-    return Checkpoint(config, meta, {}, history)
+    return Checkpoint(meta, {}, history)
 
 
 def report(tmp_path, scores, pictures, **changes: Any) -> str:

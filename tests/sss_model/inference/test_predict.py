@@ -58,7 +58,7 @@ def test_a_checkpoint_predicts_at_another_image_size(sss_checkpoint: Path, scan:
     assert size != data.size
     resized = data.model_copy(update={"size": size, "spacing_mm": data.spacing_mm * data.size / size})
     config = loaded.config.model_copy(update={"data": resized})
-    predictor = Predictor(replace(loaded, config=config, weights=loaded.weights | {"decoder.head.weight": head}))
+    predictor = Predictor(replace(loaded.with_config(config), weights=loaded.weights | {"decoder.head.weight": head}))
     probabilities = predictor.probabilities(scan)
     assert probabilities.shape == (scan.array.shape[scan.slice_axis], 4, size, size)
     torch.testing.assert_close(probabilities.sum(1), torch.ones_like(probabilities[:, 0]))
@@ -83,7 +83,7 @@ def test_a_scan_that_lies_otherwise_is_predicted_alike(checkpoint: Path, scan: V
 
     def difference(turns: int) -> float:
         settings = loaded.config.predict.model_copy(update={"orientations": turns})
-        predictor = Predictor(replace(loaded, config=loaded.config.model_copy(update={"predict": settings})))
+        predictor = Predictor(loaded.with_config(loaded.config.model_copy(update={"predict": settings})))
         predictor._predict_slices = likes_what_is_bright_above  # type: ignore[method-assign]
         expected = np.rot90(predictor.probabilities(upright).numpy(), axes=(2, 3))
         return float(np.abs(expected - predictor.probabilities(lies).numpy()).mean())
@@ -96,7 +96,7 @@ def test_strays_are_left_out_where_the_recipe_says_so(checkpoint: Path, scan: Vo
 
     def mask(largest: bool) -> np.ndarray:
         settings = loaded.config.predict.model_copy(update={"largest_component": largest})
-        predictor = Predictor(replace(loaded, config=loaded.config.model_copy(update={"predict": settings})))
+        predictor = Predictor(loaded.with_config(loaded.config.model_copy(update={"predict": settings})))
         # A heart in the middle, and a piece of one in a corner.
         shown = predictor.probabilities(scan) * 0
         shown[:, 0], shown[:, 1, 40:60, 40:60], shown[2, 1, 4:9, 4:9] = 0.2, 1.0, 1.0

@@ -147,8 +147,8 @@ def test_classes_are_known_by_their_names(checkpoint: Path, recipe: Callable[...
     rows = theirs[head].shape[0] // 4
     theirs[head] = torch.arange(4 * rows).view(-1, 1, 1, 1).expand_as(theirs[head]).float()
     old = load_checkpoint(checkpoint)
-    meta = old.meta.model_copy(update={"labels": {"background": 0, "a": 1, "b": 2, "c": 3}})
-    parent = Parent("models:/heart/1", Checkpoint(config, meta, theirs, old.history), "0" * 64)
+    meta = old.meta.model_copy(update={"labels": {"background": 0, "a": 1, "b": 2, "c": 3}, "config": config})
+    parent = Parent("models:/heart/1", Checkpoint(meta, theirs, old.history), "0" * 64)
     network = build_network(config, classes=3)
     said = inherit_weights(network, parent, config, {"background": 0, "c": 1, "d": 2})
     assert said == [

@@ -57,7 +57,7 @@ def test_other_looks_at_a_scan_take_over_the_weights(row: Row, trainings: list[C
     before, after = _checkpoint(first), _checkpoint(other)
     assert all(torch.equal(weight, after.weights[name]) for name, weight in before.weights.items())
     assert after.config.predict.rotations == [20.0, 40.0]
-    assert after.meta.config["predict"]["rotations"] == [20.0, 40.0]
+    assert after.config.predict.rotations == [20.0, 40.0]
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"predict__orientations": 4}])

@@ -106,7 +106,7 @@ def test_a_line_is_taken_word_by_word_with_metas_weights(
     main(2)
     meta = load_checkpoint(Path("runs/REFUGE_MedSAM2/checkpoint")).meta
     assert (meta.method, meta.pretrained_sha256) == ("sss", known.sha256)
-    assert (meta.config["model"]["encoder"], meta.config["train"]["batch"]) == ("small", 4)
+    assert (meta.config.model.encoder, meta.config.train.batch) == ("small", 4)
 
 
 def test_weights_that_are_not_metas_are_told_before_scans_are_read(words: Words, raw: Raw, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_training_fetches_the_weights_that_the_recipe_names_and_starts_from_th
     assert sss_train(settings) == 0
     assert sha256(Path("checkpoints/sam2.1_hiera_tiny.pt")) == digest
     trained = load_checkpoint(Path("checkpoint"))
-    assert (trained.meta.config["model"]["checkpoint"], trained.meta.pretrained_sha256) == ("tiny", digest)
+    assert (trained.config.model.checkpoint, trained.meta.pretrained_sha256) == ("tiny", digest)
     encoder = [value for name, value in trained.weights.items() if name.startswith("encoder.")]
     assert len(encoder) > 100
     assert all((value == 0.5).all() for value in encoder)
