@@ -1,13 +1,13 @@
-"""What a training step of SSS costs, and where the time goes.
+"""Time of a training step of SSS, by part.
 
     python -m bench.step --encoder micro --size 128
 
-What DFE and the memory decoder cost is what a step saves without them, backward pass included; PCSW and the wait for
-data are timed where they happen; encoder, feature decoder and loss alone, on each step's number of slices, of which a
-step that sees clips has more. Rounds of the trainings and of the parts alone take turns, so that a machine's slow
-minutes meet all alike. Means over whole rounds, in which one step sees clips, with every mechanism at work; with
-``--scheduled`` over steps spread evenly over a training, each as the recipe has it at its time. What a teacher finds
-out a few times in a training (turns, proportions, surveys) is no part of a step. On made-up slices.
+The time of DFE and of the memory decoder is what a step saves without them, backward pass included. PCSW and the wait
+for data are timed where they happen; encoder, feature decoder and loss alone, on each step's number of slices, which is
+larger in steps that see clips. Rounds of the trainings and of the parts alternate, so that a machine's slow minutes
+affect all alike. Figures are means over whole rounds, in which one step sees clips, with every mechanism on; with
+``--scheduled``, over steps spread evenly over a training, each as the recipe schedules it. The teacher's findings, made
+a few times in a training (orientations, proportions, volume checks), are no part of a step. Slices are synthetic.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from sss_ops.command_line import run_command
 
 _CLASSES = 4
 ROUND = 10
-"""Steps of a round, one of which sees clips: as often as in the recipes for GPUs."""
+"""Steps of a round, one of which sees clips, as often as in the recipes for GPUs."""
 _WARM_UP = 3
-"""Steps with clips before the clock starts, each with one without: the first ones are slow."""
+"""Untimed pairs of steps, one with clips and one without: the first ones are slow."""
 _ALWAYS = {
     **{"train.unlabelled_from": 0, "train.ramp": 0},
     **{"sss.clip_every": ROUND, "sss.memory_alone": 0, "pcsw.warmup": 0},
@@ -39,7 +39,7 @@ _TRAININGS: dict[str, dict[str, Any]] = {
     "DFE": {"sss.enhancement": False},
     "memory decoder": {"sss.memory": False},
 }
-"""The training, and others without one part each."""
+"""The whole training, and trainings without one part."""
 
 
 def command(
@@ -62,7 +62,7 @@ def command(
     whole = steps.pop(_WHOLE)
     beyond = 1 - (parts["encoder"] + parts["feature decoder"]) / whole["seconds"]
     parts |= {"data wait": whole["wait"], "PCSW": whole["pcsw"]}
-    # Without a memory decoder nothing is prompted either: what PCSW does for it is PCSW's.
+    # Without a memory decoder there are no prompts either; PCSW's time for them counts as PCSW's.
     network = whole["seconds"] - whole["pcsw"]
     parts |= {name: max(network - (other["seconds"] - other["pcsw"]), 0.0) for name, other in steps.items()}
     parts["the rest"] = max(whole["seconds"] - sum(parts.values()), 0.0)
@@ -96,7 +96,7 @@ def _timed(
 
 
 class _Alone:
-    """Encoder, feature decoder and loss, each by itself: the student's both ways, the teacher's one."""
+    """Encoder, feature decoder and loss, each alone: forward and backward for the student, forward for the teacher."""
 
     def __init__(self, config: Any) -> None:
         import torch
@@ -109,7 +109,7 @@ class _Alone:
         self._network.to(self._fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def seconds(self, steps: list[Step]) -> Counter[str]:
-        """Seconds of each part for as many slices as these steps had, summed."""
+        """Seconds of each part, summed over the numbers of slices of these steps."""
         found: Counter[str] = Counter()
         alike = Counter((step.labelled + 2 * step.unlabelled, step.unlabelled, step.memory_alone) for step in steps)
         for (student, teacher, frozen), count in alike.items():
@@ -119,10 +119,10 @@ class _Alone:
         return found
 
     def _jobs(self, student: int, teacher: int, *, frozen: bool) -> dict[str, Callable[[], None]]:
-        """What a step does in each part.
+        """A step's work in each part.
 
         Args:
-            frozen: whether the student's encoder and decoder don't learn.
+            frozen: whether the student's encoder and decoder get no gradient.
         """
         import torch
 
@@ -132,10 +132,10 @@ class _Alone:
         network, size, device = self._network, self._size, self._fabric.device
         images = torch.randn(student + teacher, 3, size, size, device=device)
         images = images.contiguous(memory_format=torch.channels_last)
-        places = volume_places(student + teacher, device)
+        positions = volume_places(student + teacher, device)
         with torch.no_grad():
             encoded = network.encoder(images)
-            logits = network.decoder(images[:student], [one[:student] for one in encoded], places[:student])
+            logits = network.decoder(images[:student], [one[:student] for one in encoded], positions[:student])
         logits = logits.float().requires_grad_()
         target = torch.zeros(student, size, size, dtype=torch.long, device=device)
         learning, taught = slice(0, student), slice(student, None)
@@ -151,11 +151,11 @@ class _Alone:
         def decode() -> None:
             features = [one[learning].clone().requires_grad_() for one in encoded]
             with torch.set_grad_enabled(not frozen):
-                total = network.decoder(images[learning], features, places[learning]).float().sum()
+                total = network.decoder(images[learning], features, positions[learning]).float().sum()
             _backward(total)
             if teacher:
                 with torch.no_grad():
-                    network.decoder(images[taught], [one[taught] for one in encoded], places[taught])
+                    network.decoder(images[taught], [one[taught] for one in encoded], positions[taught])
 
         return {
             "encoder": encode,

@@ -1,4 +1,4 @@
-"""A training whose steps are timed, with what of them is waiting for data and what is PCSW."""
+"""Training with timed steps: the whole step, the wait for its data, and PCSW."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VOLUMES, _DEPTH = 8, 10
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds of a step, of the wait for its data and of PCSW in it; its slices; who learns."""
+    """Seconds of a step, of the wait for its data and of PCSW in it, and its numbers of slices."""
 
     seconds: float
     wait: float
@@ -24,14 +24,14 @@ class Step:
     labelled: int
     unlabelled: int
     memory_alone: bool
-    """Whether nothing but the memory decoder learns."""
+    """Whether only the memory decoder learns."""
 
 
 class TimedTraining:
-    """A training by a recipe, untrained at first.
+    """A training by a recipe, from an untrained network.
 
     Args:
-        slices: the labelled and the unlabelled `SliceSet`, of classes 0 to 3; made up where none are given.
+        slices: the labelled and the unlabelled `SliceSet`, of classes 0 to 3; synthetic ones by default.
     """
 
     def __init__(self, config: Any, slices: Any = None) -> None:
@@ -42,7 +42,7 @@ class TimedTraining:
         from sss_model.training.learner import Learner
 
         self._config, fabric = config, make_fabric(config.train.precision)
-        labelled, unlabelled = slices or _made_up(config)
+        labelled, unlabelled = slices or _synthetic(config)
         self._batches = Batches(config, labelled=labelled, unlabelled=unlabelled, fabric=fabric)
         self._labelled, self._unlabelled = _Source(self._batches.labelled), _Source(self._batches.unlabelled)
         self._batches.labelled, self._batches.unlabelled = self._labelled, self._unlabelled  # type: ignore[method-assign]
@@ -51,7 +51,7 @@ class TimedTraining:
         self._learner = Learner(network, config, _CLASSES, fabric)
 
     def step(self, number: int, progress: float) -> Step:
-        """Take and time step `number`, after the share `progress` of the training's budget."""
+        """Take and time step `number`, at training progress `progress`, 0 to 1."""
         from sss_model.network import prompts as prompter
 
         for clocked in (self._labelled, self._unlabelled, self._pcsw):
@@ -71,12 +71,12 @@ class TimedTraining:
 
 
 def means(steps: list[Step]) -> dict[str, float]:
-    """Means of what steps took, by name."""
+    """Mean of each field over steps."""
     rows = [asdict(step) for step in steps]
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
-def _made_up(config: Any) -> Any:
+def _synthetic(config: Any) -> Any:
     from bench.pcsw import noisy_hearts
     from sss_model.data.slices import SliceSet
 
@@ -91,7 +91,7 @@ def _made_up(config: Any) -> Any:
 
 @dataclass
 class _Clocked:
-    """A function with a clock."""
+    """A function that is timed."""
 
     function: Callable[..., Any]
     seconds: float = 0.0
@@ -108,7 +108,7 @@ class _Clocked:
 
 @dataclass
 class _Source(_Clocked):
-    """Where a step gets a batch from, with a count of slices, too."""
+    """A source of batches, timed, with a count of slices."""
 
     slices: int = 0
 

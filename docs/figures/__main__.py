@@ -1,7 +1,7 @@
 """Draws the figures of docs/explanation/method.md: `python -m docs.figures` writes docs/figures/*.svg.
 
-What they show is computed by the code that they explain: PCSW judges the drawn stack, and a memory bank walks through
-the drawn volume. The same code gives the same bytes.
+The figures are computed by the code that they explain: PCSW is applied to the drawn stack, and a memory bank to the
+drawn volume. The same code gives the same bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STYLE: dict[str, Any] = {
 
 
 def main(endings: list[str]) -> None:
-    """Write each figure once for every ending; those in git are .svg."""
+    """Write each figure with every file ending; those in git are .svg."""
     plt.switch_backend("agg")
     plt.rcParams.update(STYLE)
     for name, draw in {"step": draw_step, "pcsw": draw_pcsw, "memory": draw_memory}.items():

@@ -1,4 +1,4 @@
-"""What all figures are drawn with."""
+"""Shapes and colours of all figures."""
 
 from __future__ import annotations
 

@@ -21,14 +21,14 @@ def walk() -> list[tuple[int, list[int], list[int]]]:
     coarse = torch.stack([1 - probability, probability], 1).log()[:, :, None, None]
     order = visiting_order(coarse, clip=count)[:, 0].tolist()
     angles = torch.linspace(0, 1.4, count)
-    likes = torch.stack([angles.cos(), angles.sin()], 1)  # neighbours look alike
+    keys = torch.stack([angles.cos(), angles.sin()], 1)  # neighbours look alike
 
     def name(memories: torch.Tensor) -> list[int]:
-        return [int((likes @ memory.flatten()).argmax()) for memory in memories]
+        return [int((keys @ memory.flatten()).argmax()) for memory in memories]
 
     bank, visits = MemoryBank(CAPACITY), []
     for index in order:
-        mine = likes[index][None]
+        mine = keys[index][None]
         held = name(bank.read(mine, len(bank))[0]) if len(bank) else []
         read = name(bank.read(mine, READS)[0]) if len(bank) else []
         visits.append((index, held, read))
@@ -63,6 +63,6 @@ def _memory_legend(axes: Axes) -> None:
     axes.add_patch(Circle((8.0, 2.6), 1.3, facecolor=ORANGE, edgecolor="none"))
     axes.text(10.2, 2.6, "slice that is decoded", va="center")
     axes.add_patch(Rectangle((32.7, 1.3), 2.6, 2.6, facecolor="#c9b8dc", edgecolor=PURPLE, linewidth=1.1))
-    axes.text(36.6, 2.6, f"in the bank and read ({READS} likest)", va="center")
+    axes.text(36.6, 2.6, f"in the bank and read ({READS} most similar)", va="center")
     axes.add_patch(Rectangle((64.7, 1.3), 2.6, 2.6, facecolor="white", edgecolor=PURPLE, linewidth=1.1))
     axes.text(68.6, 2.6, f"in the bank, not read (room for {CAPACITY})", va="center")

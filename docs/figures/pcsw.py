@@ -1,4 +1,4 @@
-"""What PCSW makes of a stack with a speck, a gap and a jump."""
+"""PCSW applied to a stack with a speck, a gap and a jump."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SLICES, SIDE = 8, 64
 
 
 def stack() -> np.ndarray:
-    """(SLICES, SIDE, SIDE) class map: a tapering ring and a disc, with what a network may do to them."""
+    """(SLICES, SIDE, SIDE) class map: a tapering ring and a disc, with errors that a network may make."""
     classes = np.zeros((SLICES, SIDE, SIDE), np.uint8)
     for index, plane in enumerate(classes):
         outer = 20.6 - 2 * index  # no ring shares a pixel with the next
@@ -111,19 +111,19 @@ def _graph(
     axes: Axes, middles: list[float], found: Components, links: Links, prompts: Prompts, *, bottom: float, top: float
 ) -> None:
     rows = found.moments[:, 1] / (2 * found.areas)
-    places = [(middles[at], top - (top - bottom) * row / SIDE) for at, row in zip(found.slices, rows, strict=True)]
+    positions = [(middles[at], top - (top - bottom) * row / SIDE) for at, row in zip(found.slices, rows, strict=True)]
     for one, other in zip(links.earlier, links.later, strict=True):
         far = found.slices[other] - found.slices[one] > 1
         bend = "arc3,rad=0.28" if far else "arc3"
-        axes.add_patch(FancyArrowPatch(places[one], places[other], arrowstyle="-", connectionstyle=bend, color=GREY))
+        axes.add_patch(FancyArrowPatch(positions[one], positions[other], arrowstyle="-", connectionstyle=bend, color=GREY))
     first = np.unique(found.labels, return_index=True)[1][1:]
     kept = prompts.keep.reshape(-1)[first]
-    for place, kind, stays in zip(places, found.classes, kept, strict=True):
+    for position, kind, stays in zip(positions, found.classes, kept, strict=True):
         face = CLASS_COLOURS[int(kind)] if stays else "white"
         edge = CLASS_COLOURS[int(kind)] if stays else GREY
-        axes.add_patch(Circle(place, 0.95, facecolor=face, edgecolor=edge, linewidth=1.3, zorder=3))
+        axes.add_patch(Circle(position, 0.95, facecolor=face, edgecolor=edge, linewidth=1.3, zorder=3))
         if not stays:
-            axes.text(place[0] + 1.6, place[1], "no link", color=GREY, va="center")
+            axes.text(position[0] + 1.6, position[1], "no link", color=GREY, va="center")
 
 
 def _notes(axes: Axes, lefts: list[float], width: float) -> None:

@@ -29,14 +29,14 @@ def draw_step() -> Figure:
 
 
 def _stream(axes: Axes, row: float, colour: str) -> None:
-    meets = {
+    pairing = {
         LABELLED: "DFE\nwith itself",
         STRONG: "DFE with weak\nor itself, then\nchannel dropout",
         WEAK: "DFE\nwith itself",
     }
     parts = {
         "E": ("image\nencoder\nE_img", 9.0),
-        "DFE": (meets[row], 13.0),
+        "DFE": (pairing[row], 13.0),
         "D": ("feature\ndecoder\nD_sam", 9.0),
         "PCSW": ("PCSW's\nprompts", 9.0),
         "memory": ("memory\ndecoder", 9.6),
@@ -74,5 +74,5 @@ def _views(axes: Axes) -> None:
 def _target(axes: Axes) -> None:
     box(axes, COLUMNS["loss"], LABELLED, 10.4, 8.0, "loss against\nlabels", BLUE, filled=True)
     box(axes, COLUMNS["loss"], STRONG, 10.4, 8.0, "loss against\ntarget", RED, filled=True)
-    box(axes, COLUMNS["loss"], WEAK, 10.4, 9.6, "target: sure,\nand kept\nby PCSW", GREEN, filled=True)
+    box(axes, COLUMNS["loss"], WEAK, 10.4, 9.6, "target:\nconfident,\nkept by PCSW", GREEN, filled=True)
     arrow(axes, (COLUMNS["loss"], WEAK + 4.8), (COLUMNS["loss"], STRONG - 4), GREEN)

@@ -1,1 +1,1 @@
-"""Training: views, losses, methods, the loop, and going on after an interruption."""
+"""Training: batches and views, losses, methods, the loop, resuming and fine-tuning."""

@@ -1,4 +1,4 @@
-"""Going on from a trained model: its weights where they fit, and whom it saw."""
+"""Fine-tuning: the weights of a trained model where they fit, and the patients that it learned from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sss_model.evaluation.leaks import leaks
 from sss_model.files import sha256
 from sss_model.network import Network
 
-# Tensors with rows for each class: how many, and the first class that has some.
+# Tensors with rows by class: rows a class, and the first class that has some.
 _PER_CLASS = {
     "decoder.head.weight": (4, 0),
     "decoder.head.bias": (4, 0),
@@ -31,10 +31,10 @@ _PER_CLASS = {
 
 @dataclass(frozen=True)
 class Parent:
-    """A trained model that another training goes on from.
+    """A trained model that another training starts from.
 
     Attributes:
-        model: what to call it, exactly: ``models:/NAME/VERSION`` or a folder.
+        model: its exact name: ``models:/NAME/VERSION`` or a folder.
     """
 
     model: str
@@ -47,7 +47,7 @@ class Parent:
         return cls(model, load_checkpoint(folder), sha256(folder / "weights.pt"))
 
     def origin(self) -> Origin:
-        """What a checkpoint keeps of it."""
+        """Its record in the checkpoint of the new training."""
         meta = self.checkpoint.meta
         known = meta.images is not None and (meta.origin is None or meta.origin.images_known)
         return Origin(
@@ -59,23 +59,23 @@ class Parent:
         )
 
     def seen_patients(self, own: Patients) -> Patients:
-        """Whom a training and this model saw together."""
+        """The patients of a training, `own`, and of this model, by role."""
         return Patients(**_united(own.model_dump(), self.checkpoint.meta.patients.model_dump()))
 
     def seen_images(self, own: Images) -> Images:
-        """What they saw together, as far as it was kept."""
+        """The images of both, as far as this model's are known."""
         theirs = self.checkpoint.meta.images
         return Images(**_united(own.model_dump(), theirs.model_dump())) if theirs else own
 
 
 def refuse_seen(parent: Parent, manifest: Manifest) -> list[str]:
-    """Refuse a model that learned from the patients who are to choose the weights.
+    """Refuse a model that learned from validation patients, which select the weights.
 
     Returns:
-        What somebody should know: that it saw test patients, which the evaluation will refuse to score.
+        A warning if it learned from test patients, which the evaluation will refuse to score.
 
     Raises:
-        InputError: it learned from validation patients, known by name or by the content of an image.
+        InputError: it learned from validation patients, recognised by name or by the content of an image.
     """
     for sentence in leaks(parent.checkpoint.meta, manifest.split("val"), split="val"):
         raise InputError(f"train.init_from: {parent.model}, split val: {sentence}")
@@ -86,16 +86,15 @@ def refuse_seen(parent: Parent, manifest: Manifest) -> list[str]:
 def inherit_weights(network: Network, parent: Parent, config: Config, labels: Mapping[str, int]) -> list[str]:
     """Give a network the weights of a trained one.
 
-    All tensors that both have must be of one shape. Classes are known by their names: one that both have keeps its
-    rows wherever it stands, one that is new starts anew. A part that only one of them has, such as the memory decoder,
-    stays as it is or is left out.
+    Tensors that both have must have one shape. Classes are matched by name: one that both have keeps its rows, a new
+    one starts from scratch. A part that only one of them has, such as the memory decoder, stays as it is or is left out.
 
     Args:
         network: as the recipe builds it; it is changed.
         labels: the training's classes, background included, to their indices.
 
     Returns:
-        A sentence for what was not taken over.
+        Sentences on what was not inherited.
 
     Raises:
         InputError: the networks don't fit, or a weight is not finite; the network is then as it was.
