@@ -1,4 +1,4 @@
-"""How fast scans are imported and slices reach training, against what the disk and one core could do at most.
+"""Speed of importing scans and serving slices, compared with the limits of the disk and of one core.
 
     python -m bench.data
 

@@ -115,7 +115,8 @@ def _graph(
     for one, other in zip(links.earlier, links.later, strict=True):
         far = found.slices[other] - found.slices[one] > 1
         bend = "arc3,rad=0.28" if far else "arc3"
-        axes.add_patch(FancyArrowPatch(positions[one], positions[other], arrowstyle="-", connectionstyle=bend, color=GREY))
+        ends = positions[one], positions[other]
+        axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-", connectionstyle=bend, color=GREY))
     first = np.unique(found.labels, return_index=True)[1][1:]
     kept = prompts.keep.reshape(-1)[first]
     for position, kind, stays in zip(positions, found.classes, kept, strict=True):

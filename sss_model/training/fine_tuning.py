@@ -87,7 +87,8 @@ def inherit_weights(network: Network, parent: Parent, config: Config, labels: Ma
     """Give a network the weights of a trained one.
 
     Tensors that both have must have one shape. Classes are matched by name: one that both have keeps its rows, a new
-    one starts from scratch. A part that only one of them has, such as the memory decoder, stays as it is or is left out.
+    one starts from scratch. A part that only one of them has, such as the memory decoder, stays as it is or is left
+    out.
 
     Args:
         network: as the recipe builds it; it is changed.

@@ -27,7 +27,7 @@ def lean(fit: Callable[..., Path]) -> Path:
     return fit(LEAN)
 
 
-def test_a_lean_training_learns_and_says_where_it_ran(lean: Path, device: torch.device) -> None:
+def test_a_lean_training_learns_and_records_its_device(lean: Path, device: torch.device) -> None:
     trained = load_checkpoint(lean)
     assert (trained.meta.device, trained.meta.precision) == (device_name(device), "bf16-mixed")
     assert trained.meta.steps == 12
@@ -46,7 +46,7 @@ def test_auto_precision_is_bfloat16_where_the_gpu_computes_in_it(
         assert precision == ("bf16-mixed" if newer else "32-true")
 
 
-def test_a_resumed_training_goes_on_as_if_nothing_had_happened(
+def test_a_resumed_training_ends_like_one_that_was_never_killed(
     fit: Callable[..., Path], lean: Path, tmp_path: Path
 ) -> None:
     saved: list[Path] = []
@@ -69,7 +69,7 @@ def test_a_resumed_training_goes_on_as_if_nothing_had_happened(
     assert drift < 0.05
 
 
-def test_saving_memory_does_not_change_what_is_learnt(fit: Callable[..., Path]) -> None:
+def test_saving_memory_does_not_change_the_loss(fit: Callable[..., Path]) -> None:
     exact = {**LEAN, "train.precision": "32-true", "train.steps": 10}
     lean = load_checkpoint(fit(exact)).history
     plain = load_checkpoint(fit({**exact, "train.micro_batch": None, "train.gradient_checkpointing": False})).history

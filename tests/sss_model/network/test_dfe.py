@@ -36,7 +36,7 @@ def test_every_scale_is_enhanced(random_weights: FeatureEnhancement) -> None:
     assert not any(torch.allclose(a, b) for a, b in zip(own, random_weights(own, features(1)), strict=True))
 
 
-def test_streams_that_change_places_change_results(random_weights: FeatureEnhancement) -> None:
+def test_exchanging_the_streams_exchanges_the_results(random_weights: FeatureEnhancement) -> None:
     weak, strong = features(0), features(1)
     both = random_weights(
         [torch.cat(pair) for pair in zip(weak, strong, strict=True)],
@@ -50,7 +50,7 @@ def test_streams_that_change_places_change_results(random_weights: FeatureEnhanc
         torch.testing.assert_close(one, other.roll(2, 0))
 
 
-def test_what_streams_share_is_shared_by_both_and_what_is_each_one_s_own_is_the_other_s_lack() -> None:
+def test_the_shared_part_is_symmetric_and_the_specific_part_antisymmetric() -> None:
     weak, strong = features(0)[0], features(1)[0]
     (shared, specific), (shared_back, specific_back) = (
         shared_and_specific(weak, strong),
@@ -61,7 +61,7 @@ def test_what_streams_share_is_shared_by_both_and_what_is_each_one_s_own_is_the_
     assert specific.abs().max() > 0.1
 
 
-def test_a_stream_that_meets_itself_has_nothing_of_its_own() -> None:
+def test_a_stream_paired_with_itself_has_no_specific_part() -> None:
     own = features(0)[0]
     shared, specific = shared_and_specific(own, own.clone())
     torch.testing.assert_close(shared, own)
@@ -75,7 +75,7 @@ def test_opposites_share_nothing() -> None:
     torch.testing.assert_close(specific, 2 * own)
 
 
-def test_features_of_zeros_are_no_trouble(random_weights: FeatureEnhancement) -> None:
+def test_features_of_zeros_have_finite_gradients(random_weights: FeatureEnhancement) -> None:
     empty = [torch.zeros(1, 16, side, side, requires_grad=True) for side in SIDES]
     torch.stack([part.sum() for part in random_weights(empty, [part.detach() for part in empty])]).sum().backward()
     assert all(torch.isfinite(part.grad).all() for part in empty if part.grad is not None)
@@ -87,7 +87,7 @@ def test_without_a_partner_it_is_its_own_partner(random_weights: FeatureEnhancem
         torch.testing.assert_close(alone, itself)
 
 
-def test_some_slices_meet_their_partner_and_the_others_themselves(random_weights: FeatureEnhancement) -> None:
+def test_only_paired_slices_use_their_partner(random_weights: FeatureEnhancement) -> None:
     own, other = features(0), features(1)
     mixed = random_weights(own, other, torch.tensor([False, True]))
     for one, alone, met in zip(mixed, random_weights(own), random_weights(own, other), strict=True):

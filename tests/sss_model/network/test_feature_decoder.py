@@ -1,4 +1,4 @@
-"""What a slice as a whole tells its pixels."""
+"""The feature decoder's slice context."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sss_model.network.segmenter import SamNetwork
 DEEP, FINE, CLASSES = 16, 8, 4
 
 
-def a_trained_one() -> SliceContext:
-    return with_a_word(SliceContext(deep=DEEP, fine=FINE, classes=CLASSES, proportions=True))
+def a_trained_context() -> SliceContext:
+    return with_random_weights(SliceContext(deep=DEEP, fine=FINE, classes=CLASSES, proportions=True))
 
 
-def with_a_word(context: SliceContext) -> SliceContext:
+def with_random_weights(context: SliceContext) -> SliceContext:
     generator = torch.Generator().manual_seed(0)
     for weight in context.parameters():
         torch.nn.init.normal_(weight, generator=generator)
     return context
 
 
-def test_it_starts_by_changing_nothing(recipe: Callable[..., Config]) -> None:
+def test_context_starts_as_the_identity(recipe: Callable[..., Config]) -> None:
     plain, told = (build_network(recipe({"model.context": context}), classes=CLASSES) for context in (False, True))
     assert isinstance(plain, SamNetwork)
     assert isinstance(told, SamNetwork)
@@ -41,14 +41,14 @@ def test_it_starts_by_changing_nothing(recipe: Callable[..., Config]) -> None:
     torch.testing.assert_close(told(ClipBatch(images, volume_places(2))).logits, plain(ClipBatch(images)).logits)
 
 
-def test_without_proportions_its_weights_are_called_as_before_there_were_any() -> None:
+def test_without_proportions_the_context_has_no_weights_for_them() -> None:
     context = SliceContext(deep=DEEP, fine=FINE, classes=CLASSES, proportions=False)
     layers = ("look.0", "channels", "classes")
     assert context.state_dict().keys() == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
 
 
-def test_it_keeps_what_instance_normalisation_takes_away() -> None:
-    context, generator = a_trained_one(), torch.Generator().manual_seed(0)
+def test_context_keeps_the_mean_that_instance_normalisation_removes() -> None:
+    context, generator = a_trained_context(), torch.Generator().manual_seed(0)
     deepest = torch.randn(1, DEEP, 4, 4, generator=generator)
     brighter = deepest + torch.randn(1, DEEP, 1, 1, generator=generator)
     normalised = torch.nn.functional.instance_norm(torch.cat([deepest, brighter]))
@@ -59,21 +59,21 @@ def test_it_keeps_what_instance_normalisation_takes_away() -> None:
     )
 
 
-def test_where_something_lies_in_the_slice_means_nothing_to_it() -> None:
-    context, deepest = a_trained_one(), torch.randn(3, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+def test_context_does_not_depend_on_where_in_the_slice_features_are() -> None:
+    context, deepest = a_trained_context(), torch.randn(3, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
     moved = deepest.roll((1, 2), (2, 3))
     for here, there in zip(context(deepest, volume_places(3)), context(moved, volume_places(3)), strict=True):
         torch.testing.assert_close(here, there)
 
 
-def test_the_same_slice_is_told_differently_along_its_volume() -> None:
-    context, deepest = a_trained_one(), torch.randn(1, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+def test_modulation_differs_along_the_volume() -> None:
+    context, deepest = a_trained_context(), torch.randn(1, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
     for part in context(deepest.expand(5, -1, -1, -1), volume_places(5)):
         assert all((one - other).abs().max() > 1e-3 for one, other in pairwise(part))
 
 
-def test_the_ends_of_a_volume_are_told_apart_from_all_between() -> None:
-    context, deepest = a_trained_one(), torch.randn(1, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+def test_modulation_differs_at_both_ends_of_the_volume() -> None:
+    context, deepest = a_trained_context(), torch.randn(1, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         # What lies between differs in nothing but how far along its volume it is.
         context.get_parameter("look.0.weight")[:, DEEP] = 0
@@ -83,8 +83,8 @@ def test_the_ends_of_a_volume_are_told_apart_from_all_between() -> None:
         assert (first - last).abs().max() > 1e-3
 
 
-def test_what_a_volume_is_made_of_matters_where_it_is_known() -> None:
-    context, deepest = a_trained_one(), torch.randn(2, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
+def test_modulation_depends_on_proportions_where_they_are_known() -> None:
+    context, deepest = a_trained_context(), torch.randn(2, DEEP, 4, 4, generator=torch.Generator().manual_seed(0))
     unknown = context(deepest, volume_places(2))
     for part, other in zip(unknown, context(deepest, volume_places(2, proportions=torch.zeros(3))), strict=True):
         assert torch.equal(part, other)
@@ -93,11 +93,11 @@ def test_what_a_volume_is_made_of_matters_where_it_is_known() -> None:
 
 
 @pytest.mark.parametrize("method", ["weak_to_strong", "sss"])
-def test_a_volume_s_slices_are_told_their_places(recipe: Callable[..., Config], method: str) -> None:
+def test_slices_of_a_volume_get_their_positions_and_proportions(recipe: Callable[..., Config], method: str) -> None:
     network = build_network(recipe({"train.method": method, "sss.memory": False, **TOLD}), classes=CLASSES).eval()
     assert isinstance(network, SamNetwork)
     assert network.decoder.context is not None
-    with_a_word(network.decoder.context)
+    with_random_weights(network.decoder.context)
     alike = torch.zeros(5, 3, 64, 64)
     with torch.inference_mode():
         whole = network.segment(alike, (8.0, 1.5, 1.5), batch=2)

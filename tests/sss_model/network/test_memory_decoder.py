@@ -54,7 +54,7 @@ def test_the_same_volume_gives_the_same_masks(decoder: MemoryDecoder) -> None:
 
 
 @torch.no_grad()
-def test_clips_know_nothing_of_each_other(decoder: MemoryDecoder) -> None:
+def test_clips_are_independent(decoder: MemoryDecoder) -> None:
     features, coarse = slices()
     both = decoder(features, coarse, prompts(EVERYWHERE), GATE, clip=CLIP)
     alone = decoder(
@@ -91,7 +91,7 @@ def test_a_slice_remembers_what_was_seen_before(decoder: MemoryDecoder) -> None:
     assert not torch.allclose(seen.logits[last, 0], changed.logits[last, 0])
 
 
-def test_it_starts_at_the_surest_slice_and_goes_both_ways() -> None:
+def test_it_starts_at_the_most_confident_slice_and_goes_both_ways() -> None:
     coarse = torch.zeros(5, 2, 4, 4)
     coarse[:, 1] = torch.tensor([1.0, 2.0, 1.5, 9.0, 1.0])[:, None, None]
     assert visiting_order(coarse, clip=5)[:, 0].tolist() == [3, 2, 4, 1, 0]
@@ -103,7 +103,7 @@ def test_a_slice_without_foreground_is_no_start() -> None:
     assert int(visiting_order(coarse, clip=3)[0, 0]) == 1
 
 
-def test_a_sure_speck_is_no_start() -> None:
+def test_a_confident_speck_is_no_start() -> None:
     coarse = torch.zeros(3, 2, 8, 8)
     coarse[:, 1] = -1.0
     coarse[0, 1, 0, 0] = 30.0
@@ -208,7 +208,7 @@ def test_a_full_bank_sorts_itself_row_by_row(entries: int) -> None:
         assert all(any(torch.equal(memory, wanted) for memory in held(bank, row)) for wanted in expected)
 
 
-def test_rows_do_decide_apart() -> None:
+def test_rows_are_replaced_independently() -> None:
     replaced = [torch.equal(held(filled(8), row)[0], held(filled(3), row)[0]) for row in (0, 1)]
     assert any(
         not all(any(torch.equal(a, b) for a in held(filled(8), row)) for b in held(filled(3), row)) for row in (0, 1)

@@ -1,4 +1,4 @@
-"""What holds of both networks that judge each slice by itself."""
+"""The networks that segment slices one by one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build(request: pytest.FixtureRequest, recipe: Callable[..., Config]) -> Call
     return build
 
 
-def with_a_say(network: Network) -> Network:
+def with_a_random_head(network: Network) -> Network:
     """The network with a head that no longer says background everywhere."""
     head = network.decoder.head if isinstance(network, SamNetwork) else network.head
     torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(0))
@@ -43,7 +43,7 @@ def test_logits_have_the_size_of_the_slice(build: Callable[..., Network]) -> Non
         assert logits.shape == (2, 5, side, side)
 
 
-def test_an_untrained_network_says_background(build: Callable[..., Network]) -> None:
+def test_an_untrained_network_predicts_background(build: Callable[..., Network]) -> None:
     assert torch.all(build()(ClipBatch(torch.randn(2, 3, 64, 64), volume_places(2))).logits.argmax(1) == 0)
 
 
@@ -57,21 +57,24 @@ def test_weights_depend_on_the_seed_alone(build: Callable[..., Network]) -> None
 
 
 def test_a_slice_is_segmented_alike_whatever_its_batch(build: Callable[..., Network]) -> None:
-    network, batch = with_a_say(build()), ClipBatch(torch.randn(4, 3, 64, 64), volume_places(4))
+    network, batch = with_a_random_head(build()), ClipBatch(torch.randn(4, 3, 64, 64), volume_places(4))
     for given in (batch, batch._replace(seeds=torch.arange(4))):
         whole, part = network(given).logits, network(given.rows(slice(2, None))).logits
         torch.testing.assert_close(whole[2:], part, atol=1e-3, rtol=1e-3)
 
 
 def test_a_volume_is_segmented_alike_whatever_the_batch(build: Callable[..., Network]) -> None:
-    network, images = with_a_say(build()).eval(), torch.randn(5, 3, 64, 64)
+    network, images = with_a_random_head(build()).eval(), torch.randn(5, 3, 64, 64)
     with torch.inference_mode():
         whole, pieces = (network.segment(images, (8.0, 1.5, 1.5), batch=batch) for batch in (5, 2))
     torch.testing.assert_close(whole, pieces, atol=1e-3, rtol=1e-3)
 
 
 def test_only_the_chosen_slices_are_perturbed(build: Callable[..., Network]) -> None:
-    network, batch = with_a_say(build()), ClipBatch(torch.randn(3, 3, 64, 64), volume_places(3), torch.arange(3))
+    network, batch = (
+        with_a_random_head(build()),
+        ClipBatch(torch.randn(3, 3, 64, 64), volume_places(3), torch.arange(3)),
+    )
     plain = network(batch).logits
     perturbed = network(batch._replace(perturbed=torch.tensor([False, True, False]))).logits
     changed = [not torch.allclose(a, b, atol=1e-3) for a, b in zip(plain, perturbed, strict=True)]

@@ -96,7 +96,7 @@ def test_a_part_that_does_not_fit_leaves_the_module_as_it_was(
     assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
 
 
-def test_a_part_or_a_tensor_that_is_not_there_is_said() -> None:
+def test_a_missing_part_or_tensor_is_named() -> None:
     module, pretrained = small_part()
     with pytest.raises(InputError, match=r"own\.pt: no other\.\* weights in it; expected a SAM-2 checkpoint"):
         pretrained.fill(module, "other.")

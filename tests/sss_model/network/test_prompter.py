@@ -73,7 +73,7 @@ def from_labels(made: Prompter, draws: torch.Tensor) -> PromptBatch:
     return made(logits_for(0 * organ()), SPACING, clip=CLIP, prompting=prompting)
 
 
-def test_labels_are_moved_before_they_prompt(prompter: Callable[..., Prompter]) -> None:
+def test_prompts_from_labels_are_jittered(prompter: Callable[..., Prompter]) -> None:
     made = prompter(**{"sss.jitter": 0.2})
     still = from_labels(made, torch.full((CLIP, 2, 4), 0.5))
     torch.testing.assert_close(still.masks, made(logits_for(organ()), SPACING, clip=CLIP).masks, atol=1e-5, rtol=0)
@@ -87,7 +87,7 @@ def test_labels_are_moved_before_they_prompt(prompter: Callable[..., Prompter]) 
     assert wider.masks[0, 0, 0, y, x] == 1
 
 
-def test_classes_are_moved_apart_from_each_other(prompter: Callable[..., Prompter]) -> None:
+def test_classes_are_jittered_independently(prompter: Callable[..., Prompter]) -> None:
     draws = torch.full((CLIP, 2, 4), 0.5)
     draws[:, 1] = 0.9
     still = from_labels(prompter(), torch.full((CLIP, 2, 4), 0.5))

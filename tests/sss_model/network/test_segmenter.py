@@ -59,7 +59,7 @@ def test_outputs_have_the_size_of_the_slices(make: Callable[..., SssSegmenter]) 
 
 
 @torch.no_grad()
-def test_without_a_prompt_the_feature_decoder_speaks_alone(make: Callable[..., SssSegmenter]) -> None:
+def test_without_a_prompt_the_fused_logits_are_the_feature_decoders(make: Callable[..., SssSegmenter]) -> None:
     outputs = make()(clips(prompting=Prompting(torch.full((CLIP,), int(PromptSource.NONE)))))
     assert torch.equal(outputs.fused, outputs.coarse)
     prompted = make()(clips(prompting=Prompting(torch.full((CLIP,), int(PromptSource.OWN)))))
@@ -131,7 +131,7 @@ def test_a_mechanism_that_is_off_has_no_weights(make: Callable[..., SssSegmenter
 
 
 @torch.no_grad()
-def test_a_partner_changes_only_whom_it_is_given_to(make: Callable[..., SssSegmenter]) -> None:
+def test_a_partner_changes_only_the_slices_that_are_paired(make: Callable[..., SssSegmenter]) -> None:
     network = make()
     assert network.enhancement is not None
     for model in network.enhancement.models:

@@ -1,4 +1,4 @@
-"""What a step sees of scans whose orientation was found out."""
+"""The batches of a step, and reading ahead."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def two_scans(config: Config) -> SliceSet:
     return SliceSet(images, [np.zeros((1, side, side), np.uint8)] * 2, neighbours=True, distances=[8.0, 10.0])
 
 
-def test_unlabelled_scans_are_turned_each_by_its_own_angle(recipe: Callable[..., Config]) -> None:
+def test_unlabelled_scans_are_rotated_each_by_its_own_angle(recipe: Callable[..., Config]) -> None:
     config = recipe({**STILL, "train.method": "weak_to_strong", "train.batch": 2, "train.unlabelled_batch": 2})
     scans = two_scans(config)
     batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
@@ -44,7 +44,7 @@ def test_unlabelled_scans_are_turned_each_by_its_own_angle(recipe: Callable[...,
     assert len(set(before.spacing[:, 0].tolist())) == 2  # both scans were among them
 
 
-def test_slices_are_told_what_their_volume_is_made_of(recipe: Callable[..., Config]) -> None:
+def test_slice_positions_hold_the_proportions_of_the_volume(recipe: Callable[..., Config]) -> None:
     config = recipe(
         {"train.method": "weak_to_strong", "train.batch": 32, "train.unlabelled_batch": 32, "views.cutmix": 0}
     )
@@ -68,7 +68,7 @@ def test_slices_are_told_what_their_volume_is_made_of(recipe: Callable[..., Conf
     assert (unlabelled.slice_position[:, WIDTH:] != 0).all()
 
 
-def test_a_survey_s_verdict_lies_where_the_view_shows_it(recipe: Callable[..., Config]) -> None:
+def test_the_result_of_a_volume_check_moves_with_the_view(recipe: Callable[..., Config]) -> None:
     config = recipe({"train.method": "sss", "train.batch": 2, "train.unlabelled_batch": 2, "sss.clip_every": 2})
     side = config.data.canvas
     bright = np.zeros((1, side, side), np.float16)
@@ -86,7 +86,7 @@ def test_a_survey_s_verdict_lies_where_the_view_shows_it(recipe: Callable[..., C
     assert (seen.plausible == ~shown).float().mean() > 0.99
 
 
-def test_a_view_lies_where_its_pixels_do(recipe: Callable[..., Config]) -> None:
+def test_the_position_of_a_strong_view_is_blended_with_its_partners(recipe: Callable[..., Config]) -> None:
     config = recipe({"train.method": "weak_to_strong", "train.batch": 2, "train.unlabelled_batch": 8})
     side, random = config.data.canvas, np.random.default_rng(0)
     scan = random.random((5, side, side)).astype(np.float16)
@@ -127,7 +127,7 @@ def test_the_next_steps_are_made_before_they_are_asked_for_and_each_once() -> No
     assert len(made) == len(set(made)) <= 6
 
 
-def test_what_was_expected_and_is_not_asked_for_is_no_answer() -> None:
+def test_a_prefetched_value_for_another_key_is_not_returned() -> None:
     pairs = Prefetcher(lambda at: at, workers=2)
     pairs((0, 1), (1, 1))
     assert pairs((1, 4), (2, 4)) == (1, 4)

@@ -54,7 +54,7 @@ def test_partners_swap_the_same_box_in_images_and_targets() -> None:
     assert torch.equal(mix.paste(numbered(4)[:, None].float())[:, 0], mixed.float())
 
 
-def test_what_is_a_whole_slice_s_is_blended_by_the_share_of_the_box() -> None:
+def test_numbers_of_whole_slices_are_blended_by_the_share_of_the_box() -> None:
     from_labelled = torch.tensor([False, True, False, False])
     mix = CutMix(box(4), from_labelled, clip=1)
     own, of_labelled = torch.arange(4.0)[:, None].expand(4, 2), torch.full((2, 2), 9.0)

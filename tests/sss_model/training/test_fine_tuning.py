@@ -183,7 +183,7 @@ def with_parent_that_saw(checkpoint: Path, folder: Path, role: str, case: Any, *
 
 @pytest.mark.parametrize("role", ["labelled", "unlabelled", "validation"])
 @pytest.mark.parametrize("by", ["patient", "image"])
-def test_whom_the_parent_saw_can_not_be_scored(
+def test_patients_that_the_parent_saw_cannot_be_scored(
     tune: Trained, checkpoint: Path, manifest: Manifest, tmp_path: Path, capsys: Any, role: str, by: str
 ) -> None:
     case = manifest.split("test")[0]
@@ -193,7 +193,7 @@ def test_whom_the_parent_saw_can_not_be_scored(
     assert f"as {role} {by}s; expected {by}s it never saw; no score will be given" in capsys.readouterr().out
 
 
-def test_whom_grandparents_saw_is_remembered(
+def test_patients_that_grandparents_saw_are_recorded(
     tune: Trained, checkpoint: Path, manifest: Manifest, tmp_path: Path
 ) -> None:
     case = manifest.split("test")[0]
@@ -212,7 +212,7 @@ def test_a_parent_that_learned_from_validation_patients_is_refused(
         tune(parent=with_parent_that_saw(checkpoint, tmp_path / "parent", "labelled", case, by="patient"))
 
 
-def test_a_parent_without_hashes_of_images_is_told_of(tune: Trained, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_parent_without_hashes_of_images_is_recorded_as_such(tune: Trained, checkpoint: Path, tmp_path: Path) -> None:
     trained = load_checkpoint(checkpoint)
     meta = trained.meta.model_copy(update={"images": None})
     save_checkpoint(tmp_path / "old", meta=meta, weights=trained.weights, history=trained.history.to_dict("records"))

@@ -48,7 +48,7 @@ def test_the_unlabelled_loss_is_ramped_up(recipe: Callable[..., Config]) -> None
     assert unlabelled_weight(train, 0.5) == unlabelled_weight(train, 1) == 3
 
 
-def test_labelled_only_never_gives_the_unlabelled_loss_a_weight(recipe: Callable[..., Config]) -> None:
+def test_supervised_training_gives_the_unlabelled_loss_no_weight(recipe: Callable[..., Config]) -> None:
     assert unlabelled_weight(recipe({"train.method": "supervised"}).train, 1) == 0
 
 

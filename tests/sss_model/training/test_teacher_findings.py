@@ -42,7 +42,7 @@ def test_a_speck_is_rejected_where_it_lies(recipe: Callable[..., Config]) -> Non
         assert torch.equal(rejected, expected)
 
 
-def test_surveys_are_made_when_they_are_due_and_once(recipe: Callable[..., Config]) -> None:
+def test_volume_checks_are_made_when_they_are_due_and_once(recipe: Callable[..., Config]) -> None:
     config = recipe(
         {
             "train.method": "sss",
@@ -75,6 +75,6 @@ def test_surveys_are_made_when_they_are_due_and_once(recipe: Callable[..., Confi
     assert found(replace(findings, volume_checks=0), 0.9)[1] == 2
 
 
-def test_other_methods_survey_nothing(recipe: Callable[..., Config]) -> None:
+def test_other_methods_make_no_volume_checks(recipe: Callable[..., Config]) -> None:
     for changes in ({"train.method": "weak_to_strong"}, {"train.method": "sss", "pcsw.enabled": False}):
         assert recipe({"pcsw.volume_checks": [0.1], **changes}).volume_checks == []

@@ -112,7 +112,7 @@ TURNED = {"predict.orientations": 4, "train.orientation_from": 0.2, "pcsw.volume
 
 
 @pytest.mark.parametrize("method", METHODS_OF_MINUTES)
-def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
+def test_a_killed_run_resumes_and_ends_with_the_same_weights(
     tmp_path: Path, launch: Callable[..., subprocess.Popen[str]], method: str
 ) -> None:
     overrides = {**EVERY_METHOD[method], **confident_from(0.5), **QUICK_SAVES, **TURNED}
@@ -203,7 +203,7 @@ def test_test_patients_are_not_even_opened(tmp_path: Path, recipe: Callable[...,
     assert not everyone & {case.patient for case in manifest.split("test")}
 
 
-def test_labelled_only_never_sees_an_unlabelled_patient(
+def test_supervised_training_never_sees_an_unlabelled_patient(
     tmp_path: Path, recipe: Callable[..., Config], phantom: Path, cache_dir: Path
 ) -> None:
     train(
@@ -241,7 +241,7 @@ NAN, INFINITE = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize("loss", [NAN, INFINITE])
-def test_a_loss_that_is_no_number_is_one_sentence_with_the_step_and_what_to_try(
+def test_a_loss_that_is_not_finite_is_one_sentence_with_the_step_and_a_remedy(
     loss: float, recipe: Callable[..., Config]
 ) -> None:
     settings = recipe({"train.precision": "bf16-mixed", "train.lr": 0.01}).train
@@ -258,7 +258,7 @@ def test_a_scalar_that_does_not_apply_is_left_out(recipe: Callable[..., Config])
 
 
 @pytest.mark.parametrize("broken", [NAN, INFINITE])
-def test_one_weight_that_is_no_number_is_found(broken: float, recipe: Callable[..., Config]) -> None:
+def test_one_weight_that_is_not_finite_is_found(broken: float, recipe: Callable[..., Config]) -> None:
     good, bad = torch.zeros(3, 3), torch.zeros(4)
     check_weights([good], step=7, settings=recipe().train)
     bad[2] = broken
@@ -311,7 +311,7 @@ ALWAYS, NEVER = 1e-6, 1e3
 
 # A step is logged, then saved; the eleventh is logged, the third is not.
 @pytest.mark.parametrize(("breaks_at", "what"), [(10, "the loss is nan at step 11"), (2, "weights are NaN .* step 3")])
-def test_what_was_saved_before_stays_and_can_be_gone_on_with(
+def test_the_state_saved_before_stays_and_can_be_resumed(
     breaks_at: int, what: str, diverging: Callable[..., str], tmp_path: Path
 ) -> None:
     assert re.search(what, diverging(breaks_at, save_minutes=ALWAYS))
@@ -320,6 +320,6 @@ def test_what_was_saved_before_stays_and_can_be_gone_on_with(
     assert all(tensor.isfinite().all() for tensor in saved["learner"]["student"].values())
 
 
-def test_weights_that_are_no_numbers_are_not_validated(diverging: Callable[..., str], tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_not_validated(diverging: Callable[..., str], tmp_path: Path) -> None:
     assert "weights are NaN or infinite at step 5" in diverging(3, save_minutes=NEVER)
     assert not (tmp_path / "work").exists()

@@ -57,17 +57,17 @@ def test_the_truth_scores_one(config: Callable[..., Config]) -> None:
     assert scored(config(), logits) == Validation({"cavity": 1.0, "wall": 0.0}, {"cavity": 1.0})
 
 
-def test_only_what_is_sure_counts_for_precision(config: Callable[..., Config]) -> None:
-    def half_sure(truth: torch.Tensor) -> torch.Tensor:
+def test_only_confident_pixels_count_for_precision(config: Callable[..., Config]) -> None:
+    def confident_about_half(truth: torch.Tensor) -> torch.Tensor:
         wrong = logits(torch.ones_like(truth), sharpness=1.0)
         return torch.where((truth == 1)[:, None], logits(truth), wrong)
 
-    result = scored(config(), half_sure)
+    result = scored(config(), confident_about_half)
     assert result.per_class["cavity"] < 0.3
     assert result.precision == {"cavity": 1.0}
 
 
-def test_nothing_sure_has_no_precision(config: Callable[..., Config]) -> None:
+def test_without_confident_pixels_there_is_no_precision(config: Callable[..., Config]) -> None:
     assert scored(config(), lambda truth: logits(truth, sharpness=0.1)).precision == {}
 
 
@@ -82,14 +82,14 @@ def test_what_pcsw_rejects_is_no_pseudo_label_of_sss(config: Callable[..., Confi
     assert scored(config("sss", **{"pcsw.enabled": False}), with_a_speck).precision["cavity"] < 1
 
 
-def test_a_volume_is_scored_from_its_best_turn(config: Callable[..., Config]) -> None:
-    def knows_the_lower_half(truth: torch.Tensor) -> torch.Tensor:
+def test_a_volume_is_scored_from_its_best_orientation(config: Callable[..., Config]) -> None:
+    def is_confident_about_the_lower_half(truth: torch.Tensor) -> torch.Tensor:
         known = truth.clone()
         known[:, : truth.shape[-1] // 2] = 0
         return torch.where((known == truth)[:, None], logits(known), logits(known, sharpness=0.5))
 
-    assert scored(config(), knows_the_lower_half).per_class["cavity"] == 0
-    assert scored(config(**{"predict.orientations": 4}), knows_the_lower_half).per_class["cavity"] > 0.99
+    assert scored(config(), is_confident_about_the_lower_half).per_class["cavity"] == 0
+    assert scored(config(**{"predict.orientations": 4}), is_confident_about_the_lower_half).per_class["cavity"] > 0.99
 
 
 def test_strays_do_not_count_where_predictions_drop_them(config: Callable[..., Config]) -> None:

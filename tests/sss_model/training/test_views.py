@@ -53,7 +53,7 @@ def test_a_view_that_may_not_move_is_the_middle_of_the_canvas(views: Views, data
     assert torch.allclose(moved, middle, atol=1e-4)
 
 
-def test_a_turned_view_is_the_view_of_a_turned_scan(views: Views, data: Data) -> None:
+def test_a_rotated_view_is_the_view_of_a_rotated_scan(views: Views, data: Data) -> None:
     centred = views.model_copy(update={"shift": 0.0})
     canvas = torch.randn(2, 3, data.canvas, data.canvas)
     drawn = draw_views(seed=0, stream=0, step=0, batch=2)
@@ -62,7 +62,7 @@ def test_a_turned_view_is_the_view_of_a_turned_scan(views: Views, data: Data) ->
     torch.testing.assert_close(turned, torch.stack([first[0], second[1]]), atol=1e-2, rtol=0)
 
 
-def test_a_spot_swells_or_shrinks_and_no_two_points_change_places(views: Views, data: Data) -> None:
+def test_local_zoom_enlarges_or_shrinks_without_folding(views: Views, data: Data) -> None:
     drawn = draw_views(seed=0, stream=0, step=0, batch=64)
     unturned = views.model_copy(update={"flips": False, "rotation_degrees": 0.0})
     flat, bulged = (
@@ -74,7 +74,7 @@ def test_a_spot_swells_or_shrinks_and_no_two_points_change_places(views: Views, 
     assert (zoom.amin((1, 2)) < 0.5).any() and (zoom.amax((1, 2)) > 1.5).any()
 
 
-def test_without_a_bulge_a_view_is_what_it_was_before_there_were_any(views: Views, data: Data) -> None:
+def test_local_zoom_of_nearly_zero_is_nearly_none(views: Views, data: Data) -> None:
     drawn = draw_views(seed=0, stream=0, step=0, batch=8)
     flat, nearly = (weak_grid(drawn, views.model_copy(update={"local_zoom": b}), data=data) for b in (0.0, 1e-6))
     assert torch.allclose(flat, nearly, atol=1e-5)

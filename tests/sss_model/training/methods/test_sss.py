@@ -134,7 +134,9 @@ def test_steps_of_clips_round_their_batches_up_to_whole_ones(bench: Callable[...
     made.learner.step(made.batches, step=0, progress=0.5)
 
 
-def test_strong_views_meet_the_weak_one_and_labelled_slices_themselves(bench: Callable[..., Bench]) -> None:
+def test_strong_views_are_paired_with_the_weak_one_labelled_slices_with_none(
+    bench: Callable[..., Bench],
+) -> None:
     made = bench({"sss.pair": 1.0, "views.cutmix": 0.0, "views.cutmix_labelled": 0.0})
     inputs = asked(made)
     labelled, first, second = inputs.paired.split(2 * CLIP)
@@ -149,7 +151,7 @@ def test_strong_views_meet_the_weak_one_and_labelled_slices_themselves(bench: Ca
             torch.testing.assert_close(view, features[scale])
 
 
-def test_what_is_pasted_into_a_strong_view_is_pasted_into_the_features_that_it_meets(
+def test_cutmix_pastes_into_a_strong_view_and_into_its_partner_features(
     bench: Callable[..., Bench],
 ) -> None:
     made = bench({"sss.pair": 1.0, "views.cutmix": 1.0, "views.cutmix_labelled": 0.0})
@@ -164,7 +166,7 @@ def test_what_is_pasted_into_a_strong_view_is_pasted_into_the_features_that_it_m
         assert not torch.allclose(views[0], of_teacher)
 
 
-def test_a_view_with_a_piece_of_a_labelled_slice_meets_itself(bench: Callable[..., Bench]) -> None:
+def test_a_view_with_a_piece_of_a_labelled_slice_is_paired_with_itself(bench: Callable[..., Bench]) -> None:
     made = bench({"sss.pair": 1.0, "views.cutmix": 1.0, "views.cutmix_labelled": 1.0})
     assert not asked(made).paired.any()
 
@@ -175,7 +177,7 @@ def test_half_of_the_pairs_are_dropped(bench: Callable[..., Bench]) -> None:
     assert 0.3 < float(paired.float().mean()) < 0.7
 
 
-def test_the_strong_views_share_the_channels_out(bench: Callable[..., Bench]) -> None:
+def test_the_strong_views_keep_complementary_channels(bench: Callable[..., Bench]) -> None:
     for kept in asked(bench({"sss.channel_dropout": 1.0})).channel_factors:
         labelled, first, second = kept.split(2 * CLIP)
         assert torch.all(labelled == 1)
@@ -206,7 +208,7 @@ def test_prompts_come_from_labels_in_a_quarter_of_the_labelled_clips(bench: Call
     assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.15)
 
 
-def test_before_pcsw_joins_nothing_prompts_itself(bench: Callable[..., Bench]) -> None:
+def test_in_the_warmup_of_pcsw_no_prediction_prompts(bench: Callable[..., Bench]) -> None:
     made = bench({"pcsw.warmup": 0.8})
     assert not (asked(made, progress=0.5).prompting.source == 0).any()
     assert (asked(made, progress=0.9).prompting.source == 0).any()
@@ -219,7 +221,7 @@ def test_the_memory_decoder_can_take_part_in_some_steps_only(bench: Callable[...
     assert "loss_masks" in made.learner.step(made.batches, step=3, progress=0.5)
 
 
-def test_masks_that_are_right_cost_nothing() -> None:
+def test_right_masks_have_no_loss() -> None:
     target = torch.zeros(1, 16, 16, dtype=torch.long)
     target[:, 4:12, 4:12] = 2
     right = torch.full((1, 2, 4, 4), -30.0)
@@ -277,14 +279,16 @@ def target_of(made: Bench, step: int) -> torch.Tensor:
     return method._target(taught.logits, unlabelled, judged=clip > 1)[0].kept
 
 
-def test_what_was_learned_is_judged_before_the_memory_decoder_has_its_say(train_phantom: Callable[..., Path]) -> None:
+def test_a_validation_precedes_the_memory_decoders_own_steps(
+    train_phantom: Callable[..., Path],
+) -> None:
     steps = {"train.steps": 8, "train.val_every": 100}
     folder = train_phantom({**SSS, **steps, "sss.clip_every": None, "sss.memory_alone": 0.5})
     history = load_checkpoint(folder).history
     assert history.loc[history["val_dice"].notna(), "step"].tolist() == [4, 8]
 
 
-def test_a_training_log_tells_of_the_memory_decoder(
+def test_the_training_log_has_the_memory_decoders_losses(
     tmp_path: Path, phantom: Path, manifest: Manifest, recipe: Callable[..., Config], cache_dir: Path
 ) -> None:
     config = recipe({"train.method": "sss", "train.batch": 4, "train.unlabelled_batch": 8, "train.steps": 2})

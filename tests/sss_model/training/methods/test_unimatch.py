@@ -31,7 +31,7 @@ def test_dice_counts_background_and_squares(recipe: Callable[..., Config]) -> No
     )
 
 
-def test_unsure_pixels_have_no_say() -> None:
+def test_pixels_that_are_not_kept_have_no_gradient() -> None:
     target = torch.randint(0, 4, (B, S, S), generator=torch.Generator().manual_seed(0))
     keep = torch.zeros(B, S, S, dtype=torch.bool)
     keep[:, :8] = True
@@ -59,7 +59,7 @@ def batches() -> Any:
     )
 
 
-def test_the_terms_are_weighed_as_its_authors_weigh_them(recipe: Callable[..., Config], batches: Any) -> None:
+def test_the_terms_have_the_weights_of_the_authors(recipe: Callable[..., Config], batches: Any) -> None:
     method = make_method(recipe({"train.method": "unimatch", "train.unlabelled_from": 0, "train.ramp": 0}), ["a"] * 3)
     truth = logits_for(batches.labelled(0).labels)
     task = method.task(batches, lambda batch: SegmenterOutput(truth), step=0, progress=0.5)
