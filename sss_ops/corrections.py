@@ -44,10 +44,10 @@ def export_command(
     Example: sss export corrections checkpoint data/acdc to_correct --count 10
     """
     from sss_model.corrections.export import export_corrections, listed_cases
-    from sss_ops.prediction.model import folder_of
+    from sss_ops.prediction.checkpoints import checkpoint_folder
 
     listed = listed_cases(cases) if cases else None
-    with folder_of(model) as checkpoint:
+    with checkpoint_folder(model) as checkpoint:
         export = export_corrections(checkpoint, data, output, cases=listed, count=count, tell=typer.echo)
     typer.echo(f"{output}: {len(export.rows)} scans with masks to correct, see {output / 'README.txt'}")
     typer.echo(f"then: sss import corrections {output} {data}")

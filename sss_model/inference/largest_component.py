@@ -1,4 +1,4 @@
-"""Of each structure its one piece: what is left over from a wrong guess elsewhere in the scan goes."""
+"""Removal of stray components: each structure keeps its largest one."""
 
 from __future__ import annotations
 
@@ -6,24 +6,17 @@ import cc3d
 import torch
 from torch import Tensor
 
-from sss_model.config import Predict
 
+def keep_largest_component(probabilities: Tensor) -> Tensor:
+    """Move the probability of each class to the background outside the largest component of the class's map.
 
-def in_one_piece(probabilities: Tensor, config: Predict) -> Tensor:
-    """Probabilities (D, classes, S, S) as a recipe makes masks of them: each class in one piece, or as they are."""
-    return keep_largest(probabilities) if config.largest_component else probabilities
-
-
-def keep_largest(probabilities: Tensor) -> Tensor:
-    """Lay each class's probability on the background where the class's map is not of its largest component.
-
-    Voxels are of one component where they touch by a face, an edge or a corner (26-connectivity).
+    Components are 26-connected: voxels that share a face, an edge or a corner belong together.
 
     Args:
         probabilities: (D, classes, S, S), background first.
 
     Returns:
-        The same shape; each voxel's sum is as it was.
+        The same shape; the sum at each voxel is unchanged.
     """
     classes = probabilities.argmax(1)
     kept = probabilities.clone()

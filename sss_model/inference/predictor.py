@@ -1,4 +1,4 @@
-"""Prediction: a volume in, its mask on the volume's own grid out, with no human and no prompt in between."""
+"""Prediction of whole volumes: a mask on the grid of the volume, without prompts."""
 
 from __future__ import annotations
 
@@ -19,16 +19,13 @@ from sss_model.data.slices import SliceSet
 from sss_model.device import resolve_precision
 from sss_model.errors import InputError
 from sss_model.inference.drift import measure_cached, unlike
-from sss_model.inference.largest_component import in_one_piece
-from sss_model.inference.orientation import rotate, view
-from sss_model.inference.quality import Signs, measure_signs
-from sss_model.inference.volume_context import look_over, proportions_from
+from sss_model.inference.largest_component import keep_largest_component
+from sss_model.inference.orientation import rotate, rotated_view
+from sss_model.inference.quality import QualityFeatures, Review, measure_quality_features, review
+from sss_model.inference.volume_context import proportions_for, volume_context
 from sss_model.io.volumes import Volume
 from sss_model.network.base import Spacing
 from sss_model.network.prompts import PromptBatch
-
-# Test-time augmentation: one prediction from several looks at the same slices.
-
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 
@@ -37,36 +34,36 @@ def average(
     segment: Callable[[Tensor], Tensor],
     canvas: Tensor,
     config: Predict,
-    turn: float = 0.0,
+    rotation: float = 0.0,
     *,
     size: int,
-    on_look: Callable[[Tensor], None] = lambda look: None,
+    on_view: Callable[[Tensor], None] = lambda probabilities: None,
 ) -> Tensor:
-    """Mean probabilities (D, classes, S, S) over flipped and rotated views of a volume's slices, each turned back.
+    """Test-time augmentation: mean probabilities (D, classes, S, S) over flipped and rotated views of the slices.
 
     Args:
         segment: views (D, 3, S, S) to class probabilities of the same size.
-        canvas: the slices (D, 3, H, H), with more around than a view shows.
-        turn: degrees by which the scan is turned beforehand.
+        canvas: the slices (D, 3, H, H), larger than a view.
+        rotation: degrees by which the scan is rotated beforehand.
         size: S, pixels of a view.
-        on_look: called with the probabilities from each view.
+        on_view: called with the probabilities from each view, rotated back.
     """
-    looks = []
-    for look in _looks(segment, canvas, config, turn, size):
-        on_look(look)
-        looks.append(look)
-    return torch.stack(looks).mean(0)
+    views = []
+    for probabilities in _views(segment, canvas, config, rotation, size):
+        on_view(probabilities)
+        views.append(probabilities)
+    return torch.stack(views).mean(0)
 
 
-def _looks(
-    segment: Callable[[Tensor], Tensor], canvas: Tensor, config: Predict, turn: float, size: int
+def _views(
+    segment: Callable[[Tensor], Tensor], canvas: Tensor, config: Predict, rotation: float, size: int
 ) -> Iterator[Tensor]:
-    turned = view(canvas, turn, size)
+    upright = rotated_view(canvas, rotation, size)
     for axes in _FLIPS if config.flips else _FLIPS[:1]:
-        yield rotate(segment(turned.flip(axes)).flip(axes), -turn)
+        yield rotate(segment(upright.flip(axes)).flip(axes), -rotation)
     for degrees in config.rotations:
-        for angle in (turn + degrees, turn - degrees):
-            yield rotate(segment(view(canvas, angle, size)), -angle)
+        for angle in (rotation + degrees, rotation - degrees):
+            yield rotate(segment(rotated_view(canvas, angle, size)), -angle)
 
 
 class Segmentation(NamedTuple):
@@ -77,17 +74,23 @@ class Segmentation(NamedTuple):
     prompt_source: str = "none"
 
 
-class Judged(NamedTuple):
-    """A segmentation, what it says of its own quality, and a sentence for each way in which its scan is unlike those of
-    the training."""
+class Assessment(NamedTuple):
+    """A segmentation with its predicted quality.
+
+    Attributes:
+        features: what the prediction says of its own quality.
+        warnings: a sentence for each way in which the scan is unlike those of the training.
+        review: the Dice to expect, and why a person should review the mask.
+    """
 
     segmentation: Segmentation
-    signs: Signs
+    features: QualityFeatures
     warnings: tuple[str, ...]
+    review: Review
 
 
 class Predictor:
-    """A checkpoint that answers.
+    """A checkpoint on a device, ready to segment volumes.
 
     >>> predictor = Predictor.load(Path("checkpoint"))  # doctest: +SKIP
     >>> write_volume(predictor(read_volume(Path("scan.nii.gz"))), Path("mask.nii.gz"))  # doctest: +SKIP
@@ -116,26 +119,32 @@ class Predictor:
         return self.segment(volume).mask
 
     def segment(self, volume: Volume) -> Segmentation:
-        """The mask of a volume, on the same grid, and how sure the network is of it."""
+        """The mask of a volume, on the same grid, with the network's confidence."""
         mask, confidence = restore_with_confidence(self.probabilities(volume), volume, self._config.data)
         return Segmentation(volume.like(mask), confidence, self.prompt_source)
 
-    def judge(self, volume: Volume) -> Judged:
-        """`segment`, and what it and the scan tell of the mask's quality, from the same passes through the network."""
-        planes, votes = self._planes(volume), list[Tensor]()
+    def assess(self, volume: Volume, *, review_below: float | None = None) -> Assessment:
+        """Segment a volume and predict the quality of the mask, from the same passes through the network.
+
+        Args:
+            review_below: expected Dice below which a mask is worth a review; None is what the checkpoint found.
+        """
+        planes, votes, meta = self._planes(volume), list[Tensor](), self.checkpoint.meta
         canvas, spacing = self._stacked(planes, volume)
-        probabilities = self._averaged(canvas, spacing, lambda look: votes.append(look.argmax(1).to(torch.uint8).cpu()))
+        probabilities = self._averaged(canvas, spacing, lambda view: votes.append(view.argmax(1).to(torch.uint8).cpu()))
         mask, confidence = restore_with_confidence(probabilities, volume, self._config.data)
-        seen = self.checkpoint.meta.fingerprint
         [appearance] = measure_cached([planes], self._config.data)
-        return Judged(
+        warnings = tuple(unlike(meta.fingerprint, volume, appearance)) if meta.fingerprint else ()
+        features = measure_quality_features(probabilities, votes)
+        return Assessment(
             Segmentation(volume.like(mask), confidence, self.prompt_source),
-            measure_signs(probabilities, votes),
-            tuple(unlike(seen, volume, appearance)) if seen else (),
+            features,
+            warnings,
+            review(features, warnings, labels=meta.labels, fit=meta.quality, review_below=review_below),
         )
 
     def segment_prompted(self, volume: Volume, prompts: PromptBatch) -> Segmentation:
-        """The mask of a volume where a label prompts the memory decoder: one look, without flips and rotations.
+        """The mask of a volume whose memory decoder is prompted from a label; no test-time augmentation.
 
         Args:
             prompts: of the volume's slices, on the grid of `sss_model.data.preprocessing.image_slices`.
@@ -150,7 +159,7 @@ class Predictor:
 
     @property
     def prompt_source(self) -> str:
-        """``generated`` where the memory decoder is prompted with the network's own maps, else ``none``."""
+        """``generated`` if the memory decoder is prompted from the network's own maps, else ``none``."""
         return "generated" if self._config.train.method == "sss" and self._config.sss.memory else "none"
 
     def probabilities(self, volume: Volume) -> Tensor:
@@ -174,19 +183,24 @@ class Predictor:
         canvas, spacing = self._slices(volume)
         canvas = self._fabric.to_device(canvas)
         there = PromptBatch(*self._fabric.to_device(tuple(prompts)))
-        proportions = proportions_from(self._predict_slices, canvas, 0.0, self._config)
-        probabilities = self._softmax(view(canvas, 0.0, self._config.data.size), spacing, proportions, prompts=there)
-        return in_one_piece(probabilities.cpu(), self._config.predict)
+        proportions = proportions_for(self._predict_slices, canvas, 0.0, self._config)
+        probabilities = self._softmax(
+            rotated_view(canvas, 0.0, self._config.data.size), spacing, proportions, prompts=there
+        )
+        return self._without_strays(probabilities.cpu())
 
     @torch.inference_mode()
     def _averaged(
-        self, canvas: Tensor, spacing: Spacing, on_look: Callable[[Tensor], None] = lambda look: None
+        self, canvas: Tensor, spacing: Spacing, on_view: Callable[[Tensor], None] = lambda probabilities: None
     ) -> Tensor:
         canvas, settings, size = self._fabric.to_device(canvas), self._config.predict, self._config.data.size
-        turn, proportions = look_over(self._predict_slices, canvas, self._config)
+        rotation, proportions = volume_context(self._predict_slices, canvas, self._config)
         segment = partial(self._softmax, spacing=spacing, proportions=proportions)
-        averaged = average(segment, canvas, settings, turn, size=size, on_look=on_look)
-        return in_one_piece(averaged.cpu(), settings)
+        averaged = average(segment, canvas, settings, rotation, size=size, on_view=on_view)
+        return self._without_strays(averaged.cpu())
+
+    def _without_strays(self, probabilities: Tensor) -> Tensor:
+        return keep_largest_component(probabilities) if self._config.predict.largest_component else probabilities
 
     def _predict_slices(self, images: Tensor, places: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Learning what a prediction's signs are worth, from validation patients: never from those that are tested."""
+"""Calibration of predicted quality on validation patients, never on test patients."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ import numpy as np
 from sss_model.data.manifest import Case
 from sss_model.evaluation.confusion import count_confusion
 from sss_model.inference.predictor import Predictor
-from sss_model.inference.quality import QualityFit, Signs, fit_quality, foreground, score_of
+from sss_model.inference.quality import QualityFeatures, QualityFit, fit_quality, foreground, quality_score
 from sss_model.io.volumes import read_pair
 
 
-class Trial(NamedTuple):
-    """A labelled scan's prediction: its signs, and the Dice of each foreground class, NaN where it is nowhere."""
+class LabelledPrediction(NamedTuple):
+    """The prediction of a labelled scan, compared with its label.
+
+    Attributes:
+        features: what the prediction says of its own quality.
+        dice: (classes,) Dice of each foreground class, NaN where label and mask have none of it.
+        present: (classes,) bool, whether the label has the class.
+        warnings: how the scan differs from those of the training.
+    """
 
     case: Case
-    signs: Signs
+    features: QualityFeatures
     dice: np.ndarray
     present: np.ndarray
-    """(classes,) bool: whether the label has the class."""
     warnings: tuple[str, ...]
 
 
 def calibrate(
     predictor: Predictor, cases: Sequence[Case], *, labels: Mapping[str, int], data_dir: Path
 ) -> QualityFit | None:
-    """Predict validation scans on their own grids, as `sss predict` would, and fit Dice to the signs.
+    """Predict validation scans on their own grids, as `sss predict` does, and fit Dice to the quality features.
 
     Args:
         cases: validation scans that have a label.
@@ -38,30 +44,34 @@ def calibrate(
     Returns:
         None where there are too few, see `fit_quality`.
     """
-    return fit_trials(list(tried(predictor, cases, labels=labels, data_dir=data_dir)), labels)
+    return fit_predictions(list(predict_labelled(predictor, cases, labels=labels, data_dir=data_dir)), labels)
 
 
-def tried(predictor: Predictor, cases: Sequence[Case], *, labels: Mapping[str, int], data_dir: Path) -> Iterator[Trial]:
-    """Predict labelled scans and compare, one at a time."""
+def predict_labelled(
+    predictor: Predictor, cases: Sequence[Case], *, labels: Mapping[str, int], data_dir: Path
+) -> Iterator[LabelledPrediction]:
+    """Predict labelled scans and compare them with their labels, one at a time."""
     for case in cases:
         image, truth = read_pair(data_dir / case.image, data_dir / str(case.label), case.case)
-        judged = predictor.judge(image)
-        dice, present = _compare(truth.array, judged.segmentation.mask.array, len(labels))
-        yield Trial(case, judged.signs, dice, present, judged.warnings)
+        assessed = predictor.assess(image)
+        dice, present = _compare(truth.array, assessed.segmentation.mask.array, len(labels))
+        yield LabelledPrediction(case, assessed.features, dice, present, assessed.warnings)
 
 
-def fit_trials(trials: Sequence[Trial], labels: Mapping[str, int]) -> QualityFit | None:
-    """The fit of some trials; the classes that all of them have are those that a mask must have."""
+def fit_predictions(predictions: Sequence[LabelledPrediction], labels: Mapping[str, int]) -> QualityFit | None:
+    """Fit Dice to scores; the classes that every label has are those that a mask must have."""
     names = foreground(labels)
-    always = [name for index, name in enumerate(names) if trials and all(trial.present[index] for trial in trials)]
-    scores = np.array([score_of(trial.signs, names, always) for trial in trials])
-    dice = np.array([mean_dice(trial) for trial in trials])
-    return fit_quality(scores, dice, [trial.case.patient for trial in trials], always)
+    always = [
+        name for index, name in enumerate(names) if predictions and all(one.present[index] for one in predictions)
+    ]
+    scores = np.array([quality_score(one.features, names, always) for one in predictions])
+    dice = np.array([mean_dice(one) for one in predictions])
+    return fit_quality(scores, dice, [one.case.patient for one in predictions], always)
 
 
-def mean_dice(trial: Trial) -> float:
-    """Over the classes that are in label or mask; NaN where none is."""
-    return float(np.nanmean(trial.dice)) if not np.isnan(trial.dice).all() else float("nan")
+def mean_dice(prediction: LabelledPrediction) -> float:
+    """Mean Dice over the classes in label or mask; NaN where there is none."""
+    return float(np.nanmean(prediction.dice)) if not np.isnan(prediction.dice).all() else float("nan")
 
 
 def _compare(truth: np.ndarray, mask: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:

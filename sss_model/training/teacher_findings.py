@@ -12,8 +12,8 @@ from sss_model.config import Config
 from sss_model.data.preprocessing import centre
 from sss_model.data.slice_position import volume_places
 from sss_model.data.slices import SliceSet
-from sss_model.inference.orientation import SlicePredictor, rotate, view
-from sss_model.inference.volume_context import find_proportions, find_turns
+from sss_model.inference.orientation import SlicePredictor, rotate, rotated_view
+from sss_model.inference.volume_context import all_predicted_proportions, best_rotations
 from sss_model.network.prompts import Prompter
 
 # PCSW's verdict on the whole volumes that teach, as the teacher sees them a few times in a training.
@@ -32,7 +32,7 @@ def volume_check(
 
     Args:
         slices: the scans, N slices in all.
-        orientations: degrees by which each scan is turned before the network sees it; None leaves them as they lie.
+        orientations: degrees by which each scan is rotated before the network sees it; None leaves them as they lie.
         proportions: (cases, K), what the network is told of each scan; None tells it nothing.
 
     Returns:
@@ -40,10 +40,10 @@ def volume_check(
     """
     rejected = []
     for case in range(len(slices.images)):
-        turn = orientations[case] if orientations else 0.0
-        images = view(slices.image(slices.case(case)).to(device), turn, config.data.size)
+        rotation = orientations[case] if orientations else 0.0
+        images = rotated_view(slices.image(slices.case(case)).to(device), rotation, config.data.size)
         told = None if proportions is None else proportions[case].to(device)
-        logits = rotate(predict_slices(images, volume_places(len(images), device, told)), -turn)
+        logits = rotate(predict_slices(images, volume_places(len(images), device, told)), -rotation)
         spacing = torch.tensor([[slices.distances[case], config.data.spacing_mm, config.data.spacing_mm]])
         prompter = Prompter(config, foreground=logits.shape[1] - 1)
         plausible = prompter.plausible(logits, spacing.expand(len(images), 3), clip=len(images))
@@ -56,7 +56,7 @@ class TeacherFindings:
     """What is known so far.
 
     Attributes:
-        orientations: degrees by which each case is turned before its views are made; None leaves them as they lie.
+        orientations: degrees by which each case is rotated before its views are made; None leaves them as they lie.
         rejected: (N, canvas, canvas) uint8, 1 where PCSW rejects what the teacher saw in a slice; None before
             a volume check.
         volume_checks: how many volume checks there were.
@@ -84,10 +84,10 @@ def update_findings(
     if config.train.method == "supervised":
         return findings
     if findings.orientations is None and progress >= config.train.orientation_from:
-        findings = replace(findings, orientations=find_turns(predict_slices, slices, config, device))
+        findings = replace(findings, orientations=best_rotations(predict_slices, slices, config, device))
     due = _due(config.train.proportions_at, progress) if config.model.proportions else 0
     if findings.proportion_checks < due:
-        seen = find_proportions(predict_slices, slices, findings.orientations, config, device)
+        seen = all_predicted_proportions(predict_slices, slices, findings.orientations, config, device)
         findings = replace(findings, proportions=seen, proportion_checks=due)
     due = _due(config.volume_checks, progress)
     if findings.volume_checks < due:

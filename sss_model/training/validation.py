@@ -16,9 +16,9 @@ from torch import Tensor
 from sss_model.config import Config
 from sss_model.data.preprocessing import centre
 from sss_model.data.slices import SliceSet
-from sss_model.inference.largest_component import in_one_piece
-from sss_model.inference.orientation import SlicePredictor, rotate, view
-from sss_model.inference.volume_context import look_over
+from sss_model.inference.largest_component import keep_largest_component
+from sss_model.inference.orientation import SlicePredictor, rotate, rotated_view
+from sss_model.inference.volume_context import volume_context
 from sss_model.network.prompts import Prompter
 from sss_model.training.losses import pseudo_labels
 
@@ -48,7 +48,7 @@ def validate(
     labels: dict[str, int],
     device: torch.device,
 ) -> Validation:
-    """Score predictions for whole volumes, each from its best turn, as `sss_model.inference.predictor` makes them.
+    """Score predictions for whole volumes, each at its best rotation, as `sss_model.inference.predictor` makes them.
 
     Args:
         slices: the validation volumes with their labels.
@@ -62,10 +62,13 @@ def validate(
         canvas = slices.image(indices).to(device)
         truth = centre(slices.label(indices), config.data.size, fill=0).to(device)
         spacing = (slices.distances[case], config.data.spacing_mm, config.data.spacing_mm)
-        turn, proportions = look_over(predict_slices, canvas, config)
-        logits = rotate(segment(view(canvas, turn, config.data.size), spacing, proportions), -turn)
+        rotation, proportions = volume_context(predict_slices, canvas, config)
+        logits = rotate(segment(rotated_view(canvas, rotation, config.data.size), spacing, proportions), -rotation)
         predicted, teaches = _pseudo(logits, spacing, config, prompter)
-        final = in_one_piece(logits.softmax(1), config.predict).argmax(1)
+        probabilities = logits.softmax(1)
+        if config.predict.largest_component:
+            probabilities = keep_largest_component(probabilities)
+        final = probabilities.argmax(1)
         for name, index in foreground.items():
             segmented, of_class, true = final == index, predicted == index, truth == index
             if sizes := int(segmented.sum() + true.sum()):

@@ -1,4 +1,4 @@
-"""The place that masks and their summary go to: a folder, one file, or a prefix of a bucket."""
+"""Where masks and their summary are written: a folder, one file, or a prefix of a bucket."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _EXPECTED = "expected to write there"
 
 
 class Masks(ABC):
-    """Where masks go, each under its scan's name."""
+    """Where masks and their summary are written, each mask under the name of its scan."""
 
     @abstractmethod
-    def where(self, name: str) -> str:
-        """The path or the address of a scan's mask."""
+    def address(self, name: str) -> str:
+        """The path or the address of the mask of a scan."""
 
     @abstractmethod
-    def names(self) -> set[str]:
-        """The masks that are there."""
+    def existing(self) -> set[str]:
+        """Names of the masks, and other files, that are there."""
 
     @abstractmethod
-    def put(self, name: str, mask: Volume) -> None:
-        """Write a mask, whole or not at all; raises `InputError` where it can't be written."""
+    def write(self, name: str, mask: Volume) -> None:
+        """Write a mask atomically; raises `InputError` where it can't be written."""
 
     @abstractmethod
-    def name_labels(self, labels: Mapping[str, int], *, file_ending: str) -> None:
-        """Say beside the masks what their numbers mean; see `sss_model.io.label_names`."""
+    def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
+        """Write the names of the classes beside the masks; see `sss_model.io.label_names`."""
 
     @abstractmethod
     def read_summary(self) -> bytes | None:
-        """The content of the summary, None where there is none."""
+        """The content of the summary; None where there is none."""
 
     @abstractmethod
     def write_summary(self, content: bytes) -> None:
@@ -50,12 +50,12 @@ class Masks(ABC):
 
 
 def masks_at(place: str, *, single: bool) -> Masks:
-    """The masks' place.
+    """Where to write the masks.
 
     Args:
-        place: a folder, which is made if need be, or ``s3://BUCKET/PREFIX``; for a single scan a name that ends like
-            one is the mask's own.
-        single: whether there is one scan, given as such.
+        place: a folder, which is made if need be, or ``s3://BUCKET/PREFIX``; for a single scan also the file or the
+            object of the mask.
+        single: whether the one scan was named itself, not its folder.
 
     Raises:
         InputError: nothing can be written there.
@@ -65,11 +65,11 @@ def masks_at(place: str, *, single: bool) -> Masks:
         bucket, _ = s3.bucket_and_key(place)
         if not bucket:
             raise InputError(f"{place}: not an address of objects; expected s3://BUCKET/PREFIX")
-        return Bucket(place.rstrip("/"), own=own)
-    return OneFile(Path(place)) if own else Folder(Path(place))
+        return MaskBucket(place.rstrip("/"), own=own)
+    return MaskFile(Path(place)) if own else MaskFolder(Path(place))
 
 
-class Folder(Masks):
+class MaskFolder(Masks):
     """Masks in a folder of this machine."""
 
     def __init__(self, folder: Path) -> None:
@@ -79,16 +79,16 @@ class Folder(Masks):
         except OSError as error:
             raise InputError(f"{folder}: {error.strerror}; expected a folder for the masks") from None
 
-    def where(self, name: str) -> str:
+    def address(self, name: str) -> str:
         return str(self._folder / name)
 
-    def names(self) -> set[str]:
+    def existing(self) -> set[str]:
         return {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()}
 
-    def put(self, name: str, mask: Volume) -> None:
+    def write(self, name: str, mask: Volume) -> None:
         _write(mask, self._folder / name)
 
-    def name_labels(self, labels: Mapping[str, int], *, file_ending: str) -> None:
+    def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
         from sss_model.io.label_names import write_label_names
 
         write_label_names(self._folder, labels, file_ending=file_ending)
@@ -103,22 +103,22 @@ class Folder(Masks):
         write_atomically(self._folder / SUMMARY, content)
 
 
-class OneFile(Masks):
-    """One mask under a name of its own, always written anew and with nothing beside it."""
+class MaskFile(Masks):
+    """One mask under a name of its own, always written anew, with nothing beside it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def where(self, name: str) -> str:
+    def address(self, name: str) -> str:
         return str(self._path)
 
-    def names(self) -> set[str]:
+    def existing(self) -> set[str]:
         return set()
 
-    def put(self, name: str, mask: Volume) -> None:
+    def write(self, name: str, mask: Volume) -> None:
         _write(mask, self._path)
 
-    def name_labels(self, labels: Mapping[str, int], *, file_ending: str) -> None:
+    def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
         pass
 
     def read_summary(self) -> bytes | None:
@@ -128,16 +128,16 @@ class OneFile(Masks):
         pass
 
 
-class Bucket(Masks):
+class MaskBucket(Masks):
     """Masks under a prefix, or, for one scan, one object and no summary."""
 
     def __init__(self, uri: str, *, own: bool) -> None:
         self._uri, self._own, self._client = uri, own, s3.s3_client()
 
-    def where(self, name: str) -> str:
+    def address(self, name: str) -> str:
         return self._uri if self._own else f"{self._uri}/{name}"
 
-    def names(self) -> set[str]:
+    def existing(self) -> set[str]:
         bucket, prefix = s3.bucket_and_key(self._uri)
         start = f"{prefix}/" if prefix else ""
         with as_sentences(OBJECT_STORE, self._uri, otherwise=_EXPECTED):
@@ -145,14 +145,14 @@ class Bucket(Masks):
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
         return set() if self._own else {key.removeprefix(start) for key in keys}
 
-    def put(self, name: str, mask: Volume) -> None:
+    def write(self, name: str, mask: Volume) -> None:
         with tempfile.TemporaryDirectory(prefix="sss-") as folder:
-            ending = next(ending for ending in ENDINGS if self.where(name).endswith(ending))
+            ending = next(ending for ending in ENDINGS if self.address(name).endswith(ending))
             path = Path(folder, f"mask{ending}")
             _write(mask, path)
-            self._upload(self.where(name), path.read_bytes())
+            self._upload(self.address(name), path.read_bytes())
 
-    def name_labels(self, labels: Mapping[str, int], *, file_ending: str) -> None:
+    def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
         from sss_model.io.label_names import write_label_names
 
         if self._own:
@@ -160,10 +160,10 @@ class Bucket(Masks):
         with tempfile.TemporaryDirectory(prefix="sss-") as folder:
             write_label_names(Path(folder), labels, file_ending=file_ending)
             for path in sorted(Path(folder).iterdir()):
-                self._upload(self.where(path.name), path.read_bytes())
+                self._upload(self.address(path.name), path.read_bytes())
 
     def read_summary(self) -> bytes | None:
-        if self._own or SUMMARY not in self.names():
+        if self._own or SUMMARY not in self.existing():
             return None
         bucket, key = s3.bucket_and_key(f"{self._uri}/{SUMMARY}")
         with as_sentences(OBJECT_STORE, self._uri, otherwise="expected to read the summary"):

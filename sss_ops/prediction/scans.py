@@ -1,50 +1,60 @@
-"""The scans at a place: a file, a folder with all below it, or what lies under a prefix of a bucket."""
+"""The scans to predict: a file, the files below a folder, or the objects under a prefix of a bucket."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from sss_model.errors import InputError
 from sss_ops.storage import s3
+
+if TYPE_CHECKING:
+    from sss_model.io.volumes import Volume
+
 
 ENDINGS = (".nii.gz", ".nii", ".png")
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan that may have to be fetched.
+    """A scan on this machine or in a bucket.
 
     Attributes:
-        name: its path below the place, with forward slashes; its mask gets the same.
-        where: its full path or address, for messages.
+        name: its path below the folder or prefix, with forward slashes; its mask gets the same.
+        where: its full path or address.
         stamp: changes when the file does.
-        bring: puts the file into a folder, if it is not on this machine, and says where it is.
     """
 
     name: str
     where: str
     stamp: str
-    bring: Callable[[Path], Path]
+
+    def read(self) -> Volume:
+        """Read the scan, an object by way of a temporary file; raises `InputError` where it can't be read."""
+        from sss_model.io.volumes import read_volume
+
+        if not self.where.startswith(s3.SCHEME):
+            return read_volume(Path(self.where))
+        from sss_ops.storage.fetch import fetch_objects
+
+        with tempfile.TemporaryDirectory(prefix="sss-") as folder:
+            path = Path(folder, PurePosixPath(self.where).name)
+            fetch_objects(self.where, Path(folder), threads=1)
+            try:
+                return read_volume(path)
+            except InputError as error:
+                raise InputError(str(error).replace(str(path), self.where)) from None  # instead of a temporary path
 
 
-@dataclass(frozen=True)
-class Scans:
-    """What was found, by name, and whether the place was the one scan itself."""
-
-    scans: tuple[Scan, ...]
-    single: bool
-
-
-def find_scans(place: str, *, masks: str | None = None) -> Scans:
-    """List the scans of a place; files whose name begins with a dot are none, and of a data set in nnU-Net's layout
-    only its images are.
+def find_scans(place: str, *, masks: str | None = None) -> list[Scan]:
+    """List the scans at a place by name, without hidden files; of a data set in nnU-Net's layout, its images.
 
     Args:
-        place: a path, or ``s3://BUCKET/PREFIX``.
-        masks: where masks go; what lies there, below the place, is no scan.
+        place: a file, a folder, or ``s3://BUCKET/PREFIX``.
+        masks: where the masks go; what is there, below the place, is no scan.
 
     Raises:
         InputError: nothing is there, no scans are, or the store refuses.
@@ -53,20 +63,20 @@ def find_scans(place: str, *, masks: str | None = None) -> Scans:
         return _in_bucket(place, masks)
     path = Path(place)
     if path.is_file():
-        return Scans((_file(path, path.parent),), single=True)
+        return [_file(path, path.parent)]
     if not path.is_dir():
         raise InputError(
             f"{place}: no such file or folder; expected a scan ({', '.join(ENDINGS)}), a folder of scans, or "
             "s3://BUCKET/PREFIX"
         )
     files = {file.relative_to(path).as_posix(): file for file in _below(path, masks)}
-    return Scans(tuple(_file(files[name], path) for name in _images(files, place)), single=False)
+    return [_file(files[name], path) for name in _images(files, place)]
 
 
 def _below(folder: Path, masks: str | None) -> Iterator[Path]:
     made = Path(masks).resolve() if masks and not masks.startswith(s3.SCHEME) else None
     if made is not None and folder.resolve().is_relative_to(made):
-        made = None  # it holds the scans, too
+        made = None  # the same folder holds the scans
     for path in sorted(folder.rglob("*")):
         own = made is not None and path.resolve().is_relative_to(made)
         if path.is_file() and not own and not _hidden(path.relative_to(folder).as_posix()):
@@ -80,7 +90,7 @@ def _hidden(name: str) -> bool:
 def _images(names: Iterable[str], place: str) -> list[str]:
     names = list(names)
     if "dataset.json" in names:
-        # Of a data set in nnU-Net's layout; its labels have the same endings.
+        # Labels have the same endings.
         names = [name for name in names if PurePosixPath(name).parts[0] in ("imagesTr", "imagesTs")]
     scans = sorted(name for name in names if name.endswith(ENDINGS))
     if not scans:
@@ -90,27 +100,16 @@ def _images(names: Iterable[str], place: str) -> list[str]:
 
 def _file(path: Path, folder: Path) -> Scan:
     facts = path.stat()
-    name = path.relative_to(folder).as_posix()
-    return Scan(name, str(path), f"{facts.st_size}-{facts.st_mtime_ns}", lambda into: path)
+    return Scan(path.relative_to(folder).as_posix(), str(path), f"{facts.st_size}-{facts.st_mtime_ns}")
 
 
-def _in_bucket(uri: str, masks: str | None) -> Scans:
+def _in_bucket(uri: str, masks: str | None) -> list[Scan]:
     from sss_ops.storage.objects import list_objects
 
     objects = list_objects(uri, s3.s3_client())
-    single = len(objects) == 1 and next(iter(objects.values())).key == s3.bucket_and_key(uri)[1]
     made = f"{masks.rstrip('/')}/" if masks else None
     if made is not None and f"{uri.rstrip('/')}/".startswith(made):
         made = None
     names = [name for name, each in objects.items() if made is None or not each.address.startswith(made)]
-    found = [(name, objects[name]) for name in _images((name for name in names if not _hidden(name)), uri)]
-    return Scans(
-        tuple(Scan(name, each.address, each.etag, partial(_fetch, each.address)) for name, each in found), single
-    )
-
-
-def _fetch(uri: str, into: Path) -> Path:
-    from sss_ops.storage.fetch import fetch_objects
-
-    fetch_objects(uri, into, threads=1)
-    return into / PurePosixPath(uri).name
+    images = _images((name for name in names if not _hidden(name)), uri)
+    return [Scan(name, objects[name].address, objects[name].etag) for name in images]

@@ -1,31 +1,83 @@
-"""What to label next: unlabelled training scans ranked by predicted quality and variety."""
+"""``sss suggest``: unlabelled training scans ranked by predicted quality and variety, to be labelled next."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import numpy as np
+import typer
 
 from sss_model.errors import InputError
-from sss_ops.prediction.predict import Outcome, judge_scans
+from sss_model.io.tables import cells_of, columns_of, table_bytes
+from sss_ops.prediction.checkpoints import NAMES, open_checkpoint
+from sss_ops.prediction.predict import read_ahead
 from sss_ops.prediction.scans import Scan
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sss_model.checkpoint import Checkpoint, Meta
-    from sss_model.inference.triage import Triage
+    from sss_model.inference.predictor import Assessment
+    from sss_model.inference.quality import Review
+    from sss_model.io.volumes import Volume
 
 
-# Which scans of a data set a checkpoint could be given labels of next.
+@dataclass(frozen=True)
+class Suggestion:
+    """A scan worth labelling: the Dice to expect of its mask, and the scan most like it among the labelled and the
+    suggested ones, with their correlation. Empty where nothing is known."""
+
+    rank: int
+    case: str
+    patient: str
+    group: str
+    quality: str
+    nearest: str
+    similarity: str
+    why: str
+    image: str
+
+
+def suggest(
+    model: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=f"A {NAMES}.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Imported data set, such as data/acdc.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scans to suggest.")] = 10,
+    output: Annotated[Path, typer.Option(help="CSV file to write them to.")] = Path("suggestions.csv"),
+) -> list[Suggestion]:
+    """Rank training scans without a label by what a label of them would be worth.
+
+    First come scans whose masks are expected to be worst and that differ from the labelled ones and from one another;
+    one of each patient. Validation and test patients are never suggested.
+
+    Example: sss suggest checkpoint data/acdc --count 5
+    """
+    from sss_model.files import write_atomically
+    from sss_model.progress import ProgressBar
+    from sss_ops.text_table import aligned
+
+    with open_checkpoint(model) as checkpoint, ProgressBar("suggest", unit="items", stderr=True) as progress:
+        ranking = rank_scans(
+            checkpoint,
+            data,
+            count=count,
+            on_scan=lambda case, number, total: progress.show(number, total=total, note=case),
+        )
+    columns, rows = columns_of(Suggestion), [cells_of(row) for row in ranking.suggestions]
+    write_atomically(output, table_bytes(columns, rows))
+    typer.echo("\n".join(aligned(columns[:-1], ([str(row[name]) for name in columns[:-1]] for row in rows))))
+    what = "scans whose labels training did not see" if ranking.candidates.hidden else "scans without a label"
+    typer.echo(f"{len(rows)} of {len(ranking.candidates.open)} {what}: {output}")
+    if ranking.failed:
+        raise InputError(f"{len(ranking.failed)} scans can't be read: {'; '.join(ranking.failed[:10])}")
+    return ranking.suggestions
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A scan, by its case, and whose it is."""
+    """A training scan, by its case, and its patient."""
 
     case: str
     patient: str
@@ -33,14 +85,19 @@ class Candidate:
     image: Path
 
     def scan(self, folder: Path) -> Scan:
-        """The scan as `sss_ops.prediction.predict.judge_scans` takes it."""
-        return Scan(self.image.relative_to(folder).as_posix(), str(self.image), "", partial(_there, self.image))
+        """The scan as `sss_ops.prediction.predict.read_ahead` takes it."""
+        return Scan(self.image.relative_to(folder).as_posix(), str(self.image), "")
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Scans to choose from, those that the checkpoint has labels of, and whether the former have labels, too, which
-    training did not see (``data.labelled``)."""
+    """The training scans of a data set.
+
+    Attributes:
+        open: those to choose from.
+        labelled: those whose labels the checkpoint learned from.
+        hidden: whether `open` have labels that training did not see (``data.labelled``).
+    """
 
     open: tuple[Candidate, ...]
     labelled: tuple[Candidate, ...]
@@ -48,7 +105,7 @@ class Candidates:
 
 
 def find_candidates(data: Path, meta: Meta) -> Candidates:
-    """Share out the training scans of a data set; those of validation and test patients are in neither part.
+    """Divide the training scans of a data set; those of validation and test patients are in neither part.
 
     Scans without a label are to choose from; where every one has a label, those whose label the checkpoint never saw.
 
@@ -67,24 +124,19 @@ def find_candidates(data: Path, meta: Meta) -> Candidates:
         for files in found.cases
         if rows[files.case].patient not in held_out
     }
-    lenders = set(meta.patients.labelled)
-    fresh = [each for files, each in named.items() if files.label is None and each.patient not in lenders]
-    unseen = [each for files, each in named.items() if files.label is not None and each.patient not in lenders]
+    labelled_patients = set(meta.patients.labelled)
+    fresh = [each for files, each in named.items() if files.label is None and each.patient not in labelled_patients]
+    unseen = [
+        each for files, each in named.items() if files.label is not None and each.patient not in labelled_patients
+    ]
     if not (fresh or unseen):
         raise InputError(f"{data}: the checkpoint has labels of all training patients; expected unlabelled scans")
-    labelled = tuple(each for each in named.values() if each.patient in lenders)
+    labelled = tuple(each for each in named.values() if each.patient in labelled_patients)
     return Candidates(tuple(fresh or unseen), labelled, hidden=not fresh)
 
 
-def _there(image: Path, into: Path) -> Path:
-    return image
-
-
-# Which of many scans to label next: those that the model does worst on, and that differ from one another.
-
-
 class Chosen(NamedTuple):
-    """The number of a scan, and its greatest similarity to what is labelled or was chosen before: which, and how much.
+    """A scan by its number, and the most similar one among the labelled and those chosen before.
 
     `nearest` counts the labelled scans first, then all others; None where there is nothing to compare with.
     """
@@ -95,37 +147,39 @@ class Chosen(NamedTuple):
 
 
 def choose(
-    doubt: np.ndarray,
+    expected_error: np.ndarray,
     pictures: np.ndarray,
     patients: Sequence[str],
     labelled: np.ndarray,
     *,
     count: int,
-    look_alike: float,
+    max_similarity: float,
 ) -> list[Chosen]:
-    """Choose scans one after the other, each time the one with the highest doubt times difference.
+    """Choose scans greedily, each time the one with the largest expected error times difference.
 
-    Difference is 1 minus the correlation with the most alike scan among the labelled and the chosen ones. Of a patient
-    one scan is chosen, and none that is as like another as `look_alike`.
+    Difference is 1 minus the correlation with the most similar scan among the labelled and the chosen ones. One scan of
+    each patient is chosen, and none with a correlation of `max_similarity` or more.
 
     Args:
-        doubt: (n,) how far from perfect the mask probably is, 0 to 1.
+        expected_error: (n,) 1 minus the expected Dice of the mask.
         pictures, labelled: (n, k) and (m, k), rows of length 1, whose products are correlations; see
             `sss_model.data.screening`.
-        patients: (n,) whose scan it is.
+        patients: (n,) the patient of each scan.
 
     Returns:
         At most `count`; fewer where patients or differing scans run out.
     """
+    import numpy as np
+
     known, names = labelled, list(range(len(labelled)))
-    free = np.ones(len(doubt), dtype=bool)
+    free = np.ones(len(expected_error), dtype=bool)
     chosen: list[Chosen] = []
     while len(chosen) < count:
         alike, nearest = _most_alike(pictures, known)
-        free &= alike < look_alike
+        free &= alike < max_similarity
         if not free.any():
             break
-        best = int(np.argmax(np.where(free, doubt * (1 - alike), -np.inf)))
+        best = int(np.argmax(np.where(free, expected_error * (1 - alike), -np.inf)))
         chosen.append(Chosen(best, names[nearest[best]] if names else None, float(alike[best])))
         free &= np.array([patient != patients[best] for patient in patients])
         known = np.concatenate([known, pictures[best : best + 1]])
@@ -135,53 +189,36 @@ def choose(
 
 def _most_alike(pictures: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) the highest correlation of each scan with the known ones, at least 0, and the known one's number."""
+    import numpy as np
+
     if not len(known):
         return np.zeros(len(pictures)), np.zeros(len(pictures), dtype=int)
     correlations = pictures @ known.T
     return np.maximum(correlations.max(1), 0), correlations.argmax(1)
 
 
-_COLUMNS = ("rank", "case", "patient", "group", "quality", "nearest", "similarity", "why", "image")
+class Ranking(NamedTuple):
+    """Scans to label, in order, out of all candidates, and an error for each scan that can't be read."""
 
-
-@dataclass(frozen=True)
-class Suggestion:
-    """A scan worth labelling: the Dice to expect of its mask as it is, and the scan most like it among the labelled and
-    the suggested ones, with their correlation. Empty where nothing is known."""
-
-    rank: int
-    case: str
-    patient: str
-    group: str
-    quality: str
-    nearest: str
-    similarity: str
-    why: str
-    image: str
-
-
-class Suggestions(NamedTuple):
-    """What to label, in order; how many scans were looked at, and which can't be read, and why."""
-
-    rows: list[Suggestion]
+    suggestions: list[Suggestion]
     candidates: Candidates
     failed: list[str]
 
 
-class _Seen(NamedTuple):
+class _Assessed(NamedTuple):
     candidate: Candidate
-    triage: Triage
-    doubt: float
+    review: Review
+    expected_error: float
     picture: np.ndarray
 
 
-def suggest(
+def rank_scans(
     checkpoint: Checkpoint,
     data: Path,
     *,
     count: int,
     on_scan: Callable[[str, int, int], None] = lambda case, number, total: None,
-) -> Suggestions:
+) -> Ranking:
     """Rank the training scans of a data set that the checkpoint has no label of.
 
     Args:
@@ -195,57 +232,52 @@ def suggest(
     import numpy as np
 
     candidates = find_candidates(data, checkpoint.meta)
-    seen, failed = _look(checkpoint, data, candidates, on_scan)
-    if not seen:
+    assessed, failed = _assess(checkpoint, data, candidates, on_scan)
+    if not assessed:
         raise InputError(f"none of {len(failed)} scans can be read: {failed[0]}")
     labelled = [_picture(each) for each in candidates.labelled]
     chosen = choose(
-        np.array([each.doubt for each in seen]),
-        np.stack([each.picture for each in seen]),
-        [each.candidate.patient for each in seen],
-        np.array(labelled).reshape(len(labelled), seen[0].picture.size),
+        np.array([each.expected_error for each in assessed]),
+        np.stack([each.picture for each in assessed]),
+        [each.candidate.patient for each in assessed],
+        np.array(labelled).reshape(len(labelled), assessed[0].picture.size),
         count=count,
-        look_alike=checkpoint.config.data_checks.max_similarity,
+        max_similarity=checkpoint.config.data_checks.max_similarity,
     )
-    known = [*candidates.labelled, *(each.candidate for each in seen)]
-    rows = [_suggestion(rank, one, seen[one.scan], known) for rank, one in enumerate(chosen, start=1)]
-    return Suggestions(rows, candidates, failed)
+    known = [*candidates.labelled, *(each.candidate for each in assessed)]
+    rows = [_suggestion(rank, one, assessed[one.scan], known) for rank, one in enumerate(chosen, start=1)]
+    return Ranking(rows, candidates, failed)
 
 
-def table_of(rows: list[Suggestion]) -> tuple[tuple[str, ...], list[dict[str, object]]]:
-    """Columns and rows, for a table or a file."""
-    return _COLUMNS, [asdict(row) for row in rows]
-
-
-def _look(
+def _assess(
     checkpoint: Checkpoint, data: Path, candidates: Candidates, on_scan: Callable[[str, int, int], None]
-) -> tuple[list[_Seen], list[str]]:
+) -> tuple[list[_Assessed], list[str]]:
     from sss_model.inference.predictor import Predictor
 
-    seen, failed = list[_Seen](), list[str]()
-    scans = [each.scan(data) for each in candidates.open]
-    outcomes = judge_scans(Predictor(checkpoint), scans)
-    for number, (candidate, outcome) in enumerate(zip(candidates.open, outcomes, strict=True), start=1):
-        if outcome.error is None:
-            seen.append(_seen(checkpoint, candidate, outcome))
-        else:
-            failed.append(outcome.error)
-        on_scan(candidate.case, number, len(scans))
-    return seen, failed
+    predictor = Predictor(checkpoint)
+    assessed, failed = list[_Assessed](), list[str]()
+    volumes = read_ahead([each.scan(data) for each in candidates.open])
+    for number, (candidate, (_, volume)) in enumerate(zip(candidates.open, volumes, strict=True), start=1):
+        try:
+            if isinstance(volume, InputError):
+                raise volume
+            assessed.append(_assessed(checkpoint, candidate, volume, predictor.assess(volume)))
+        except InputError as error:
+            failed.append(str(error))
+        on_scan(candidate.case, number, len(candidates.open))
+    return assessed, failed
 
 
-def _seen(checkpoint: Checkpoint, candidate: Candidate, outcome: Outcome) -> _Seen:
+def _assessed(checkpoint: Checkpoint, candidate: Candidate, volume: Volume, assessment: Assessment) -> _Assessed:
     from sss_model.data.screening import thumbnail
-    from sss_model.inference.quality import foreground, score_of
-    from sss_model.inference.triage import triage
+    from sss_model.inference.quality import foreground, quality_score
 
-    assert outcome.judged is not None and outcome.volume is not None
-    found = triage(checkpoint.meta, outcome.judged)
-    fit = checkpoint.meta.quality
-    score = score_of(outcome.judged.signs, foreground(checkpoint.meta.labels), fit.always if fit else [])
-    dice = found.estimate.dice if found.estimate else score
-    # Where nothing was found, all is in doubt.
-    return _Seen(candidate, found, 1.0 if math.isnan(dice) else 1 - dice, thumbnail(outcome.volume).ravel())
+    fit, estimate = checkpoint.meta.quality, assessment.review.estimate
+    score = quality_score(assessment.features, foreground(checkpoint.meta.labels), fit.always if fit else [])
+    dice = estimate.dice if estimate else score
+    # A mask without any structure is taken to be all wrong.
+    error = 1.0 if math.isnan(dice) else 1 - dice
+    return _Assessed(candidate, assessment.review, error, thumbnail(volume).ravel())
 
 
 def _picture(candidate: Candidate) -> np.ndarray:
@@ -255,13 +287,15 @@ def _picture(candidate: Candidate) -> np.ndarray:
     return thumbnail(read_volume(candidate.image)).ravel()
 
 
-def _suggestion(rank: int, one: Chosen, seen: _Seen, known: list[Candidate]) -> Suggestion:
-    each, estimate = seen.candidate, seen.triage.estimate
+def _suggestion(rank: int, one: Chosen, assessed: _Assessed, known: list[Candidate]) -> Suggestion:
+    from sss_model.inference.quality import EXPECTED_DICE
+
+    each, estimate = assessed.candidate, assessed.review.estimate
     if estimate:
         why = f"Dice {estimate.low:.2f} to {estimate.high:.2f} expected"
     else:
-        why = f"the network's doubt is {seen.doubt:.2f}, not calibrated"
-    others = [reason for reason in seen.triage.reasons if not reason.startswith("expected Dice")]
+        why = f"the network's doubt is {assessed.expected_error:.2f}, not calibrated"
+    others = [reason for reason in assessed.review.reasons if not reason.startswith(EXPECTED_DICE)]
     return Suggestion(
         rank,
         each.case,

@@ -1,20 +1,17 @@
-"""What is told of every mask: volumes, the quality to expect, and whether to look at it; in a table and a file."""
+"""The summary of a prediction: a row for every mask, in ``summary.csv`` and as a table on the terminal."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sss_model.errors import InputError
-from sss_ops.text_table import aligned, csv_bytes
+from sss_model.io.tables import cells_of, columns_of, parse_row, parse_table, table_bytes
+from sss_ops.text_table import aligned
 
 if TYPE_CHECKING:
-    from sss_model.inference.predictor import Judged
+    from sss_model.inference.predictor import Assessment
     from sss_model.inference.quality import QualityFit
-    from sss_model.inference.triage import Triage
     from sss_model.io.volumes import Volume
     from sss_ops.prediction.scans import Scan
 
@@ -25,17 +22,17 @@ _BETWEEN = "; "
 
 
 @dataclass(frozen=True)
-class Row:
-    """One scan.
+class SummaryRow:
+    """One scan and its mask.
 
     Attributes:
-        scan: its name below its place, which is its mask's, too.
+        scan: its name below its folder or prefix; the mask has the same.
         status: ``made``, ``kept`` from an earlier run, or ``failed``.
-        look: ``yes`` or ``no``, for a person who can't look at all of them.
-        quality, quality_low, quality_high: the mean Dice to expect and its range; empty where nothing is known of it.
-        warnings: why to look, or why there is no mask.
-        model, stamp: of which weights and of which file the mask is.
-        sizes: per class millilitres, in pictures pixels, under the column's name.
+        look: ``yes`` or ``no``, whether a person should review the mask.
+        quality, quality_low, quality_high: expected mean Dice and its range; empty where nothing is known of it.
+        warnings: reasons for a review, or why there is no mask.
+        model, stamp: identity of the weights and of the file that the mask was made of.
+        sizes: volume per class in millilitres, of pictures in pixels, by column.
     """
 
     scan: str
@@ -49,79 +46,61 @@ class Row:
     stamp: str
     sizes: Mapping[str, str] = field(default_factory=dict)
 
-    def kept(self, doubt: str | None) -> Row:
-        """The row of a mask that an earlier run made; `doubt` is what its quality gives to say now, see `doubt_of`."""
-        from sss_model.inference.triage import DOUBT
+    @classmethod
+    def failed(cls, scan: Scan, error: str) -> SummaryRow:
+        """The row of a scan that has no mask."""
+        return cls(scan.name, "failed", "yes", "", "", "", error, "", scan.stamp)
 
-        reasons = [one for one in self.warnings.split(_BETWEEN) if one and not one.startswith(DOUBT)]
-        reasons += [doubt] if doubt else []
+    @classmethod
+    def made(cls, scan: Scan, assessed: Assessment, *, labels: Mapping[str, int], model: str) -> SummaryRow:
+        """The row of a new mask."""
+        estimate, reasons = assessed.review
+        quality, low, high = (f"{value:.4f}" for value in estimate) if estimate else ("", "", "")
+        return cls(
+            scan=scan.name,
+            status="made",
+            look="yes" if reasons else "no",
+            quality=quality,
+            quality_low=low,
+            quality_high=high,
+            warnings=_BETWEEN.join(reasons),
+            model=model,
+            stamp=scan.stamp,
+            sizes=_sizes_of(assessed.segmentation.mask, labels, picture=scan.name.endswith(".png")),
+        )
+
+    def kept(self, fit: QualityFit | None, review_below: float | None) -> SummaryRow:
+        """The row of a mask that an earlier run made, held to the limit of this run; see `quality.review`."""
+        from sss_model.inference.quality import EXPECTED_DICE, low_expected_dice
+
+        low = low_expected_dice(float(self.quality), fit, review_below) if fit and self.quality else None
+        reasons = [one for one in self.warnings.split(_BETWEEN) if one and not one.startswith(EXPECTED_DICE)]
+        reasons += [low] if low else []
         return replace(self, status="kept", look="yes" if reasons else "no", warnings=_BETWEEN.join(reasons))
 
 
-_COLUMNS = tuple(item.name for item in fields(Row) if item.name != "sizes")
+_COLUMNS = columns_of(SummaryRow)
+_LAST = ["warnings", "model", "stamp"]
 
 
-def row_of(scan: Scan, judged: Judged, found: Triage, *, labels: Mapping[str, int], model: str) -> Row:
-    """The row of a mask that was made."""
-    quality, low, high = (f"{value:.4f}" for value in found.estimate) if found.estimate else ("", "", "")
-    return Row(
-        scan=scan.name,
-        status="made",
-        look="yes" if found.reasons else "no",
-        quality=quality,
-        quality_low=low,
-        quality_high=high,
-        warnings=_BETWEEN.join(found.reasons),
-        model=model,
-        stamp=scan.stamp,
-        sizes=sizes_of(judged.segmentation.mask, labels, picture=scan.name.endswith(".png")),
-    )
-
-
-def doubt_of(row: Row, fit: QualityFit | None, look_below: float | None) -> str | None:
-    """Why to look at a mask whose row is there, if its expected Dice is a reason; see `triage`."""
-    from sss_model.inference.triage import doubt
-
-    return doubt(float(row.quality), fit, look_below) if fit and row.quality else None
-
-
-def failed_row(scan: Scan, error: str) -> Row:
-    """The row of a scan that has no mask."""
-    return Row(scan.name, "failed", "yes", "", "", "", error, "", scan.stamp)
-
-
-def sizes_of(mask: Volume, labels: Mapping[str, int], *, picture: bool) -> dict[str, str]:
-    """Per foreground class its millilitres, or, as a picture has no millimetres, its pixels."""
-    import numpy as np
-
-    counts = np.bincount(mask.array.ravel(), minlength=len(labels))
-    voxel_ml = float(np.prod(mask.spacing)) / 1000
-    named = sorted((index, name) for name, index in labels.items() if index)
-    if picture:
-        return {name + _PIXELS: str(counts[index]) for index, name in named}
-    return {name + _ML: f"{counts[index] * voxel_ml:.3f}" for index, name in named}
-
-
-def summary_bytes(rows: Sequence[Row]) -> bytes:
+def summary_table(rows: Sequence[SummaryRow]) -> bytes:
     """The content of ``summary.csv``."""
-    shown = [name for name in _COLUMNS if name not in ("warnings", "model", "stamp")]
-    columns = [*shown, *_sizes(rows), "warnings", "model", "stamp"]
-    return csv_bytes(columns, ({**asdict(row), **row.sizes} for row in rows))
+    columns = [*(name for name in _COLUMNS if name not in _LAST), *_size_columns(rows), *_LAST]
+    return table_bytes(columns, ({**cells_of(row), **row.sizes} for row in rows))
 
 
-def read_rows(content: bytes, where: str) -> dict[str, Row]:
-    """The rows of a summary by scan; raises `InputError` where it is none."""
-    try:
-        lines = list(csv.DictReader(io.StringIO(content.decode())))
-        return {line["scan"]: _row(line) for line in lines}
-    except (UnicodeDecodeError, csv.Error, KeyError, AttributeError):
-        raise InputError(f"{where}: can't be read; expected the summary.csv of an earlier run, or none") from None
+def parse_summary(content: bytes, where: str) -> dict[str, SummaryRow]:
+    """The rows of a ``summary.csv`` by scan; raises `InputError` where it is none."""
+    expected = "the summary.csv of an earlier run, or none"
+    lines = parse_table(content, _COLUMNS, where=where, expected=expected).lines
+    rows = (parse_row(SummaryRow, line, expected=expected, sizes=_sizes_in(line.cells)) for line in lines)
+    return {row.scan: row for row in rows}
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as aligned text, those to look at first, the lowest quality first; many are cut short."""
+def summary_text(rows: Sequence[SummaryRow]) -> str:
+    """The rows as aligned text: failed ones and those to review first, by ascending quality; many are cut short."""
     ordered = sorted(rows, key=lambda row: (row.status != "failed", row.look != "yes", float(row.quality or 0)))
-    sizes = _sizes(rows)
+    sizes = _size_columns(rows)
     lines = aligned(
         ["scan", *(name.replace("_", " ") for name in sizes), "quality", "look", "why"],
         (
@@ -133,16 +112,27 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, f"… and {more} more"] if more > 0 else lines)
 
 
-def _row(line: Mapping[str, str]) -> Row:
-    sizes = {name: value for name, value in line.items() if name.endswith((_ML, _PIXELS)) and value}
-    return Row(**{name: line[name] for name in _COLUMNS}, sizes=sizes)
+def _sizes_of(mask: Volume, labels: Mapping[str, int], *, picture: bool) -> dict[str, str]:
+    """Per foreground class its millilitres or, of a picture, which has no millimetres, its pixels."""
+    import numpy as np
+
+    counts = np.bincount(mask.array.ravel(), minlength=len(labels))
+    voxel_ml = float(np.prod(mask.spacing)) / 1000
+    named = sorted((index, name) for name, index in labels.items() if index)
+    if picture:
+        return {name + _PIXELS: str(counts[index]) for index, name in named}
+    return {name + _ML: f"{counts[index] * voxel_ml:.3f}" for index, name in named}
 
 
-def _sizes(rows: Sequence[Row]) -> list[str]:
+def _sizes_in(cells: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in cells.items() if name.endswith((_ML, _PIXELS)) and value}
+
+
+def _size_columns(rows: Sequence[SummaryRow]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.sizes))
 
 
-def _quality(row: Row) -> str:
+def _quality(row: SummaryRow) -> str:
     if not row.quality:
         return "–"
     return f"{float(row.quality):.2f} ({float(row.quality_low):.2f} to {float(row.quality_high):.2f})"

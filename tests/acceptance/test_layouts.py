@@ -20,7 +20,7 @@ from sss_model.checkpoint import load_checkpoint
 from sss_model.data.manifest import read_manifest
 from sss_model.io.volumes import read_label
 from sss_ops.cli import app
-from sss_ops.prediction.predict import predict
+from sss_ops.prediction.predict import predict_scans
 
 pytestmark = pytest.mark.acceptance
 
@@ -90,5 +90,5 @@ def _check_registered(record: dict[str, str], scores: dict[str, Any], data_dir: 
     scored = min(Path("predictions").iterdir())
     case, ending = scored.name.split(".", 1)
     (scan,) = (data_dir / "imagesTs").glob(f"{case}_0000.*")
-    predict(load_checkpoint(checkpoint), str(scan), f"mask.{ending}")
+    predict_scans(load_checkpoint(checkpoint), str(scan), f"mask.{ending}")
     assert np.array_equal(read_label(Path(f"mask.{ending}")).array, read_label(scored).array)

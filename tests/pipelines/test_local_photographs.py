@@ -15,8 +15,8 @@ from support.samples import write_refuge
 from sss_model.config import Config, load_config
 from sss_model.data.importing import import_dataset
 from sss_model.io.volumes import read_label
-from sss_ops.prediction.model import opened
-from sss_ops.prediction.predict import predict
+from sss_ops.prediction.checkpoints import open_checkpoint
+from sss_ops.prediction.predict import predict_scans
 from tests.pipelines.test_local import Here, data_version, metadata
 from tests.sss_model.test_two_dimensions import FLAT
 
@@ -63,8 +63,8 @@ def comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path) -
         assert version.tags["dice"] == str(json.loads(scores.read_text())["dice"])
         assert "challenger" in version.aliases
         mask, scored = tmp_path / "mask.png", project / "predictions/T0001.png"
-        with opened(found["uri"]) as checkpoint:
-            predict(checkpoint, str(project / "data/refuge/imagesTs/T0001_0000.png"), str(mask))
+        with open_checkpoint(found["uri"]) as checkpoint:
+            predict_scans(checkpoint, str(project / "data/refuge/imagesTs/T0001_0000.png"), str(mask))
         assert (read_label(mask).array == read_label(scored).array).all()
 
     return check

@@ -18,7 +18,7 @@ from sss_model.data.importing import import_dataset
 from sss_model.data.manifest import build_manifest
 from sss_model.evaluation.evaluate import evaluate
 from sss_model.training.train import train
-from sss_ops.prediction.predict import predict
+from sss_ops.prediction.predict import predict_scans
 
 FLAT = {
     "data.name": "refuge",
@@ -66,7 +66,7 @@ def test_photographs_are_trained_on_predicted_and_scored(
     assert (tmp_path / "evaluation" / "overlays" / "T0001.png").is_file()
 
     photograph = data / "imagesTs" / "T0001_0000.png"
-    done = predict(load_checkpoint(tmp_path / "checkpoint"), str(photograph.parent), str(tmp_path / "masks"))
+    done = predict_scans(load_checkpoint(tmp_path / "checkpoint"), str(photograph.parent), str(tmp_path / "masks"))
     assert set(done.rows[0].sizes) == {f"{name}_pixels" for name, index in manifest.labels.items() if index}
     mask = tmp_path / "masks" / photograph.name
     with Image.open(mask) as written, Image.open(tmp_path / "predictions" / "T0001.png") as evaluated:

@@ -37,12 +37,12 @@ from sss_model.config import load_config
 from sss_model.data.manifest import build_manifest
 folder, data, cache, pause = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])
 module._LOG_EVERY = 1
-find_turns = finding.find_turns
+best_rotations = finding.best_rotations
 def quarter_turns(*arguments):  # so short a training has no opinion on what lies how
     with (folder / "turned").open("a") as file:
         file.write("once ")
-    return [90.0 * (case % 4) for case, _ in enumerate(find_turns(*arguments))]
-finding.find_turns = quarter_turns
+    return [90.0 * (case % 4) for case, _ in enumerate(best_rotations(*arguments))]
+finding.best_rotations = quarter_turns
 def slow_down(step, metrics):
     (folder / "alive").write_text(str(step))
     time.sleep(pause)

@@ -11,7 +11,7 @@ APART = np.eye(3)
 
 
 def chosen(doubt: list[float], pictures: np.ndarray, patients: str, labelled: np.ndarray = NONE, **how: float) -> list:
-    settings = {"count": 9, "look_alike": 0.75} | how
+    settings = {"count": 9, "max_similarity": 0.75} | how
     return choose(np.array(doubt), pictures, list(patients), labelled, **settings)
 
 
@@ -24,7 +24,7 @@ def test_of_a_patient_one_scan_comes() -> None:
     assert [one.scan for one in chosen([0.4, 0.5, 0.3], APART, "aab")] == [1, 2]
 
 
-def test_look_alikes_come_once_and_those_like_labelled_ones_not_at_all() -> None:
+def test_max_similaritys_come_once_and_those_like_labelled_ones_not_at_all() -> None:
     twins = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0]])
     assert [one.scan for one in chosen([0.5, 0.4, 0.1], twins, "abc")] == [0, 2]
     assert [one.scan for one in chosen([0.5, 0.4, 0.1], twins, "abc", np.array([[1.0, 0, 0]]))] == [2]

@@ -17,7 +17,7 @@ from sss_model.data.manifest import Manifest
 from sss_model.errors import InputError
 from sss_model.inference.predictor import Predictor
 from sss_model.io.volumes import read_label, read_volume
-from sss_ops.prediction.predict import Done, predict
+from sss_ops.prediction.predict import Predictions, predict_scans
 
 BUCKET = "hospital"
 
@@ -40,8 +40,8 @@ def bucket(server: dict[str, str], monkeypatch: pytest.MonkeyPatch, phantom: Pat
     return bucket
 
 
-def run(checkpoint: Path, source: str, destination: str) -> Done:
-    return predict(load_checkpoint(checkpoint), source, destination)
+def run(checkpoint: Path, source: str, destination: str) -> Predictions:
+    return predict_scans(load_checkpoint(checkpoint), source, destination)
 
 
 def test_a_prefix_is_segmented_into_a_prefix_and_gone_on_from(bucket: Any, checkpoint: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from sss_model.errors import InputError
 from sss_model.inference.quality import QualityFit
 from sss_ops.cli import main
 from sss_ops.prediction.scans import find_scans
-from sss_ops.prediction.summary import Row, doubt_of
+from sss_ops.prediction.summary import SummaryRow
 
 Sss = Callable[..., tuple[int, str, str]]
 
@@ -169,15 +169,15 @@ def test_masks_may_go_above_the_scans(sss: Sss, checkpoint: Path, scans: Path, t
 
 def test_a_limit_also_holds_for_masks_that_are_kept() -> None:
     line = {"slope": 1.0, "intercept": 0.0, "low": -0.1, "high": 0.1}
-    fit = QualityFit(**line, cases=9, patients=9, spearman=None, look_below=0.4, always=[])
-    row = Row(
+    fit = QualityFit(**line, cases=9, patients=9, spearman=None, review_below=0.4, always=[])
+    row = SummaryRow(
         "a.nii", "made", "yes", "0.5000", "0.4000", "0.6000", "other tones; expected Dice 0.50, below …", "m", "s"
     )
-    strict, lenient = (row.kept(doubt_of(row, fit, limit)) for limit in (0.9, None))
+    strict, lenient = (row.kept(fit, limit) for limit in (0.9, None))
     assert strict.warnings == "other tones; expected Dice 0.50, below the limit 0.90"
     assert (lenient.warnings, lenient.look) == ("other tones", "yes")
-    sure = replace(row, warnings="")
-    assert [sure.kept(doubt_of(sure, fit, limit)).look for limit in (0.9, 0.1)] == ["yes", "no"]
+    plain = replace(row, warnings="")
+    assert [plain.kept(fit, limit).look for limit in (0.9, 0.1)] == ["yes", "no"]
 
 
 def test_the_summary_keeps_the_rows_of_other_runs_while_their_masks_are_there(
@@ -193,7 +193,7 @@ def test_the_summary_keeps_the_rows_of_other_runs_while_their_masks_are_there(
 
 
 def test_of_a_data_set_only_the_images_are_scans(phantom: Path) -> None:
-    found = {scan.name.split("/")[0] for scan in find_scans(str(phantom)).scans}
+    found = {scan.name.split("/")[0] for scan in find_scans(str(phantom))}
     assert found == {"imagesTr", "imagesTs"}
 
 

@@ -7,7 +7,7 @@ import pytest
 from support.registry import MODEL
 
 from sss_model.errors import InputError
-from sss_ops.prediction.model import opened
+from sss_ops.prediction.checkpoints import open_checkpoint
 from sss_ops.registry.versions import CHAMPION, version_at
 
 
@@ -36,10 +36,10 @@ def test_an_address_means_a_version(registry: mlflow.MlflowClient, address: str,
     ],
 )
 def test_an_address_that_means_none_is_one_sentence(registry: mlflow.MlflowClient, address: str, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence), opened(address):
+    with pytest.raises(InputError, match=sentence), open_checkpoint(address):
         pass
 
 
 def test_a_version_without_a_checkpoint_is_named(registry: mlflow.MlflowClient) -> None:
-    with pytest.raises(InputError, match=f"{MODEL} version 1"), opened(f"models:/{MODEL}@champion"):
+    with pytest.raises(InputError, match=f"{MODEL} version 1"), open_checkpoint(f"models:/{MODEL}@champion"):
         pass

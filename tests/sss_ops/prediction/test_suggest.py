@@ -11,7 +11,7 @@ import pytest
 from sss_model.checkpoint import load_checkpoint
 from sss_model.data.manifest import Manifest
 from sss_model.errors import InputError
-from sss_ops.prediction.suggest import find_candidates, suggest
+from sss_ops.prediction.suggest import find_candidates, rank_scans, suggest
 
 
 @pytest.fixture
@@ -43,28 +43,26 @@ def test_only_training_patients_without_a_label_are_candidates(
 
 
 def test_suggestions_come_from_different_patients_with_reasons(checkpoint: Path, phantom: Path) -> None:
-    found = suggest(load_checkpoint(checkpoint), phantom, count=5)
-    patients = [row.patient for row in found.rows]
+    found = rank_scans(load_checkpoint(checkpoint), phantom, count=5)
+    patients = [row.patient for row in found.suggestions]
     assert len(set(patients)) == len(patients) >= 1
-    assert [row.rank for row in found.rows] == list(range(1, len(patients) + 1))
-    assert all(row.why and row.nearest and Path(row.image).is_file() for row in found.rows)
+    assert [row.rank for row in found.suggestions] == list(range(1, len(patients) + 1))
+    assert all(row.why and row.nearest and Path(row.image).is_file() for row in found.suggestions)
 
 
 def test_a_scan_that_cannot_be_read_is_told_of_and_the_rest_is_ranked(checkpoint: Path, data: Path) -> None:
     loaded = load_checkpoint(checkpoint)
     broken = find_candidates(data, loaded.meta).open[0]
     broken.image.write_bytes(b"no scan")
-    found = suggest(loaded, data, count=5)
+    found = rank_scans(loaded, data, count=5)
     assert [str(broken.image) in reason for reason in found.failed] == [True]
-    assert broken.case not in {row.case for row in found.rows}
+    assert broken.case not in {row.case for row in found.suggestions}
 
 
 def test_the_command_writes_a_table(
     checkpoint: Path, phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sss_ops.prediction.commands import suggest as command
-
-    command(str(checkpoint), phantom, count=1, output=tmp_path / "next.csv")
+    suggest(str(checkpoint), phantom, count=1, output=tmp_path / "next.csv")
     with (tmp_path / "next.csv").open(newline="") as file:
         [row] = csv.DictReader(file)
     told = capsys.readouterr().out

@@ -27,7 +27,7 @@ from sss_model.config import Config
 from sss_model.data.importing import import_dataset
 from sss_model.data.manifest import build_manifest
 from sss_model.training.train import train
-from sss_ops.prediction.predict import predict
+from sss_ops.prediction.predict import predict_scans
 from sss_ops.serving.package import register_model
 from tests.sss_model.test_two_dimensions import FLAT
 
@@ -118,7 +118,7 @@ def in_json(content: bytes) -> str:
 
 def written(served: Served, scan: Path, mask: Path) -> bytes:
     """The file that `sss predict` writes."""
-    predict(load_checkpoint(served.checkpoint), str(scan), str(mask))
+    predict_scans(load_checkpoint(served.checkpoint), str(scan), str(mask))
     return mask.read_bytes()
 
 

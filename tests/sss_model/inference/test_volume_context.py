@@ -1,4 +1,4 @@
-"""What a first look tells of scans."""
+"""Rotation and proportions of whole volumes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from support.every_method import TOLD
 from sss_model.config import Config
 from sss_model.data.slices import SliceSet
 from sss_model.inference.volume_context import (
-    find_proportions,
-    find_turns,
+    all_predicted_proportions,
+    best_rotations,
     labelled_proportions,
-    look_over,
     proportions,
+    volume_context,
 )
 from sss_model.training.teacher_findings import TeacherFindings, update_findings
 
@@ -29,14 +29,14 @@ def knows_the_upper_half(images: torch.Tensor, places: torch.Tensor) -> torch.Te
     return torch.stack([-foreground, foreground], 1)
 
 
-def test_each_scan_has_a_turn_of_its_own(recipe: Callable[..., Config]) -> None:
+def test_each_scan_has_a_rotation_of_its_own(recipe: Callable[..., Config]) -> None:
     config = recipe({"predict.orientations": 4})
     side = config.data.canvas
     upright = np.zeros((5, side, side), np.float16)
     upright[:, side // 4 : side // 2 - 4, side // 2 - 4 : side // 2 + 4] = 1
     scans = [np.ascontiguousarray(np.rot90(upright, quarters, axes=(1, 2))) for quarters in (0, 1, 2, 3)]
     slices = SliceSet(scans, None, neighbours=True, distances=[8.0] * 4)
-    found = find_turns(knows_the_upper_half, slices, config, CPU)
+    found = best_rotations(knows_the_upper_half, slices, config, CPU)
     assert found == [0, -90, 180, 90]
 
 
@@ -66,20 +66,20 @@ def test_proportions_are_shares_of_the_foreground() -> None:
     assert torch.allclose(proportions(seen), torch.zeros(3))
 
 
-def test_a_look_finds_what_labels_tell_of_the_middle(recipe: Callable[..., Config]) -> None:
+def test_predicted_proportions_are_those_of_the_labels(recipe: Callable[..., Config]) -> None:
     config = recipe(TOLD)
     slices = halves(config.data.size)
     by_labels = labelled_proportions(slices, 3)
     torch.testing.assert_close(by_labels, torch.tensor([[0.0, 0.0], [1.0, -1.0]]))
-    torch.testing.assert_close(find_proportions(reads, slices, None, config, CPU), by_labels)
-    seen = look_over(reads, slices.image(slices.case(1)), config)
-    assert (seen.turn, seen.proportions.tolist() if seen.proportions is not None else None) == (0, [1, -1])
+    torch.testing.assert_close(all_predicted_proportions(reads, slices, None, config, CPU), by_labels)
+    seen = volume_context(reads, slices.image(slices.case(1)), config)
+    assert (seen.rotation, seen.proportions.tolist() if seen.proportions is not None else None) == (0, [1, -1])
 
 
-def test_nobody_looks_at_proportions_that_are_not_told(recipe: Callable[..., Config]) -> None:
+def test_proportions_are_left_out_where_the_network_does_not_use_them(recipe: Callable[..., Config]) -> None:
     config = recipe()
     slices = halves(config.data.size)
-    assert look_over(reads, slices.image(slices.case(0)), config).proportions is None
+    assert volume_context(reads, slices.image(slices.case(0)), config).proportions is None
     assert (
         update_findings(
             TeacherFindings(), progress=0.9, predict_slices=reads, slices=slices, config=config, device=CPU
@@ -88,7 +88,7 @@ def test_nobody_looks_at_proportions_that_are_not_told(recipe: Callable[..., Con
     )
 
 
-def test_the_teacher_looks_at_proportions_when_it_is_due(recipe: Callable[..., Config]) -> None:
+def test_the_teacher_predicts_proportions_when_they_are_due(recipe: Callable[..., Config]) -> None:
     config = recipe({"train.method": "weak_to_strong", **TOLD})
     slices, looks = halves(config.data.size), list[int]()
 

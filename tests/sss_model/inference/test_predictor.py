@@ -1,3 +1,5 @@
+"""Prediction of whole volumes, and test-time augmentation."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,8 +12,10 @@ import pytest
 import torch
 
 from sss_model.checkpoint import load_checkpoint
+from sss_model.config import Predict
 from sss_model.data.manifest import Manifest
-from sss_model.inference.predictor import Predictor
+from sss_model.inference.orientation import rotate
+from sss_model.inference.predictor import Predictor, average
 from sss_model.io.volumes import Volume, read_volume
 
 
@@ -32,9 +36,9 @@ def test_the_same_scan_gives_the_same_mask(checkpoint: Path, scan: Volume) -> No
 
 def test_a_mask_is_the_same_whether_or_not_its_quality_is_asked_for(checkpoint: Path, scan: Volume) -> None:
     predictor = Predictor.load(checkpoint)
-    plain, judged = predictor.segment(scan), predictor.judge(scan).segmentation
-    assert np.array_equal(plain.mask.array, judged.mask.array)
-    assert np.array_equal(plain.confidence, judged.confidence)
+    plain, assessed = predictor.segment(scan), predictor.assess(scan).segmentation
+    assert np.array_equal(plain.mask.array, assessed.mask.array)
+    assert np.array_equal(plain.confidence, assessed.confidence)
 
 
 def test_quality_costs_no_further_pass_through_the_network(
@@ -45,7 +49,7 @@ def test_quality_costs_no_further_pass_through_the_network(
     monkeypatch.setattr(predictor._network, "segment", lambda *a, **k: passes.append(1) or segment(*a, **k))
     predictor.segment(scan)
     plain = len(passes)
-    predictor.judge(scan)
+    predictor.assess(scan)
     assert len(passes) == 2 * plain > 0
 
 
@@ -81,8 +85,8 @@ def test_a_scan_that_lies_otherwise_is_predicted_alike(checkpoint: Path, scan: V
         sure = (30 * (above - below)).clamp(0.5, 20)[:, None, None, None]
         return torch.cat([torch.zeros_like(images[:, :1]), sure.expand_as(images)], 1)
 
-    def difference(turns: int) -> float:
-        settings = loaded.config.predict.model_copy(update={"orientations": turns})
+    def difference(orientations: int) -> float:
+        settings = loaded.config.predict.model_copy(update={"orientations": orientations})
         predictor = Predictor(loaded.with_config(loaded.config.model_copy(update={"predict": settings})))
         predictor._predict_slices = likes_what_is_bright_above  # type: ignore[method-assign]
         expected = np.rot90(predictor.probabilities(upright).numpy(), axes=(2, 3))
@@ -101,10 +105,50 @@ def test_strays_are_left_out_where_the_recipe_says_so(checkpoint: Path, scan: Vo
         shown = predictor.probabilities(scan) * 0
         shown[:, 0], shown[:, 1, 40:60, 40:60], shown[2, 1, 4:9, 4:9] = 0.2, 1.0, 1.0
         predictor._softmax = lambda images, **rest: shown  # type: ignore[method-assign]
-        assert np.array_equal(predictor.segment(scan).mask.array, predictor.judge(scan).segmentation.mask.array)
+        assert np.array_equal(predictor.segment(scan).mask.array, predictor.assess(scan).segmentation.mask.array)
         return predictor.segment(scan).mask.array
 
     whole, one_piece = mask(False), mask(True)
     assert 0 < (one_piece == 1).sum() < (whole == 1).sum()
     assert cc3d.connected_components(one_piece == 1).max() == 1
     assert cc3d.connected_components(whole == 1).max() == 2
+
+
+def disc_at(row: int, column: int, side: int = 32) -> torch.Tensor:
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    near = ((rows - row) ** 2 + (columns - column) ** 2 < 16).float()
+    return torch.stack([1 - near, near])[None]
+
+
+def centre(probabilities: torch.Tensor) -> tuple[float, float]:
+    weight = probabilities[0, 1]
+    places = torch.arange(weight.shape[0], dtype=torch.float32) + 0.5
+    return float((weight.sum(1) * places).sum() / weight.sum()), float((weight.sum(0) * places).sum() / weight.sum())
+
+
+@pytest.mark.parametrize(
+    ("flips", "rotations", "views"), [(False, [], 1), (True, [], 4), (False, [12.0, 24.0], 5), (True, [90.0], 6)]
+)
+def test_every_view_is_rotated_back(flips: bool, rotations: list[float], views: int) -> None:
+    image = disc_at(10, 19)
+    seen = []
+
+    def segment(images: torch.Tensor) -> torch.Tensor:
+        seen.append(images)
+        return images
+
+    mean = average(
+        segment,
+        image,
+        Predict(orientations=1, flips=flips, rotations=rotations, largest_component=False, batch=1),
+        size=32,
+    )
+    assert len(seen) == views
+    assert all(not torch.allclose(seen[0], other) for other in seen[1:])
+    assert centre(mean) == pytest.approx(centre(image), abs=0.3)
+    torch.testing.assert_close(mean.sum(1), torch.ones(1, 32, 32))
+
+
+def test_a_quarter_turn_is_exact() -> None:
+    image = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(rotate(image, 90), torch.rot90(image, 1, (2, 3)), atol=1e-4, rtol=1e-4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sss_model.inference.largest_component import keep_largest
+from sss_model.inference.largest_component import keep_largest_component
 
 
 def certain(classes: torch.Tensor) -> torch.Tensor:
@@ -26,15 +26,15 @@ def test_a_stray_becomes_background(classes: torch.Tensor) -> None:
     strayed[0, 12:14, 12:14] = 1
     strayed[3, 10, 10] = 2
     probabilities = certain(strayed)
-    kept = keep_largest(probabilities)
+    kept = keep_largest_component(probabilities)
     assert torch.equal(kept.argmax(1), classes)
     assert torch.allclose(kept.sum(1), probabilities.sum(1))
 
 
 def test_what_is_one_piece_stays_as_it_is(classes: torch.Tensor) -> None:
-    assert torch.equal(keep_largest(certain(classes)), certain(classes))
+    assert torch.equal(keep_largest_component(certain(classes)), certain(classes))
 
 
 def test_a_class_that_is_nowhere_is_no_error() -> None:
     nothing = certain(torch.zeros(2, 8, 8, dtype=torch.long))
-    assert torch.equal(keep_largest(nothing), nothing)
+    assert torch.equal(keep_largest_component(nothing), nothing)
