@@ -22,10 +22,10 @@ def evaluate(
     from pathlib import Path
 
     from sss_model.evaluation.confusion import confusion_shares
-    from sss_ops.cluster.pod import pod
+    from sss_ops.cluster.pod import in_pod
     from sss_ops.steps.evaluate import evaluate, headline
 
-    with pod(image=image):
+    with in_pod(image=image):
         summary = evaluate(
             checkpoint=Path(checkpoint.path),
             data_dir=Path(data.path, data.metadata["name"]),

@@ -25,10 +25,10 @@ def register(
     """Make a version of the model in MLflow, with all that is known of it."""
     from pathlib import Path
 
-    from sss_ops.cluster.pod import pod, recipe_file
+    from sss_ops.cluster.pod import in_pod, recipe_file
     from sss_ops.steps.register import register
 
-    with pod(image=image, mlflow=mlflow), recipe_file(recipe) as params:
+    with in_pod(image=image, mlflow=mlflow), recipe_file(recipe) as params:
         made = register(
             checkpoint=Path(checkpoint.path),
             metrics=Path(metrics.path),

@@ -25,12 +25,12 @@ def train(
     """Learn from labelled and unlabelled scans; after an interruption, go on where it was."""
     from pathlib import Path
 
-    from sss_ops.cluster.pod import pod, recipe_file
+    from sss_ops.cluster.pod import in_pod, recipe_file
     from sss_ops.records import write_record
     from sss_ops.steps.train import outcome, refuse_unless
     from sss_ops.steps.train_distributed import train_in_pod
 
-    with pod(image=image, mlflow=mlflow), recipe_file(recipe) as params:
+    with in_pod(image=image, mlflow=mlflow), recipe_file(recipe) as params:
         refuse_unless(passed)
         train_in_pod(
             params=params,

@@ -1,7 +1,7 @@
 """The data checks as a Kubeflow component.
 
-It succeeds whatever comes out: Kubeflow keeps no artifact of a task that fails, and the report is what a person needs
-then. The component after it refuses.
+It succeeds whatever the checks find: Kubeflow keeps no artifact of a task that fails, and then the report is needed
+most. The training refuses data that did not pass.
 """
 
 from typing import NamedTuple
@@ -17,15 +17,15 @@ def validate_splits(
     data_version: str,
     image: str,
     report: dsl.Output[dsl.HTML],
-) -> NamedTuple("Gate", [("passed", bool)]):  # type: ignore[valid-type]
+) -> NamedTuple("Checked", [("passed", bool)]):  # type: ignore[valid-type]
     """Check that the data can be trusted, and report."""
     from pathlib import Path
 
-    from sss_ops.cluster.pod import pod, recipe_file
+    from sss_ops.cluster.pod import in_pod, recipe_file
     from sss_ops.steps.validate_splits import DataChecksFailedError, validate_splits
 
     folder = Path(data.path, data.metadata["name"])
-    with pod(image=image), recipe_file(recipe) as params:
+    with in_pod(image=image), recipe_file(recipe) as params:
         try:
             validate_splits(data_dir=folder, manifest=Path(manifest.path), params=params, report=Path(report.path))
         except DataChecksFailedError as failure:

@@ -49,15 +49,15 @@ def version_data(
     from pathlib import Path
 
     from sss_ops import recipe as recipes
-    from sss_ops.cluster.placement import place
-    from sss_ops.cluster.pod import pod
+    from sss_ops.cluster.placement import place_training
+    from sss_ops.cluster.pod import in_pod
     from sss_ops.data_versions.pull import fetch_data
     from sss_ops.steps.version_data import version_data
 
     settings = {name: value for name, value in locals().items() if name in recipes.SETTINGS}
-    with pod(image=image):
+    with in_pod(image=image):
         # First what can fail at once, before a scan is fetched.
-        where = place(pool, gpus=gpus, nodes=nodes, spot=spot, work=work)
+        where = place_training(pool, gpus=gpus, nodes=nodes, spot=spot, work=work)
         config = recipes.resolve(recipe, settings)
         name = config.data.name
         version = fetch_data(remote=data_remote, version=data_version, name=name, into=Path(data.path))

@@ -1,1 +1,1 @@
-"""Wiring only: the training pipeline, and compiling, submitting and running it on this machine."""
+"""The training pipeline, and its command line: compile it, run it on this machine, submit it, check a cluster."""

@@ -1,4 +1,4 @@
-"""A client of Kubeflow Pipelines whose errors are one sentence."""
+"""A client of Kubeflow Pipelines, and its errors as one sentence."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import kfp
 
 
-def connect(host: str, namespace: str | None) -> kfp.Client:
-    """A client of a server that `server_version` has found well; it reads a token's file again for each request."""
+def connect_to_pipelines(host: str, namespace: str | None) -> kfp.Client:
+    """A client of a server that `server_version` has checked; it reads a token's file again for each request."""
     import kfp
     from kfp.client import ServiceAccountTokenVolumeCredentials
 
@@ -23,5 +23,5 @@ def connect(host: str, namespace: str | None) -> kfp.Client:
     if file and not os.environ.get("KFP_TOKEN"):
         options |= {"existing_token": None, "credentials": ServiceAccountTokenVolumeCredentials(file)}
     with warnings.catch_warnings(), as_sentences(PIPELINES, host):
-        warnings.simplefilter("ignore", FutureWarning)  # about servers older than those we let through
+        warnings.simplefilter("ignore", FutureWarning)  # about servers older than `OLDEST_SERVER`
         return kfp.Client(host=host, namespace=namespace or "kubeflow", **options)

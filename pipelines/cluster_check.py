@@ -1,4 +1,4 @@
-"""Whether a cluster can train: the doctor's checks from here, then five minutes of the real pipeline on the pool."""
+"""Check that a cluster can train: the doctor's checks from here, then five minutes of the real pipeline on the pool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "sss-cluster-check"
 
-# What a task shows when it succeeds.
+# Task to the proof that its success is.
 _PROOFS = {
     "version-data": "the image is pulled and a task runs; the pool can give what was asked",
     "validate-splits": "one task's files reach the next, through Kubeflow's store",
@@ -25,7 +25,7 @@ _PROOFS = {
     "evaluate": "the trained weights travel, and the model scores scans",
     "register": "MLflow and its artifact store take a model from inside the cluster",
 }
-# Words in Kubernetes' or Kubeflow's reason, and what mends it.
+# Word in Kubernetes' or Kubeflow's reason, to the fix.
 _FIXES = {
     "ImagePull": "push the image, pin its digest (`make image`, k8s/image) and give the account the right to pull it",
     "ErrImage": "push the image, pin its digest (`make image`, k8s/image) and give the account the right to pull it",
@@ -38,8 +38,8 @@ _FIXES = {
 }
 
 
-def arguments_of(wish: Wish) -> dict[str, object]:
-    """The run's parameters; experiment and model of its own, so that no real model gets a version from a check."""
+def check_parameters(wish: Wish) -> dict[str, object]:
+    """The run's parameters, with an experiment and a model of its own: no real model gets a version from a check."""
     return {
         "recipe": "phantom",
         "data_version": "phantom",
@@ -53,8 +53,8 @@ def arguments_of(wish: Wish) -> dict[str, object]:
     }
 
 
-def proofs(run: Submitted, titles: dict[str, str], wish: Wish) -> list[Line]:
-    """What a run has shown, a line a task, and for what failed how to mend it."""
+def proof_lines(run: Submitted, titles: dict[str, str], wish: Wish) -> list[Line]:
+    """A line for each task that succeeded, with what that proves, and one with the fix where the run failed."""
     from sss_ops.doctor.checks import Line
 
     pods = f"{wish.nodes} × {wish.gpus} GPUs of pool {wish.pool}" if wish.gpus else "CPUs"
@@ -69,7 +69,7 @@ def proofs(run: Submitted, titles: dict[str, str], wish: Wish) -> list[Line]:
     return lines
 
 
-def command(
+def cluster_check_command(
     package: Annotated[Path, typer.Option(help="The compiled pipeline.")] = Path("build/pipelines/sss-training.yaml"),
     host: Annotated[str | None, typer.Option(help="Address of Kubeflow Pipelines; if not given, KFP_HOST.")] = None,
     pool: Annotated[str, typer.Option(help="GPU pool: gke, eks, aks or bare.")] = "bare",
@@ -87,13 +87,15 @@ def command(
     """
     from pipelines.compile import read_package
     from pipelines.submit import submit
-    from sss_ops.cluster.placement import place
+    from sss_ops.cluster.placement import place_training
+    from sss_ops.cluster.pod import WORK_MOUNT
     from sss_ops.doctor import diagnose, show
     from sss_ops.doctor.cluster import Wish
 
     compiled = read_package(package)
     wish = Wish(pool, gpus, nodes, spot)
-    place(pool, gpus=gpus, nodes=nodes, spot=spot, work="/sss/work")  # refuses here what the first task would refuse
+    # Refuse here what the first task would refuse.
+    place_training(pool, gpus=gpus, nodes=nodes, spot=spot, work=WORK_MOUNT)
     lines = diagnose(
         wish, checkpoint=None, params=Path("params.yaml"), bucket=bucket, host=host, namespace=namespace or "kubeflow"
     )
@@ -104,7 +106,7 @@ def command(
         package,
         host=host,
         experiment=NAME,
-        arguments=arguments_of(wish),
+        arguments=check_parameters(wish),
         namespace=namespace,
         run_name=None,
         service_account=service_account,
@@ -112,7 +114,7 @@ def command(
         timeout_minutes=timeout_minutes,
         cached=False,  # what the cache answers proves nothing
     )
-    proven = proofs(run, compiled.tasks, wish)
+    proven = proof_lines(run, compiled.tasks, wish)
     show(proven)
     if any(line.state == "red" for line in (*lines, *proven)):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""The pipeline as files: what Kubeflow's UI takes, and what a GitOps repository applies."""
+"""Compile the pipeline into files, for Kubeflow's UI and for a GitOps repository, and read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,46 @@ import yaml
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
 
-# A compiled pipeline as a file: its name, its version, its tasks.
+NAME = "sss-training"
+
+
+def compile_pipeline(output: Path, *, image: str | None = None, namespace: str = "kubeflow") -> list[Path]:
+    """Write the compiled pipeline.
+
+    Args:
+        output: folder for ``sss-training.yaml`` (intermediate representation, for the UI and `pipelines.submit`) and
+            ``sss-training.k8s.yaml`` (Kubernetes objects Pipeline and PipelineVersion, for GitOps).
+        image: the form's default image; None takes the one that ``k8s/image`` pins.
+        namespace: where the Kubernetes objects are to live.
+
+    Returns:
+        The files.
+    """
+    defaults = {"image": image} if image else {}
+    package = output / f"{NAME}.yaml"
+    manifests = output / f"{NAME}.k8s.yaml"
+    _compile(package, pipeline_parameters=defaults)
+    version = f"{NAME}-{hashlib.sha256(package.read_bytes()).hexdigest()[:12]}"
+    _compile(
+        manifests,
+        pipeline_parameters=defaults,
+        kubernetes_manifest_format=True,
+        kubernetes_manifest_options=_manifest_options(version, namespace),
+    )
+    return [package, manifests]
+
+
+def compile_command(
+    output: Annotated[Path, typer.Option(help="Folder for the compiled files.")] = Path("build/pipelines"),
+    image: Annotated[str | None, typer.Option(help="The form's default image; if not given, k8s/image's.")] = None,
+    namespace: Annotated[str, typer.Option(help="Namespace of the GitOps manifests.")] = "kubeflow",
+) -> None:
+    """Compile the training pipeline for the UI and for GitOps.
+
+    Example: python -m pipelines compile --output build/pipelines
+    """
+    for path in compile_pipeline(output, image=image, namespace=namespace):
+        typer.echo(path)
 
 
 @dataclass(frozen=True)
@@ -22,10 +61,10 @@ class Package:
     """A compiled pipeline.
 
     Attributes:
-        name: what the UI lists it under.
+        name: as the UI lists it.
         version: the name with the first digits of the file's SHA-256, so that equal files are one version.
         specification: the intermediate representation.
-        tasks: Kubeflow's names of the tasks with the names that people read, in the order they were written.
+        tasks: Kubeflow's names of the tasks to their display names, in order.
     """
 
     path: Path
@@ -60,7 +99,7 @@ def read_package(path: Path) -> Package:
 
 
 def write_without_cache(package: Package, into: Path) -> None:
-    """Write a copy whose tasks all run again, also those inside an exit handler, which KFP's client forgets."""
+    """Write a copy whose tasks all run uncached, also those inside an exit handler, which KFP's client skips."""
     documents = list(yaml.safe_load_all(package.path.read_bytes()))
     for _, task in _tasks(documents[0]):
         task["cachingOptions"] = {}
@@ -70,48 +109,6 @@ def write_without_cache(package: Package, into: Path) -> None:
 def _tasks(specification: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for part in (specification["root"], *specification["components"].values()):
         yield from part.get("dag", {}).get("tasks", {}).items()
-
-
-NAME = "sss-training"
-
-
-def compile_pipeline(output: Path, *, image: str | None = None, namespace: str = "kubeflow") -> list[Path]:
-    """Write the compiled pipeline.
-
-    Args:
-        output: folder for ``sss-training.yaml`` (intermediate representation, for the UI and `pipelines.submit`) and
-            ``sss-training.k8s.yaml`` (Kubernetes objects Pipeline and PipelineVersion, for GitOps).
-        image: the form's default image; None takes the one that ``k8s/image`` pins.
-        namespace: where the Kubernetes objects are to live.
-
-    Returns:
-        The files.
-    """
-    defaults = {"image": image} if image else {}
-    package = output / f"{NAME}.yaml"
-    manifests = output / f"{NAME}.k8s.yaml"
-    _compile(package, pipeline_parameters=defaults)
-    version = f"{NAME}-{hashlib.sha256(package.read_bytes()).hexdigest()[:12]}"
-    _compile(
-        manifests,
-        pipeline_parameters=defaults,
-        kubernetes_manifest_format=True,
-        kubernetes_manifest_options=_manifest_options(version, namespace),
-    )
-    return [package, manifests]
-
-
-def command(
-    output: Annotated[Path, typer.Option(help="Folder for the compiled files.")] = Path("build/pipelines"),
-    image: Annotated[str | None, typer.Option(help="The form's default image; if not given, k8s/image's.")] = None,
-    namespace: Annotated[str, typer.Option(help="Namespace of the GitOps manifests.")] = "kubeflow",
-) -> None:
-    """Compile the training pipeline for the UI and for GitOps.
-
-    Example: python -m pipelines compile --output build/pipelines
-    """
-    for path in compile_pipeline(output, image=image, namespace=namespace):
-        typer.echo(path)
 
 
 def _compile(path: Path, **options: Any) -> None:

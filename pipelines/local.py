@@ -1,4 +1,4 @@
-"""The compiled pipeline on this machine: a subprocess a task, or a container a task."""
+"""Run the compiled pipeline on this machine, each task in a subprocess or a container."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PASSED_ON = ("AWS_", "MLFLOW_", "OMP_")
 
 
 class Runner(StrEnum):
-    """What a task runs in."""
+    """The environment of each task."""
 
     subprocess = "subprocess"
     docker = "docker"
@@ -36,10 +36,10 @@ def run_pipeline(
     """Run the training pipeline here, to its end.
 
     Args:
-        runner: what a task runs in.
-        output: folder for what the tasks make, a folder a run.
+        runner: environment of each task.
+        output: folder for the artifacts, a folder per run.
         settings: ``NAME=VALUE``, the pipeline's parameters where they differ from their defaults.
-        image: for containers, their image; in subprocesses, what stands for the code in the cache's keys.
+        image: of the containers; for subprocesses, a name for the code, part of the cache's keys.
         cached: whether a task that ran before with the same inputs is skipped.
 
     Returns:
@@ -53,7 +53,7 @@ def run_pipeline(
 
     # Kubeflow's backend finds the run's image among its parameters; the local runners don't look it up.
     specification = _compiled(image if runner is Runner.docker else None)
-    arguments = {**_here(runner), **parse_arguments(settings, specification)}
+    arguments = {**_local_parameters(runner), **parse_arguments(settings, specification)}
     if "image" in arguments:
         raise InputError("image: not among the parameters of a run on this machine; expected --image, for containers")
     if runner is Runner.docker and not arguments["mlflow"]:
@@ -64,7 +64,7 @@ def run_pipeline(
     output.mkdir(parents=True, exist_ok=True)
     before = set(output.iterdir())
     local.init(_runner(runner, output), pipeline_root=str(output), enable_caching=cached)
-    # Its local runners have no use for images, display names and limits of memory, and say so at every task.
+    # Its local runners ignore images, display names and memory limits, and warn of that at every task.
     warnings.filterwarnings("ignore", module=r"kfp\.local")
     try:
         components.load_component_from_text(yaml.safe_dump(specification))(image=image, **arguments)
@@ -74,7 +74,7 @@ def run_pipeline(
     return {task.name: sorted(_artifacts(task)) for task in sorted(made.iterdir())}
 
 
-def command(
+def local_command(
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Parameters of the run, such as steps=100.")
     ] = None,
@@ -93,11 +93,11 @@ def command(
     from sss_model.files import code_sha256
 
     names_code = image if runner is Runner.docker else f"code:{code_sha256()}"
-    show(run_pipeline(runner, output=output, settings=settings or [], image=names_code, cached=cached))
+    print_artifacts(run_pipeline(runner, output=output, settings=settings or [], image=names_code, cached=cached))
 
 
-def show(made: dict[str, list[Path]]) -> None:
-    """Print what each task of a run has made, and where."""
+def print_artifacts(made: dict[str, list[Path]]) -> None:
+    """Print the artifacts of each task of a run, and where they are."""
     from rich.console import Console
     from rich.table import Table
 
@@ -110,14 +110,14 @@ def show(made: dict[str, list[Path]]) -> None:
 
 
 def _compiled(image: str | None) -> dict[str, Any]:
-    """The compiled pipeline as it suits this machine: no retries, and the image written in where one is given."""
+    """The compiled pipeline for this machine: without retries, and with the image filled in where one is given."""
     with tempfile.TemporaryDirectory() as folder:
         package, _ = compile_pipeline(Path(folder))
         # The second document is for Kubernetes alone.
         specification: dict[str, Any] = next(yaml.safe_load_all(package.read_text(encoding="utf-8")))
     for component in specification["components"].values():
         for task in component.get("dag", {}).get("tasks", {}).values():
-            # What fails here does not fail for a lost node.
+            # Nothing fails here because of a lost node.
             task.pop("retryPolicy", None)
     if image:
         for executor in specification["deploymentSpec"]["executors"].values():
@@ -125,8 +125,8 @@ def _compiled(image: str | None) -> dict[str, Any]:
     return specification
 
 
-def _here(runner: Runner) -> dict[str, Any]:
-    """What differs from a cluster: no service called sss-mlflow, and no volume."""
+def _local_parameters(runner: Runner) -> dict[str, Any]:
+    """Parameters that differ from a cluster's: no service sss-mlflow, and no volume."""
     work = "/tmp/work" if runner is Runner.docker else str(Path(".runs").resolve())
     return {"mlflow": os.environ.get("MLFLOW_TRACKING_URI", ""), "work": work}
 
@@ -148,7 +148,7 @@ def _runner(runner: Runner, output: Path) -> SubprocessRunner | DockerRunner:
 
 
 def _user(output: Path) -> str:
-    """Who the containers run as: the caller; for root, the image's own user, who must be let into the folder."""
+    """The containers' user: the caller; for root, the image's own user, who then needs access to the folder."""
     if os.getuid():
         return f"{os.getuid()}:{os.getgid()}"
     os.umask(0)

@@ -1,4 +1,4 @@
-"""A run of the compiled pipeline in Kubeflow."""
+"""Submit the compiled pipeline to Kubeflow, and follow the run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,6 @@ from sss_model.errors import InputError
 if TYPE_CHECKING:
     import kfp
 
-
-# A run's parameters as a command line gives them: ``NAME=VALUE``, typed as the compiled pipeline says.
-
-
 _WORDS = {"true": True, "false": False}
 _KINDS: dict[str, Callable[[str], Any]] = {
     "STRING": str,
@@ -34,7 +30,11 @@ _KINDS: dict[str, Callable[[str], Any]] = {
 
 
 def parse_arguments(pairs: Sequence[str], specification: Mapping[str, Any]) -> dict[str, Any]:
-    """Read parameters.
+    """Read a run's parameters from a command line, typed as the compiled pipeline says.
+
+    >>> steps = {"steps": {"parameterType": "NUMBER_INTEGER"}}
+    >>> parse_arguments(["steps=100"], {"root": {"inputDefinitions": {"parameters": steps}}})
+    {'steps': 100}
 
     Args:
         pairs: ``NAME=VALUE`` each.
@@ -71,13 +71,13 @@ def _value(name: str, text: str, kind: str) -> Any:
 
 
 class Submitted(NamedTuple):
-    """A run.
+    """A run that was submitted.
 
     Attributes:
         link: its page in the UI.
-        state: Kubeflow's word, SUCCEEDED or FAILED where it was waited for; PENDING where not.
-        error: what failed and why; empty where nothing did.
-        tasks: states of the tasks by Kubeflow's name, where it was waited for.
+        state: Kubeflow's, SUCCEEDED or FAILED after waiting; PENDING without.
+        error: the task that failed and why; empty where none did.
+        tasks: Kubeflow's name of a task to its state, after waiting.
     """
 
     run_id: str
@@ -100,10 +100,10 @@ def submit(
     timeout_minutes: float,
     cached: bool = True,
 ) -> Submitted:
-    """Start a run, and see it through where that is wanted.
+    """Start a run and, if asked to, wait for its end.
 
-    The pipeline is uploaded as a version of its own unless the server has this very file, so that the UI's *Create run*
-    offers it.
+    The pipeline is uploaded as a new version unless the server has this very file, so that the UI's *Create run* offers
+    it.
 
     Args:
         package: what ``python -m pipelines compile`` wrote.
@@ -116,9 +116,9 @@ def submit(
     Raises:
         InputError: no server answers, its version does not fit, it refuses, an argument is unknown or of a wrong
             kind, or the time is up.
-        KeyboardInterrupt: after telling that the run goes on.
+        KeyboardInterrupt: after a line which says that the run goes on.
     """
-    from pipelines.client import connect
+    from pipelines.client import connect_to_pipelines
     from sss_ops.cluster.kfp_server import host_address, server_version, version_warning
     from sss_ops.errors import PIPELINES, as_sentences
 
@@ -128,18 +128,18 @@ def submit(
     warning = version_warning(address, server_version(address))
     if warning:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
-    client = connect(address, namespace)
-    # The client prints links of its own in the middle.
+    client = connect_to_pipelines(address, namespace)
+    # The client prints links of its own.
     with as_sentences(PIPELINES, address), contextlib.redirect_stdout(io.StringIO()):
         target = {"experiment_id": client.create_experiment(experiment, namespace=namespace).experiment_id}
         target["job_name"] = run_name or f"{compiled.name} {datetime.datetime.now():%Y-%m-%d %H:%M:%S}"
         run_id = _start(client, compiled, typed, namespace, cached, {**target, "service_account": service_account})
     link = f"{os.environ.get('KF_PIPELINES_UI_ENDPOINT', address).rstrip('/')}/#/runs/details/{run_id}"
     typer.echo(f"run: {link}")
-    return _see_through(client, run_id, link, compiled, timeout_minutes) if wait else Submitted(run_id, link, "PENDING")
+    return _wait_for(client, run_id, link, compiled, timeout_minutes) if wait else Submitted(run_id, link, "PENDING")
 
 
-def command(
+def submit_command(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Parameters of the run, such as steps=100.")
     ] = None,
@@ -158,7 +158,6 @@ def command(
 
     Example: KFP_HOST=http://localhost:8080 python -m pipelines submit recipe=cpu/acdc labelled_patients=7
     """
-
     done = submit(
         package,
         host=host,
@@ -183,7 +182,7 @@ def _start(
     cached: bool,
     target: dict[str, Any],
 ) -> str:
-    """Create the run, of a version that the server keeps or, uncached, of the file itself; returns its id."""
+    """Create the run, of a version on the server or, uncached, of the file itself; returns its id."""
     if cached:
         pipeline_id, version_id = _uploaded(client, package, namespace)
         run = client.run_pipeline(**target, params=arguments, pipeline_id=pipeline_id, version_id=version_id)
@@ -195,12 +194,12 @@ def _start(
 
 
 def _uploaded(client: kfp.Client, package: Package, namespace: str | None) -> tuple[str, str]:
-    """Ids of the pipeline and of the version that is this package, made where the server has none."""
+    """Ids of the pipeline and of the version that this package is, both created where the server lacks them."""
     found = client.list_pipelines(filter=_named(package.name), namespace=namespace).pipelines
     if found:
         pipeline_id = found[0].pipeline_id
     else:
-        # Apart from its versions: uploading both at once would give the first version the pipeline's name.
+        # Created apart from its versions: uploading both at once would give the first version the pipeline's name.
         body = client.api_models.V2beta1Pipeline(display_name=package.name, namespace=namespace)
         pipeline_id = client.pipelines.pipeline_service_create_pipeline(pipeline=body).pipeline_id
     versions = client.list_pipeline_versions(pipeline_id, filter=_named(package.version)).pipeline_versions
@@ -216,16 +215,16 @@ def _named(name: str) -> str:
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
 
 
-def _see_through(client: kfp.Client, run_id: str, link: str, package: Package, timeout_minutes: float) -> Submitted:
-    from pipelines.watch import SUCCEEDED, failure, follow, task_states
+def _wait_for(client: kfp.Client, run_id: str, link: str, package: Package, timeout_minutes: float) -> Submitted:
+    from pipelines.watch import SUCCEEDED, follow_run, run_failure, task_states
 
     try:
-        run = follow(client, run_id, tasks=package.tasks, timeout_minutes=timeout_minutes)
+        run = follow_run(client, run_id, tasks=package.tasks, timeout_minutes=timeout_minutes)
     except KeyboardInterrupt:
         typer.echo(f"stopped waiting; the run goes on: {link}")
         raise
     except InputError as error:
         raise InputError(f"{error}; see {link}") from None
-    failed = "" if run.state == SUCCEEDED else failure(run, package.tasks)
+    failed = "" if run.state == SUCCEEDED else run_failure(run, package.tasks)
     typer.echo(f"the run {run.state.lower()}: {link}")
     return Submitted(run_id, link, run.state, failed, task_states(run, package.tasks))

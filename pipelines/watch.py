@@ -1,4 +1,4 @@
-"""A run in Kubeflow, followed to its end: a table on a terminal, a line a change in a log."""
+"""Follow a run in Kubeflow to its end: a table on a terminal, a line per change in a log."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ POLL_SECONDS = 5.0
 SUCCEEDED = "SUCCEEDED"
 ENDS = (SUCCEEDED, "FAILED", "CANCELED", "SKIPPED")
 _COLOURS = {SUCCEEDED: "green", "FAILED": "red", "CANCELED": "red", "RUNNING": "cyan"}
-_PASSING = (408, 429)
+_TRANSIENT = (408, 429)
 
 
-def follow(client: kfp.Client, run_id: str, *, tasks: Mapping[str, str], timeout_minutes: float) -> Any:
-    """Wait until a run ends, and show its tasks on the way.
+def follow_run(client: kfp.Client, run_id: str, *, tasks: Mapping[str, str], timeout_minutes: float) -> Any:
+    """Wait for the end of a run, and show the states of its tasks.
 
-    A connection that is lost is tried again until the time is up. Ctrl-C ends the waiting only.
+    A lost connection is retried until the time is up. Ctrl-C ends the waiting, not the run.
 
     Args:
-        tasks: Kubeflow's names of the tasks, with the names that people read.
+        tasks: Kubeflow's names of the tasks to their display names.
 
     Returns:
         KFP's ``V2beta1Run``; its state is one of `ENDS`.
@@ -50,12 +50,12 @@ def follow(client: kfp.Client, run_id: str, *, tasks: Mapping[str, str], timeout
 
 
 def task_states(run: Any, tasks: Mapping[str, str]) -> dict[str, str]:
-    """State of each task that has one, by Kubeflow's name. A task tried again is one task, in its latest state."""
+    """The state of each task that has one, by Kubeflow's name; of a task that was retried, the latest."""
     return {name: detail.state or "PENDING" for name, detail in _known(run, tasks)}
 
 
-def failure(run: Any, tasks: Mapping[str, str]) -> str:
-    """The first task that failed and its reason, as one sentence."""
+def run_failure(run: Any, tasks: Mapping[str, str]) -> str:
+    """A sentence about the first task that failed, with the reason."""
     details = list(run.run_details.task_details or []) if run.run_details else []
     failed = [(name, detail) for name, detail in _known(run, tasks) if detail.state == "FAILED"]
     if not failed:
@@ -67,10 +67,10 @@ def failure(run: Any, tasks: Mapping[str, str]) -> str:
 
 
 def _known(run: Any, tasks: Mapping[str, str]) -> list[tuple[str, Any]]:
-    """The details that belong to our tasks: Kubeflow lists its drivers and executors too, tries as ``train(1)``."""
+    """The details of the pipeline's own tasks: Kubeflow also lists drivers, executors and retries, as ``train(1)``."""
     details = (run.run_details.task_details or []) if run.run_details else []
     named = [(re.sub(r"(-driver)?(\(\d+\))?$", "", detail.display_name or ""), detail) for detail in details]
-    # A driver says nothing that its task does not say, unless it failed and the task never came to be.
+    # A driver adds nothing to its task, unless it failed before the task was created.
     own = [(name, each) for name, each in named if each.display_name == name or each.state == "FAILED"]
     return [(name, each) for name, each in own if name in tasks]
 
@@ -80,14 +80,14 @@ def _error(subject: Any) -> str:
 
 
 def _ask(client: kfp.Client, run_id: str, note: Callable[[str], None]) -> Any:
-    """The run, or None where the server can't be reached just now."""
+    """The run, or None where the server can't be reached for now."""
     from kfp_server_api import ApiException
     from urllib3.exceptions import HTTPError
 
     try:
         run = client.runs.run_service_get_run(run_id=run_id, _request_timeout=30)
     except ApiException as error:
-        if error.status and error.status < 500 and error.status not in _PASSING:
+        if error.status and error.status < 500 and error.status not in _TRANSIENT:
             raise InputError(f"the server no longer tells about the run ({error.status} {error.reason})") from None
         note(f"the server answers {error.status}; trying again")
         return None
@@ -99,7 +99,7 @@ def _ask(client: kfp.Client, run_id: str, note: Callable[[str], None]) -> Any:
 
 
 class _Display:
-    """What a person sees while waiting."""
+    """The display while waiting."""
 
     def __init__(self, tasks: Mapping[str, str]) -> None:
         from rich.console import Console
@@ -125,7 +125,7 @@ class _Display:
                 self._say(f"{self._tasks[name]}: {state.lower()}")
 
     def note(self, text: str) -> None:
-        """Tell of trouble, or with empty text that it is over, once."""
+        """Show a connection problem once, or with an empty text that it is over."""
         if text != self._note:
             self._say(text or "the server answers again")
         self._note = text

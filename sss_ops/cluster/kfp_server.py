@@ -1,7 +1,7 @@
-"""The Kubeflow Pipelines server that the environment names: its address and token, whether it answers and fits.
+"""The Kubeflow Pipelines server that the environment names: its address, token and version.
 
-KFP_HOST is its address; KFP_TOKEN, or the file that KFP_TOKEN_FILE names, holds the token where it wants one. A token
-is never an argument of a command, since those can be seen and end up in histories.
+KFP_HOST is its address; KFP_TOKEN, or the file that KFP_TOKEN_FILE names, holds its token, if it needs one. A token is
+never an argument of a command: arguments show in process lists and shell histories.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def host_address(host: str | None) -> str:
 
 
 def read_token() -> str:
-    """The token, empty where none is set; read anew each time, as the files of Kubernetes' tokens are renewed.
+    """The token, empty where none is set; read at each call, since Kubernetes renews the files of its tokens.
 
     Raises:
         InputError: KFP_TOKEN_FILE names a file that can't be read.
@@ -86,7 +86,7 @@ def _version(host: str, answer: Answer) -> str | None:
 
 
 def version_warning(host: str, version: str | None) -> str | None:
-    """What a person should know of the server's version; None where it fits.
+    """A warning about the server's version; None where it fits.
 
     Raises:
         InputError: a pipeline of this client can't run there, or there is no client.

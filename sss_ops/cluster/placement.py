@@ -1,7 +1,7 @@
-"""Where a training's pods go: a pool profile and a person's wishes in, what Kubernetes is told out.
+"""Placement of a training's pods: from a pool profile and the run's parameters to node selectors and resources.
 
-A profile chosen in the run form can't become a node selector by itself, so the pipeline's first step works it out and
-hands it on. What the pool can't give is refused there, before anything waits for a node that will never come.
+The run form can't turn the name of a profile into a node selector, so the pipeline's first step does, and passes it on.
+What the pool can't give is refused there, before a pod waits for a node that will never come.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Section(BaseModel):
 
 
 class Toleration(_Section):
-    """As in a pod: ``Exists`` goes without a value, ``Equal`` with one."""
+    """A toleration as in a pod; ``Exists`` has no value, ``Equal`` has one."""
 
     key: str
     operator: Literal["Exists", "Equal"]
@@ -31,7 +31,7 @@ class Toleration(_Section):
 
 
 class Resources(_Section):
-    """What a container requests and is limited to."""
+    """Requests and limits of a container."""
 
     cpu: int = Field(ge=1)
     memory_gib: int = Field(ge=1)
@@ -59,7 +59,7 @@ class Pool(Nodes):
 
 
 class TrainingPods(_Section):
-    """What the pods of a TrainJob need; all of it per node."""
+    """The resources and placement of each pod of a TrainJob."""
 
     accelerator: str
     gpus: int = Field(ge=0)
@@ -71,11 +71,11 @@ class TrainingPods(_Section):
 
 
 class Placement(_Section):
-    """What Kubeflow Pipelines' setters need for the pod of the train task, in plain JSON types.
+    """The settings of the train task's pod for Kubeflow Pipelines, in plain JSON types.
 
     Attributes:
         accelerator: the resource's name; empty when the pod holds no GPU.
-        accelerator_count: a whole number; empty with `accelerator`, since only then no limit at all is written.
+        accelerator_count: a whole number; empty with `accelerator`, so that no GPU limit is written at all.
         node_selector, tolerations: as in a pod.
         cpu, memory: both request and limit.
         trainer: `TrainingPods` as a dictionary when the pod launches a training on several nodes; else empty.
@@ -90,7 +90,7 @@ class Placement(_Section):
     trainer: dict[str, Any]
 
 
-# The pod that launches a TrainJob copies files and reads logs.
+# Of the pod that launches a TrainJob: it only copies files and reads logs.
 _LAUNCHER = Resources(cpu=1, memory_gib=2)
 
 
@@ -112,8 +112,14 @@ def read_pools(path: Path = POOLS) -> dict[str, Pool]:
         raise InputError(f"{path}: {key}: {first['msg']}, found {first['input']!r}") from None
 
 
-def place(pool: str, *, gpus: int, nodes: int, spot: bool, work: str, pools: Path = POOLS) -> Placement:
-    """Place a training.
+def place_training(pool: str, *, gpus: int, nodes: int, spot: bool, work: str, pools: Path = POOLS) -> Placement:
+    """Place a training on a pool.
+
+    >>> placed = place_training("gke", gpus=2, nodes=1, spot=False, work="/sss/work")
+    >>> placed.accelerator, placed.accelerator_count, placed.cpu
+    ('nvidia.com/gpu', '2', '12')
+    >>> place_training("gke", gpus=0, nodes=1, spot=False, work="/sss/work").node_selector
+    {}
 
     Args:
         pool: a profile of `pools`.
@@ -162,7 +168,7 @@ def _refuse_nodes(nodes: int, work: str) -> None:
 
 
 def _training_pods(pool: Pool, gpus: int, spot: bool) -> TrainingPods:
-    """The pods that compute; without GPUs nothing of the GPU pool is left in them."""
+    """The pods that train; without GPUs they carry no selector or toleration of the GPU pool."""
     if gpus == 0:
         return _pods(pool, pool.without_gpu)
     selector, tolerations = dict(pool.node_selector), list(pool.tolerations)

@@ -1,8 +1,8 @@
-"""The Kubeflow Trainer ``TrainJob`` that trains on several nodes.
+"""The manifest of a Kubeflow Trainer ``TrainJob``, which trains on several nodes.
 
-Its pods run the image of the step itself under ``torchrun``; the runtime ``torch-distributed`` tells torchrun where the
-other nodes are (variables ``PET_*``), so that no rendezvous arguments are needed. The pods share the volume of
-unfinished trainings, and obey the pod security standard ``restricted`` on a read-only root.
+Its pods run the image of the launching step under ``torchrun``; the runtime ``torch-distributed`` tells torchrun where
+the other nodes are (variables ``PET_*``), so it needs no rendezvous arguments. The pods share the volume of unfinished
+trainings, and obey the pod security standard ``restricted`` with a read-only root file system.
 """
 
 from __future__ import annotations
@@ -13,35 +13,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from sss_ops.cluster.placement import TrainingPods
+from sss_ops.cluster.pod import (
+    OBJECT_STORE,
+    OBJECT_STORE_SECRETS,
+    OBJECT_STORE_SETTINGS,
+    USER,
+    WORK_MOUNT,
+    WORK_VOLUME,
+)
 
 API = "trainer.kubeflow.org"
 VERSION = "v1alpha1"
 RUNTIME = "torch-distributed"
 CONTAINER = "node"  # the runtime's name for the replicated job and for the container in it
 SPEC_SHA256 = "sss/spec-sha256"
-"""Annotation by which a job is known to be the one that would be made now; the API adds defaults to what it is sent."""
+"""Annotation with the hash of the specification as sent; the API adds defaults to the one that it stores."""
 
 _VOLUMES: dict[str, tuple[str, dict[str, Any]]] = {
-    "work": ("/sss/work", {"persistentVolumeClaim": {"claimName": "sss-work"}}),
+    "work": (WORK_MOUNT, {"persistentVolumeClaim": {"claimName": WORK_VOLUME}}),
     # Data loaders pass batches through shared memory, of which a container has 64 MB otherwise. It counts as memory.
     "shm": ("/dev/shm", {"emptyDir": {"medium": "Memory"}}),
     "tmp": ("/tmp", {"emptyDir": {}}),
 }
-_USER = 10001
-_S3_SECRET = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_S3_CONFIG = (
-    "AWS_ENDPOINT_URL",
-    "AWS_DEFAULT_REGION",
-    # Google's store takes uploads only without botocore's own checksums.
-    "AWS_REQUEST_CHECKSUM_CALCULATION",
-    "AWS_RESPONSE_CHECKSUM_VALIDATION",
-)
 _GRACE_SECONDS = 120  # for training to save its state after SIGTERM
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A pod whose end is also the job's: Kubernetes' garbage collector sees to it."""
+    """The pod that a job belongs to: Kubernetes deletes the job once that pod is gone."""
 
     name: str
     uid: str
@@ -60,7 +59,7 @@ def build_training_job(
     environment: dict[str, str],
     owner: Owner | None = None,
 ) -> dict[str, Any]:
-    """The TrainJob of a training, which bears the same name whenever the same training is launched.
+    """The TrainJob of a training; the same training has the same name at each launch.
 
     Args:
         identity: the training identity, hexadecimal; its first 16 digits are in the job's name.
@@ -108,16 +107,18 @@ def _resources(pods: TrainingPods) -> dict[str, dict[str, str]]:
 
 
 def _environment(environment: dict[str, str], pods: TrainingPods) -> list[dict[str, Any]]:
-    """Variables given, the object store's where the namespace has them, and as many threads as there are CPUs.
+    """The given variables, the object store's where the namespace has them, and a thread per CPU of the pod.
 
-    Without the last, PyTorch starts a thread for every CPU of the node, of which the pod may use only some.
+    Without the last, PyTorch starts a thread for every CPU of the node.
     """
     given = {"OMP_NUM_THREADS": str(max(1, pods.cpu // _processes(pods))), **environment}
-    stored = [(key, "secretKeyRef") for key in _S3_SECRET] + [(key, "configMapKeyRef") for key in _S3_CONFIG]
+    stored = [(key, "secretKeyRef") for key in OBJECT_STORE_SECRETS] + [
+        (key, "configMapKeyRef") for key in OBJECT_STORE_SETTINGS
+    ]
     return [
         *({"name": name, "value": value} for name, value in sorted(given.items())),
         *(
-            {"name": key, "valueFrom": {kind: {"name": "sss-s3", "key": key, "optional": True}}}
+            {"name": key, "valueFrom": {kind: {"name": OBJECT_STORE, "key": key, "optional": True}}}
             for key, kind in stored
             if key not in given
         ),
@@ -133,9 +134,9 @@ def _pod_template(pods: TrainingPods) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },

@@ -1,4 +1,4 @@
-"""What a launcher asks of the cluster, with every refusal as one sentence that says what would help."""
+"""A client for TrainJobs, their pods and logs; each refusal of the cluster becomes one sentence with its fix."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FOLLOW_SECONDS = (10, 300)  # a log that is silent for longer may be a connecti
 
 
 class ClusterAwayError(Exception):
-    """The cluster gave no answer, or none that means anything yet; worth asking again."""
+    """The cluster did not answer, or can't answer yet; ask again."""
 
 
 class _NotFoundError(InputError):
@@ -124,7 +124,7 @@ class TrainJobClient:
 
     @contextmanager
     def _sentences(self, right: str) -> Iterator[None]:
-        """Turn the client's errors, in the body of the ``with``, into this module's."""
+        """Translate the Kubernetes client's errors in the ``with`` block into this module's."""
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
@@ -149,7 +149,7 @@ def _load_kubeconfig() -> None:
     from kubernetes import config
 
     try:
-        # Named here, since the library reads the variable when it is imported.
+        # Passed on, since the library reads the variable only when it is imported.
         config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))
     except config.ConfigException as error:
         raise InputError(
@@ -158,7 +158,7 @@ def _load_kubeconfig() -> None:
 
 
 def _namespace() -> str:
-    """The launching pod's own; by hand, the one given or Kubeflow's."""
+    """The namespace of the launching pod; outside a cluster KFP_NAMESPACE, else Kubeflow's."""
     if _NAMESPACE_FILE.exists():
         return _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
     return os.environ.get("KFP_NAMESPACE", "kubeflow")

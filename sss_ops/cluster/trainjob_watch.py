@@ -1,4 +1,4 @@
-"""The log of a TrainJob's first node, as it grows, in the log of the pod that launched it."""
+"""Watch a TrainJob: its end, its failures and why pods wait; and relay the log of its first node."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from sss_ops.cluster.trainjob_client import ClusterAwayError, TrainJobClient
 if TYPE_CHECKING:
     from kubernetes.client import V1ContainerState, V1ContainerStatus, V1Pod
 
-
-# What the pods of a TrainJob tell: why one does not start, and how one ended.
-
-
+_SAY_AFTER_SECONDS = 30.0
+_SAY_EVERY_SECONDS = 300.0
+_LAST_LINES = 20
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 @dataclass(frozen=True)
-class Failure:
+class ContainerFailure:
     """A container that ended with an error."""
 
     pod: str
@@ -31,14 +30,14 @@ class Failure:
     reason: str
     at: datetime
     restarted: bool
-    """Whether the pod has another container in its place by now."""
+    """Whether another container has taken its place."""
 
     def __str__(self) -> str:
         return f"pod {self.pod} ended with exit code {self.exit_code} ({self.reason})"
 
 
-def failure_of(pod: V1Pod) -> Failure | None:
-    """How the pod failed last; None where it never did."""
+def container_failure(pod: V1Pod) -> ContainerFailure | None:
+    """The last failure of a pod's container; None where there is none."""
     status = _container(pod)
     if status is None:
         return None
@@ -46,7 +45,7 @@ def failure_of(pod: V1Pod) -> Failure | None:
     ended = now or before
     if ended is None or ended.exit_code == 0:
         return None
-    return Failure(
+    return ContainerFailure(
         pod=pod.metadata.name,
         exit_code=ended.exit_code,
         reason=pod.status.reason or ended.reason or "Error",
@@ -55,11 +54,11 @@ def failure_of(pod: V1Pod) -> Failure | None:
     )
 
 
-def hindrance(pods: list[V1Pod]) -> str | None:
-    """Why pods have not started, in the scheduler's or the node's own words; None where all have."""
+def start_obstacle(pods: list[V1Pod]) -> str | None:
+    """Why a pod has not started, in the words of the scheduler or the node; None where all have."""
     if not pods:
         return "no pod has been made; expected Kubeflow Trainer's controller to, see `kubectl describe trainjob`"
-    return next((reason for reason in map(_hindrance, pods) if reason), None)
+    return next((reason for reason in map(_obstacle, pods) if reason), None)
 
 
 def first_node(pods: list[V1Pod]) -> V1Pod | None:
@@ -68,7 +67,7 @@ def first_node(pods: list[V1Pod]) -> V1Pod | None:
     return max(started, key=lambda pod: pod.metadata.creation_timestamp, default=None)
 
 
-def _hindrance(pod: V1Pod) -> str | None:
+def _obstacle(pod: V1Pod) -> str | None:
     for condition in pod.status.conditions or []:
         if condition.type == "PodScheduled" and condition.status == "False":
             return f"pod {pod.metadata.name} has no node ({condition.reason}): {condition.message}"
@@ -93,32 +92,21 @@ def _ended(state: V1ContainerState | None) -> V1ContainerState | None:
     return state.terminated if state else None
 
 
-# Watching a TrainJob: whether it has ended, what failed in it, and whether its pods wait too long.
-
-
-_SAY_AFTER_SECONDS = 30.0
-_SAY_EVERY_SECONDS = 300.0
-_LAST_LINES = 20
-
-
 class TrainingJobError(Exception):
-    """A training on several nodes did not come to its end; the message says where, why, and its last lines."""
+    """A training on several nodes failed; the message says where and why, with the last lines of the log."""
 
 
-class Watch:
-    """One TrainJob, looked at again and again.
-
-    It is asked for rather than subscribed to: nothing is lost when a connection breaks or this process comes late.
-    """
+class JobWatch:
+    """A TrainJob that is polled: nothing is lost when a connection breaks or this process starts late."""
 
     def __init__(self, client: TrainJobClient, job: str, schedule_minutes: float) -> None:
         self._client, self._job = client, job
         self._waiting = _Waiting(job, schedule_minutes)
-        self._failures: dict[str, tuple[Failure, list[str]]] = {}
+        self._failures: dict[str, tuple[ContainerFailure, list[str]]] = {}
         self._failed: dict[str, Any] | None = None
 
     def has_ended(self) -> bool:
-        """Look once, and say what has changed.
+        """Read the job once, and print new failures; whether it has ended.
 
         Raises:
             TrainingJobError: the job is gone, or its pods have waited too long.
@@ -128,27 +116,27 @@ class Watch:
         if job is None:
             raise TrainingJobError(f"TrainJob {self._job} was deleted while it ran; run again to go on where it was")
         pods = self._client.pods_of(self._job)
-        for failure in filter(None, map(failure_of, pods)):
+        for failure in filter(None, map(container_failure, pods)):
             self._note(failure)
-        self._failed = condition(job, "Failed")
-        if self._failed or condition(job, "Complete"):
+        self._failed = job_condition(job, "Failed")
+        if self._failed or job_condition(job, "Complete"):
             return True
-        self._waiting.check(hindrance(pods))
+        self._waiting.check(start_obstacle(pods))
         return False
 
     def raise_if_failed(self) -> None:
-        """Raise `TrainingJobError` where the job has ended badly, with the failure that came first."""
+        """Raise `TrainingJobError` where the job failed, with the container failure that came first."""
         if self._failed is None:
             return
         reason = f"TrainJob {self._job} failed ({self._failed.get('reason')}): {self._failed.get('message')}"
         if not self._failures:
             raise TrainingJobError(reason)
-        # When one node dies, the others lose it and die too.
+        # When one node dies, the others fail because of it.
         failure, lines = min(self._failures.values(), key=lambda noted: noted[0].at)
         raise TrainingJobError("\n  ".join([f"{reason}; {failure}; its last lines:", *lines]))
 
-    def _note(self, failure: Failure) -> None:
-        """Keep a pod's last failure and its last lines: when a job fails, Kubernetes deletes pods that still run."""
+    def _note(self, failure: ContainerFailure) -> None:
+        """Keep a failure with the end of the log: when a job fails, Kubernetes deletes pods that still run."""
         noted = self._failures.get(failure.pod)
         if noted and noted[0].at == failure.at:
             return
@@ -160,58 +148,58 @@ class Watch:
         print(failure, flush=True)
 
 
-def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
+def job_condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
     """A condition of a TrainJob's status (``Complete``, ``Failed``), where it holds."""
     conditions = job.get("status", {}).get("conditions", [])
     return next((found for found in conditions if found["type"] == kind and found["status"] == "True"), None)
 
 
 class _Waiting:
-    """Pods that do not start: said after a short time, an error after a long one."""
+    """Pods that do not start: a line after a short time, an error after a long one."""
 
     def __init__(self, job: str, minutes: float) -> None:
         self._job, self._minutes = job, minutes
         self._since: float | None = None
         self._say_at = 0.0
 
-    def check(self, hindrance: str | None) -> None:
+    def check(self, obstacle: str | None) -> None:
         now = time.monotonic()
-        if hindrance is None:
+        if obstacle is None:
             self._since = None
             return
         if self._since is None:
             self._since, self._say_at = now, now + _SAY_AFTER_SECONDS
         if now - self._since >= self._minutes * 60:
-            raise TrainingJobError(f"TrainJob {self._job} has waited for {self._minutes:g} min: {hindrance}")
+            raise TrainingJobError(f"TrainJob {self._job} has waited for {self._minutes:g} min: {obstacle}")
         if now >= self._say_at:
             self._say_at = now + _SAY_EVERY_SECONDS
-            print(f"TrainJob {self._job} waits: {hindrance}", flush=True)
+            print(f"TrainJob {self._job} waits: {obstacle}", flush=True)
 
 
 class LogRelay:
-    """Prints the first node's lines from a thread, each once, also when the stream breaks or the pod is replaced.
+    """Prints the first node's log from a thread, each line once, also when the stream breaks or the pod is replaced.
 
-    A stream that is opened again starts at the log's beginning; lines are known by their time.
+    A stream that is opened again starts at the beginning of the log; lines already printed are known by their time.
     """
 
     def __init__(self, client: TrainJobClient, job: str, *, pause_seconds: float) -> None:
         self.error: InputError | None = None
-        """What the cluster refused; no more lines come then."""
+        """Set when the cluster refuses the log; no more lines come then."""
         self._client, self._job, self._pause = client, job, pause_seconds
         self._pod, self._last = "", ""
         self._finishing = threading.Event()
-        # A thread that waits for a line must not keep a process that was told to end.
+        # A daemon: waiting for a line must not keep the process from ending.
         self._thread = threading.Thread(target=self._relay, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Print what is there and no more; returns at once."""
+        """Stop following; returns at once."""
         self._finishing.set()
 
     def finish(self) -> None:
-        """Print what is left of the log, once the job has ended."""
+        """Print the rest of the log, once the job has ended."""
         self.stop()
         self._thread.join(timeout=60)
 
@@ -236,4 +224,4 @@ class LogRelay:
                     self._last = stamp
                     print(text, flush=True)
         except ClusterAwayError:
-            pass  # the caller asks again, and the launcher says so where the cluster is away for long
+            pass  # tried again by the caller; the launcher reports a cluster that stays away

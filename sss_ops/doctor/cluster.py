@@ -15,7 +15,7 @@ _SECONDS = 4
 
 @dataclass(frozen=True)
 class Wish:
-    """What a training would ask for; see `sss_ops.cluster.placement.place`."""
+    """What a training would ask for; see `sss_ops.cluster.placement.place_training`."""
 
     pool: str | None
     gpus: int
@@ -92,9 +92,9 @@ def _nodes(client: Any, api: Any, wish: Wish) -> Line:
 
 
 def _fit(nodes: list[Any], pool: str, wish: Wish) -> Line:
-    from sss_ops.cluster.placement import place
+    from sss_ops.cluster.placement import place_training
 
-    placed = place(pool, gpus=wish.gpus, nodes=wish.nodes, spot=wish.spot, work="/sss/work")
+    placed = place_training(pool, gpus=wish.gpus, nodes=wish.nodes, spot=wish.spot, work="/sss/work")
     pods = placed.trainer or placed.model_dump()
     fitting = [node for node in nodes if _takes(node, pods, wish.gpus)]
     asked = f"pool {pool}, {wish.nodes} × {wish.gpus} GPUs"

@@ -10,9 +10,8 @@ import yaml
 from support.code_graph import ROOT
 
 from k8s.check.targets import read_target
-from pipelines import placement
 from pipelines.training import pinned_image, training
-from sss_ops.cluster import trainjob
+from sss_ops.cluster import pod
 
 OVERLAYS = sorted(path.name for path in (ROOT / "k8s/overlays").iterdir())
 DEFAULTS: dict[str, Any] = {name: spec.default for name, spec in training.component_spec.inputs.items()}
@@ -34,10 +33,10 @@ def test_the_tracking_server_is_where_the_form_says(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_volume_the_addresses_and_the_image_are_there(overlay: str) -> None:
-    assert placement.WORK_VOLUME in objects(overlay, "PersistentVolumeClaim")
-    assert DEFAULTS["work"] == placement.WORK_MOUNT
-    assert objects(overlay, "ConfigMap")[placement.STORE]["data"].keys() <= {
-        *placement.ADDRESS, "MLFLOW_ARTIFACTS_DESTINATION",
+    assert pod.WORK_VOLUME in objects(overlay, "PersistentVolumeClaim")
+    assert DEFAULTS["work"] == pod.WORK_MOUNT
+    assert objects(overlay, "ConfigMap")[pod.OBJECT_STORE]["data"].keys() <= {
+        *pod.OBJECT_STORE_SETTINGS, "MLFLOW_ARTIFACTS_DESTINATION",
     }  # fmt: skip
     (server,) = objects(overlay, "Deployment")["sss-mlflow"]["spec"]["template"]["spec"]["containers"]
     assert server["image"] == DEFAULTS["image"] == pinned_image()
@@ -54,9 +53,4 @@ def test_the_secret_has_the_keys_that_the_tasks_read() -> None:
     template = {
         each["metadata"]["name"]: each for each in yaml.safe_load_all((ROOT / "k8s/secrets/template.yaml").open())
     }
-    assert set(placement.CREDENTIALS) <= template[placement.STORE]["stringData"].keys()
-
-
-def test_training_on_several_nodes_reads_the_same_store() -> None:
-    assert set(trainjob._S3_CONFIG) == set(placement.ADDRESS)
-    assert set(trainjob._S3_SECRET) == set(placement.CREDENTIALS)
+    assert set(pod.OBJECT_STORE_SECRETS) <= template[pod.OBJECT_STORE]["stringData"].keys()

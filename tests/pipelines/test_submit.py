@@ -224,8 +224,7 @@ def test_arguments_are_checked_before_anything_is_sent(
 
 def test_control_c_ends_the_waiting_and_not_the_run(server: KfpServer, package: Path, tmp_path: Path) -> None:
     server.states = [{"run": "RUNNING", "train": "RUNNING"}]
-    program = "from sss_ops.command_line import run_command\nfrom pipelines.submit import command\nrun_command(command)"
-    command = [sys.executable, "-u", "-c", program, "--package", str(package), "--host", server.host]
+    command = [sys.executable, "-u", "-m", "pipelines", "submit", "--package", str(package), "--host", server.host]
     environment = {**os.environ, "HOME": str(tmp_path)}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -248,6 +247,6 @@ def test_the_cluster_check_tells_what_was_proven_and_what_to_mend(
     wish = Wish("gke", 1, 1, False)
     titles = {"version-data": "Fetch", "train": "Train"}
     run = Submitted("r1", "link", "FAILED", "the task train (Train) failed: OOMKilled", {"version-data": "SUCCEEDED"})
-    fetched, failed = cluster_check.proofs(run, titles, wish)
+    fetched, failed = cluster_check.proof_lines(run, titles, wish)
     assert (fetched.name, fetched.state) == ("Fetch", "green")
     assert (failed.state, failed.fix) == ("red", "give the pool more memory in sss_ops/cluster/pools.yaml")

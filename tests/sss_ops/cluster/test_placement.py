@@ -5,13 +5,13 @@ import pytest
 import yaml
 
 from sss_model.errors import InputError
-from sss_ops.cluster.placement import POOLS, Placement, place, read_pools
+from sss_ops.cluster.placement import POOLS, Placement, place_training, read_pools
 
 GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
 def placed(pool: str = "bare", **wishes: Any) -> Placement:
-    return place(pool, **{"gpus": 1, "nodes": 1, "spot": False, "work": "/sss/work", **wishes})
+    return place_training(pool, **{"gpus": 1, "nodes": 1, "spot": False, "work": "/sss/work", **wishes})
 
 
 @pytest.mark.parametrize("pool", read_pools())
@@ -101,4 +101,4 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, change: Any, sentence: s
     change(pools["gke"])
     (tmp_path / "pools.yaml").write_text(yaml.safe_dump(pools))
     with pytest.raises(InputError, match=sentence):
-        place("bare", gpus=0, nodes=1, spot=False, work="/sss/work", pools=tmp_path / "pools.yaml")
+        place_training("bare", gpus=0, nodes=1, spot=False, work="/sss/work", pools=tmp_path / "pools.yaml")

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from sss_model.errors import InputError
-from sss_ops.cluster.pod import pod, recipe_file
+from sss_ops.cluster.pod import in_pod, recipe_file
 
 
 @pytest.fixture(autouse=True)
@@ -14,26 +14,26 @@ def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_step_knows_its_image_and_the_tracking_server() -> None:
-    with pod(image="registry/sss@sha256:1", mlflow="http://sss-mlflow:5000"):
+    with in_pod(image="registry/sss@sha256:1", mlflow="http://sss-mlflow:5000"):
         assert os.environ["SSS_IMAGE_DIGEST"] == "registry/sss@sha256:1"
         assert os.environ["MLFLOW_TRACKING_URI"] == "http://sss-mlflow:5000"
 
 
 def test_kubeflow_s_own_tracking_server_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://kubeflow")
-    with pod(image="sss", mlflow="http://sss-mlflow:5000"):
+    with in_pod(image="sss", mlflow="http://sss-mlflow:5000"):
         assert os.environ["MLFLOW_TRACKING_URI"] == "http://kubeflow"
 
 
 def test_input_that_can_t_be_used_ends_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended, pod(image="sss"):
+    with pytest.raises(SystemExit) as ended, in_pod(image="sss"):
         raise InputError("scan.nii: empty; expected voxels")
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: scan.nii: empty; expected voxels\n"
 
 
 def test_any_other_error_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError), pod(image="sss"):
+    with pytest.raises(ZeroDivisionError), in_pod(image="sss"):
         _ = 1 / 0
 
 

@@ -8,14 +8,14 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 
-from sss_ops.cluster.placement import TrainingPods, place
+from sss_ops.cluster.placement import TrainingPods, place_training
 from sss_ops.cluster.trainjob import Owner, build_training_job
 
 IDENTITY = "0123456789abcdef" * 4
 
 
 def job(*, pool: str = "eks", gpus: int = 1, **changes: Any) -> dict[str, Any]:
-    trainer = place(pool, gpus=gpus, nodes=2, spot=False, work="/sss/work").trainer
+    trainer = place_training(pool, gpus=gpus, nodes=2, spot=False, work="/sss/work").trainer
     return build_training_job(
         identity=IDENTITY,
         image="registry/sss@sha256:0",
@@ -100,7 +100,7 @@ def test_on_cpus_one_process_uses_them_all_and_no_gpu_is_mentioned() -> None:
 
 def test_pods_go_to_the_pool() -> None:
     spec = pod_template(job(pool="aks"))["spec"]
-    placement = place("aks", gpus=1, nodes=1, spot=False, work="/sss/work")
+    placement = place_training("aks", gpus=1, nodes=1, spot=False, work="/sss/work")
     assert (spec["nodeSelector"], spec["tolerations"]) == (placement.node_selector, placement.tolerations)
 
 

@@ -13,7 +13,7 @@ from fake_cluster import FakeCluster, terminated
 from sss_model.errors import InputError
 from sss_ops.cluster import trainjob_launch as launch
 from sss_ops.cluster import trainjob_watch as watch
-from sss_ops.cluster.placement import place
+from sss_ops.cluster.placement import place_training
 from sss_ops.cluster.trainjob_launch import run_training_job
 from sss_ops.cluster.trainjob_watch import TrainingJobError
 
@@ -22,7 +22,7 @@ TRAINING: dict[str, Any] = {
     "identity": "0123456789abcdef" * 4,
     "image": "registry/sss@sha256:0",
     "nodes": 2,
-    "placement": place("bare", gpus=0, nodes=2, spot=False, work="/sss/work").trainer,
+    "placement": place_training("bare", gpus=0, nodes=2, spot=False, work="/sss/work").trainer,
     "arguments": ["--params", "/sss/work/params.yaml"],
     "environment": {},
 }
