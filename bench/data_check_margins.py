@@ -19,7 +19,7 @@ from sss_ops.command_line import run_command
 
 if TYPE_CHECKING:
     from sss_model.data.canonical import CaseFiles
-    from sss_model.data.screening import CaseFacts
+    from sss_model.data.screening import CaseMeasurements
     from sss_model.io.volumes import Volume
 
 
@@ -58,9 +58,9 @@ def command(
 
 
 def _extremes(
-    facts: Sequence[CaseFacts], persons: Sequence[str], patients: Sequence[str], slices: Sequence[int]
+    facts: Sequence[CaseMeasurements], persons: Sequence[str], patients: Sequence[str], slices: Sequence[int]
 ) -> dict[str, float]:
-    from sss_model.data.screening import most_alike
+    from sss_model.data.screening import most_similar
 
     thumbnails = [fact.thumbnail for fact in facts if fact.thumbnail is not None]
     alignments = [fact.alignment for fact in facts if fact.alignment]
@@ -72,8 +72,8 @@ def _extremes(
     volume = max((_farthest(values) for values in by_class.values()), default=(1.0, 0.0))
     contrast, depth = _farthest([look.high - look.low for look in looks]), _farthest(slices)
     return {
-        "correlation of two persons' thumbnails, highest": _highest(most_alike(thumbnails, persons)),
-        "the same, of two patients' names": _highest(most_alike(thumbnails, patients)),
+        "correlation of two persons' thumbnails, highest": _highest(most_similar(thumbnails, persons)),
+        "the same, of two patients' names": _highest(most_similar(thumbnails, patients)),
         "the label's fit, lowest": min(one.fit_ratio for one in alignments if one.fit_ratio is not None),
         "the label's fit, median": float(np.median([one.fit_ratio for one in alignments if one.fit_ratio is not None])),
         "gap between parts of a structure, mm, largest": max(one.gap_mm for one in structures),

@@ -15,8 +15,8 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from sss_model.corrections.record import PREDICTED, TABLE, Export, Exported, read_cases, read_export
 from sss_model.data.canonical import Dataset, load_description, open_dataset
 from sss_model.data.manifest import count_voxels
-from sss_model.data.replacement import put_right, replaced
 from sss_model.data.splits import Assignment, write_splits
+from sss_model.data.staging import replacing, restore
 from sss_model.errors import InputError
 from sss_model.files import sha256, write_atomically
 from sss_model.io.tables import cells_of, columns_of, parse_row, table_bytes
@@ -171,7 +171,7 @@ def import_corrections(
             from elsewhere, another scan than was exported, or a mask that can't be read, lies on another grid or holds
             unknown values.
     """
-    put_right(data_dir)
+    restore(data_dir)
     dataset, export = open_dataset(data_dir), read_export(folder)
     if export.origin.labels != dataset.labels:
         raise InputError(f"{folder}: its classes are {export.origin.labels}; expected the data's, {dataset.labels}")
@@ -184,7 +184,7 @@ def import_corrections(
     past = {one.case: one for one in read_corrections(data_dir)}
     _check_cases(taken, dataset, past)
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    with replaced(data_dir) as staged:
+    with replacing(data_dir) as staged:
         made = [_write_label(row, export, dataset, staged, when) for row in taken]
         added = tuple(one for one in made if one.case not in past or past[one.case].label_sha256 != one.label_sha256)
         if added:

@@ -1,4 +1,4 @@
-"""What a source folder holds, and who goes where when it becomes a canonical data set."""
+"""The scans found in a source folder, their patients, and the splits they get."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sss_model.data.splits import FRACTIONS, SPLITS, Assignment, Place, listed_splits, read_splits, seeded_splits
+from sss_model.data.splits import FRACTIONS, SPLITS, Assignment, PatientSplit, listed_splits, read_splits, seeded_splits
 from sss_model.errors import InputError
 from sss_model.io.tables import read_table
 
-# The files of a source, however deep they lie.
-
 
 def files_below(folder: Path) -> list[Path]:
-    """All files, sorted, those of linked folders included; hidden ones and what macOS adds are left out."""
+    """All files at any depth, sorted, linked folders included; hidden files and macOS's are left out."""
     return sorted(_walk(folder))
 
 
@@ -27,14 +25,11 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in files if name[0] != ".")
 
 
-# Whether a source is still what it was, told without reading it.
-
-
-def state_of(source: Path) -> str:
-    """A name for what lies there: other files, or the same ones changed, are another state.
+def source_state(source: Path) -> str:
+    """Hash of the names, sizes and times of a source's files: it changes when they do.
 
     Args:
-        source: a folder, a file, or nothing; files are known by their names, sizes and times.
+        source: a folder, a file, or a path where nothing is.
     """
     digest = hashlib.sha256(str(source.resolve()).encode())
     for path in [source] if source.is_file() else files_below(source):
@@ -44,20 +39,17 @@ def state_of(source: Path) -> str:
     return digest.hexdigest()
 
 
-# Whose case is whose: ``patients.csv``, or a part of the file's name.
-
-
 PatientOf = Callable[[str], tuple[str, str]]
-"""A case to its patient and group."""
+"""Maps a case to its patient and group."""
 
 
 def patients_of(folder: Path, pattern: str | None = None) -> PatientOf:
-    """Who a case belongs to.
+    """Find the patient of each case, from ``patients.csv`` or the case's name.
 
     Args:
         folder: may hold a ``patients.csv`` with the columns case, patient and, if splits are to be stratified, group.
-        pattern: a regular expression whose first group is the patient, for case names that tell it. Without either, a
-            case is its own patient.
+        pattern: a regular expression whose first group is the patient, in the case's name. Without either, a case
+            is its own patient.
 
     Raises:
         InputError: an invalid file or pattern; the function returned raises it for a case that they don't cover.
@@ -105,11 +97,11 @@ def _read(path: Path) -> dict[str, tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Scan:
-    """One case as the source has it.
+    """One case of a source.
 
     Attributes:
         image, label: its files, or the folders of its slices; `label` is None for an unlabelled case.
-        side: ``val`` or ``test`` where the source itself says so, else empty.
+        split: ``val`` or ``test`` where the source itself says so, else empty.
     """
 
     case: str
@@ -117,7 +109,7 @@ class Scan:
     group: str
     image: Path
     label: Path | None
-    side: str = ""
+    split: str = ""
 
 
 Convert = Callable[[Scan, Path, Path | None], None]
@@ -126,13 +118,13 @@ Convert = Callable[[Scan, Path, Path | None], None]
 
 @dataclass(frozen=True)
 class Inventory:
-    """A source's scans, its classes, and what its data set should say about itself.
+    """A source's scans, its classes, and the description for its data set.
 
     Attributes:
         channel: nnU-Net's name of the input channel, or `sss_model.data.canonical.RGB`.
         convert: how a scan becomes an image and a label of `file_ending`; None where its bytes are copied as they are.
-        notes: sentences that a person who imports it should read.
-        splits: what the source brings along: a ``splits.csv``, or a folder of SSL4MIS's lists.
+        notes: sentences for the person who imports it.
+        splits: the source's own ``splits.csv`` or folder of SSL4MIS's lists.
     """
 
     labels: dict[str, int]
@@ -146,17 +138,17 @@ class Inventory:
     splits: Path | None = None
 
 
-def assign(inventory: Inventory, splits: Path | None, *, seed: int) -> list[Assignment]:
+def assign_splits(inventory: Inventory, splits: Path | None, *, seed: int) -> list[Assignment]:
     """Give every scan its row of ``splits.csv``.
 
     Args:
         splits: a CSV file like ``splits.csv``, taken as it is, or a folder of lists (see `listed_splits`). Without it
-            the source's own file counts, and without that the validation and test patients that the source names stay,
+            the source's own file counts. Without that, validation and test patients that the source names stay so,
             unlabelled patients go to training, and the other labelled patients are split by `seed`. Unlabelled scans
-            of validation and test patients, of no use to any side, get no row.
+            of validation and test patients are of no use and get no row.
 
     Raises:
-        InputError: two scans of one name, a patient on two sides, or scans and splits that don't name the same cases or
+        InputError: two scans of one name, a patient in two splits, or scans and splits that name different cases or
             patients.
     """
     _check_named_once(inventory.scans)
@@ -173,39 +165,39 @@ def assign(inventory: Inventory, splits: Path | None, *, seed: int) -> list[Assi
     return rows
 
 
-def _rows(scans: Sequence[Scan], places: Mapping[str, Place]) -> list[Assignment]:
+def _rows(scans: Sequence[Scan], places: Mapping[str, PatientSplit]) -> list[Assignment]:
     return [
         Assignment(scan.case, scan.patient, scan.group, places[scan.patient].split, places[scan.patient].label_order)
         for scan in scans
     ]
 
 
-def _seeded(scans: Sequence[Scan], seed: int) -> dict[str, Place]:
-    sides = _sides(scans)
-    held_out = {patient: Place(side) for patient, side in sides.items() if side}
+def _seeded(scans: Sequence[Scan], seed: int) -> dict[str, PatientSplit]:
+    fixed = _fixed_splits(scans)
+    held_out = {patient: PatientSplit(split) for patient, split in fixed.items() if split}
     groups = {scan.patient: scan.group for scan in scans if scan.label and scan.patient not in held_out}
-    unlabelled = dict.fromkeys(sides.keys() - groups.keys() - held_out.keys(), Place("train"))
+    unlabelled = dict.fromkeys(fixed.keys() - groups.keys() - held_out.keys(), PatientSplit("train"))
     labelled = any(scan.label for scan in scans)
-    places = seeded_splits(groups, seed=seed, fractions=_fractions(set(sides.values()))) if labelled else {}
+    places = seeded_splits(groups, seed=seed, fractions=_fractions(set(fixed.values()))) if labelled else {}
     return unlabelled | places | held_out
 
 
-def _sides(scans: Sequence[Scan]) -> dict[str, str]:
-    """Patient to the side that the source gives it, or to nothing."""
-    sides: dict[str, str] = {}
+def _fixed_splits(scans: Sequence[Scan]) -> dict[str, str]:
+    """Patient to the split that the source gives it, or to an empty text."""
+    fixed: dict[str, str] = {}
     for scan in scans:
-        known = sides.setdefault(scan.patient, scan.side)
-        if known != scan.side:
+        known = fixed.setdefault(scan.patient, scan.split)
+        if known != scan.split:
             raise InputError(
-                f"patient {scan.patient}: the source has cases in {known or 'train'} and {scan.side or 'train'} "
+                f"patient {scan.patient}: the source has cases in {known or 'train'} and {scan.split or 'train'} "
                 f"({scan.image}); expected all on one side"
             )
-    return sides
+    return fixed
 
 
 def _fractions(taken: set[str]) -> tuple[float, float, float]:
-    """The usual shares of the sides that nobody is on yet, summing to 1."""
-    train, val, test = (share if side not in taken else 0.0 for side, share in zip(SPLITS, FRACTIONS, strict=True))
+    """The usual shares of the splits that are still empty, summing to 1."""
+    train, val, test = (share if split not in taken else 0.0 for split, share in zip(SPLITS, FRACTIONS, strict=True))
     whole = train + val + test
     return train / whole, val / whole, test / whole
 

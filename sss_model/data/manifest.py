@@ -1,4 +1,4 @@
-"""Whether files are those that a manifest names."""
+"""The manifest: one row of facts per case, ``manifest.csv``, and which cases a training learns from."""
 
 from __future__ import annotations
 
@@ -15,20 +15,17 @@ from sss_model.io.tables import Line, cells_of, parse_row, read_table, table_byt
 from sss_model.io.volumes import Volume, read_pair, read_volume
 from sss_model.parallel import for_each
 
-# What a case's files say about themselves.
-
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a case's files say about themselves.
+class CaseFacts:
+    """Facts about a case's files.
 
     Attributes:
         image_sha256, label_sha256: hashes of the files' bytes; None without a label.
-        shape: voxels per axis of the file.
-        spacing_mm: millimetres per axis of the file.
+        shape, spacing_mm: voxels and millimetres per axis of the file.
         orientation: direction in which each axis of the file grows, e.g. ``LPS``.
-        slices: how many slices the scan was cut into, along its coarsest axis.
-        voxels: voxels per class name, background included; empty without a label.
+        slices: along the scan's coarsest axis.
+        voxels: per class name, background included; empty without a label.
     """
 
     image_sha256: str
@@ -41,12 +38,12 @@ class Facts:
 
     @property
     def slice_distance_mm(self) -> float:
-        """Millimetres from one slice to the next: along the scan's coarsest axis."""
+        """Millimetres from one slice to the next, along the scan's coarsest axis."""
         return max(self.spacing_mm)
 
 
-def inspect(files: CaseFiles, labels: dict[str, int]) -> Facts:
-    """Read one case's image and label.
+def inspect_case(files: CaseFiles, labels: dict[str, int]) -> CaseFacts:
+    """Read a case's image and label, and check that they fit.
 
     Raises:
         InputError: a file can't be read, image and label differ in geometry, or the label holds a value that is not
@@ -57,7 +54,7 @@ def inspect(files: CaseFiles, labels: dict[str, int]) -> Facts:
         voxels = count_voxels(label, labels, where=str(files.label)) if label else {}
     except InputError as error:
         raise InputError(f"case {files.case}: {error}") from None
-    return Facts(
+    return CaseFacts(
         image_sha256=sha256(files.image),
         label_sha256=sha256(files.label) if files.label else None,
         shape=image.source.shape,
@@ -69,7 +66,7 @@ def inspect(files: CaseFiles, labels: dict[str, int]) -> Facts:
 
 
 def count_voxels(label: Volume, labels: dict[str, int], *, where: str) -> dict[str, int]:
-    """Voxels per class name; raises `InputError` for a value that is not among `labels`."""
+    """Count voxels per class name; raises `InputError` for a value that is not among `labels`."""
     found = _counts(label.array)
     unknown = sorted(found.keys() - set(labels.values()))
     if unknown:
@@ -79,7 +76,6 @@ def count_voxels(label: Volume, labels: dict[str, int], *, where: str) -> dict[s
 
 
 def _counts(array: np.ndarray) -> dict[int, int]:
-    """How often each value occurs."""
     if array.dtype != np.uint8:
         values, counts = np.unique(array, return_counts=True)
         return dict(zip(values.tolist(), counts.tolist(), strict=True))
@@ -94,11 +90,8 @@ def _read(files: CaseFiles) -> tuple[Volume, Volume | None]:
     return read_volume(files.image, files.case), None
 
 
-# The manifest: one row of facts per case, and who learns from whom.
-
-
 @dataclass(frozen=True, kw_only=True)
-class Case(Facts):
+class Case(CaseFacts):
     """One row of ``manifest.csv``; `image` and `label` are relative to the data set's folder, with forward slashes."""
 
     case: str
@@ -125,7 +118,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Who does what in one run; training cases without the right to their label have none here."""
+    """The cases of one training: with labels, as images alone, and for validation and test."""
 
     labelled: tuple[Case, ...]
     unlabelled: tuple[Case, ...]
@@ -137,10 +130,10 @@ def build_manifest(folder: Path) -> Manifest:
     """Read every volume of a canonical data set once.
 
     Raises:
-        InputError: `folder` isn't one (see `open_dataset`), or a case's files can't be used (see `inspect`).
+        InputError: `folder` isn't one (see `open_dataset`), or a case's files can't be used (see `inspect_case`).
     """
     dataset = open_dataset(folder)
-    facts = for_each(lambda files: inspect(files, dataset.labels), dataset.cases, description="Reading volumes")
+    facts = for_each(lambda files: inspect_case(files, dataset.labels), dataset.cases, description="Reading volumes")
     rows = zip(facts, dataset.cases, dataset.splits, strict=True)
     return Manifest(tuple(_row(*row, folder) for row in rows), dataset.labels)
 
@@ -167,53 +160,52 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def cohort(manifest: Manifest, labelled: int | None) -> Cohort:
-    """Share out the cases.
+    """Select the cases of one training.
 
     Args:
-        labelled: how many training patients, in label order, lend their labels; None means all who have any.
+        labelled: how many training patients' labels to use, in label order; None means all that there are.
 
     Returns:
         In `unlabelled` every training case, the labelled ones included, as an image alone; in `val` and `test` the
-        cases that have a label to be measured by.
+        cases that have a label.
 
     Raises:
         InputError: fewer training patients have labels than asked for, or none has.
     """
     train = manifest.split("train")
-    queue = _labelled_patients(train)
-    if len(queue) < (labelled or 1):
-        raise InputError(
-            f"manifest: {len(queue)} training patients have labels; expected at least {labelled or 1} (data.labelled)"
-        )
-    lenders = set(queue[:labelled])
+    patients = _in_label_order(train)
+    if len(patients) < (labelled or 1):
+        found = f"manifest: {len(patients)} training patients have labels"
+        raise InputError(f"{found}; expected at least {labelled or 1} (data.labelled)")
+    labelled_patients = set(patients[:labelled])
     return Cohort(
-        labelled=tuple(case for case in train if case.labelled and case.patient in lenders),
+        labelled=tuple(case for case in train if case.labelled and case.patient in labelled_patients),
         unlabelled=tuple(_image_alone(case) for case in train),
         val=tuple(case for case in manifest.split("val") if case.labelled),
         test=tuple(case for case in manifest.split("test") if case.labelled),
     )
 
 
-def _row(facts: Facts, files: CaseFiles, place: Assignment, folder: Path) -> Case:
+def _row(facts: CaseFacts, files: CaseFiles, row: Assignment, folder: Path) -> Case:
     return Case(
         **vars(facts),
         case=files.case,
-        patient=place.patient,
-        group=place.group,
+        patient=row.patient,
+        group=row.group,
         image=files.image.relative_to(folder).as_posix(),
         label=files.label.relative_to(folder).as_posix() if files.label else None,
         labelled=files.label is not None,
-        split=place.split,
-        label_order=place.label_order,
+        split=row.split,
+        label_order=row.label_order,
     )
 
 
-def _labelled_patients(train: tuple[Case, ...]) -> list[str]:
-    # Patients without a place in the queue come last, by name.
-    places = {
+def _in_label_order(train: tuple[Case, ...]) -> list[str]:
+    """Training patients with a label; those without a label order come last, by name."""
+    keys = {
         case.patient: (case.label_order is None, case.label_order or 0, case.patient) for case in train if case.labelled
     }
-    return sorted(places, key=lambda patient: places[patient])
+    return sorted(keys, key=lambda patient: keys[patient])
 
 
 def _image_alone(case: Case) -> Case:
@@ -243,7 +235,7 @@ def _case(line: Line, names: list[str]) -> Case:
 
 
 def check_content(cases: Sequence[Case], data_dir: Path) -> None:
-    """Refuse scans that are not the manifest's, since nothing that was said of those holds for them.
+    """Check that a data set's files are those that the manifest was made of.
 
     Raises:
         InputError: an image or a label is missing, or has other bytes than the manifest says.
@@ -254,7 +246,7 @@ def check_content(cases: Sequence[Case], data_dir: Path) -> None:
 
 
 def check_file(case: str, path: Path, expected: str | None) -> None:
-    """Refuse one of a case's files if its SHA-256 is not the manifest's; raises `InputError`."""
+    """Check one of a case's files by its SHA-256; raises `InputError` where it is missing or another."""
     if not path.is_file():
         raise InputError(f"case {case}: no file {path}; expected what the manifest names")
     if sha256(path) != expected:

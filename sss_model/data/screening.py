@@ -1,4 +1,4 @@
-"""Everything that the gate asks of one case's files, found in one reading of them."""
+"""Measurements of each case for the data checks: intensities, anatomy, fit of the label map, thumbnails."""
 
 from __future__ import annotations
 
@@ -17,18 +17,99 @@ from sss_model.files import sha256
 from sss_model.io.volumes import NotFiniteError, Source, Volume, read_label, read_volume
 from sss_model.parallel import for_each
 
-# How bright a scan is, and how much of it says nothing.
+
+@dataclass(frozen=True, kw_only=True)
+class FileState:
+    """The state of one file, compared with the manifest.
+
+    Attributes:
+        changed: whether its SHA-256 is another than the manifest's.
+        unreadable, not_finite: why it can't be used; at most one of the two.
+        grid: None where it can't be used.
+    """
+
+    missing: bool = False
+    changed: bool = False
+    unreadable: str | None = None
+    not_finite: str | None = None
+    grid: Source | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseMeasurements:
+    """Measurements of one case; None where a file can't be read or there is no label.
+
+    Attributes:
+        voxels: label value to number of voxels.
+        alignment: None also where image and label differ in shape, or nothing is labelled.
+    """
+
+    image: FileState
+    label: FileState | None
+    intensities: IntensityStatistics | None = None
+    thumbnail: np.ndarray | None = None
+    voxels: dict[int, int] | None = None
+    structures: tuple[Structure, ...] = ()
+    alignment: Alignment | None = None
+
+
+def measure_cases(manifest: Manifest, data_dir: Path) -> list[CaseMeasurements]:
+    """Measure all cases, several at a time, reading each file once; faults are recorded, not raised."""
+    return for_each(
+        lambda case: measure_case(case, data_dir, manifest.labels), manifest.cases, description="Measuring volumes"
+    )
+
+
+def measure_case(case: Case, data_dir: Path, labels: dict[str, int]) -> CaseMeasurements:
+    """Measure one case; faults of its files are recorded, not raised."""
+    image_state, image = _read(data_dir / case.image, case.image_sha256, read_volume)
+    label_state, label = None, None
+    if case.label:
+        label_state, label = _read(data_dir / case.label, case.label_sha256, read_label)
+    return CaseMeasurements(
+        image=image_state,
+        label=label_state,
+        intensities=measure_intensities(image) if image else None,
+        thumbnail=thumbnail(image) if image else None,
+        voxels=_count(label) if label else None,
+        structures=tuple(measure_structures(label, labels)) if label else (),
+        alignment=_alignment(image, label),
+    )
+
+
+def _read(path: Path, digest: str | None, read: Callable[[Path], Volume]) -> tuple[FileState, Volume | None]:
+    if not path.is_file():
+        return FileState(missing=True), None
+    changed = sha256(path) != digest
+    try:
+        volume = read(path)
+    except NotFiniteError as error:
+        return FileState(changed=changed, not_finite=str(error)), None
+    except InputError as error:
+        return FileState(changed=changed, unreadable=str(error)), None
+    return FileState(changed=changed, grid=volume.source), volume
+
+
+def _count(label: Volume) -> dict[int, int]:
+    values, counts = np.unique(label.array, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def _alignment(image: Volume | None, label: Volume | None) -> Alignment | None:
+    if image is None or label is None or image.array.shape != label.array.shape:
+        return None
+    return measure_alignment(image, label)
 
 
 @dataclass(frozen=True)
-class Intensities:
-    """A scan's brightness, in the file's unit.
+class IntensityStatistics:
+    """Statistics of a scan's intensities, in the file's unit.
 
     Attributes:
         low, high: 1st and 99th percentile.
         distinct: whether any two voxels differ.
-        flat_share: the share of voxels that have the median's value exactly: of the commonest one, if that is more than
-            half of the scan.
+        flat_share: share of voxels that have exactly the median's value, which is any value that more
+            than half of them have.
         blank_slices: slices in which no two voxels differ.
     """
 
@@ -39,12 +120,12 @@ class Intensities:
     blank_slices: int
 
 
-def measure_intensities(image: Volume) -> Intensities:
-    """Of an image whose voxels are all finite."""
+def measure_intensities(image: Volume) -> IntensityStatistics:
+    """Measure an image whose voxels are all finite."""
     low, middle, high = np.percentile(image.array, (1, 50, 99), method="lower")
     within = tuple(axis for axis in range(3) if axis != image.slice_axis)
     blank = image.array.min(axis=within) == image.array.max(axis=within)
-    return Intensities(
+    return IntensityStatistics(
         low=float(low),
         high=float(high),
         distinct=bool(image.array.min() < image.array.max()),
@@ -53,18 +134,13 @@ def measure_intensities(image: Volume) -> Intensities:
     )
 
 
-# Where a structure lies and how large it is, as its label map says.
-
-
 @dataclass(frozen=True)
 class Structure:
-    """One class in one label map.
+    """One class of a label map: its volume and its connected parts.
 
     Attributes:
-        name: the class.
-        millilitres: its volume.
-        parts: how many connected parts it has; voxels touch by a face, an edge or a corner.
-        gap_mm: from the box around its largest part to the box around the farthest other one; 0 for a single part.
+        parts: number of connected components; voxels touch by a face, an edge or a corner.
+        gap_mm: from the box around the largest part to the box around the farthest other one; 0 for a single part.
     """
 
     name: str
@@ -74,7 +150,7 @@ class Structure:
 
 
 def measure_structures(label: Volume, labels: dict[str, int]) -> list[Structure]:
-    """Every class of `labels`, background apart, that `label` has a voxel of."""
+    """Measure each foreground class of `labels` that `label` has a voxel of."""
     drawn = np.nonzero(label.array)
     if not len(drawn[0]):
         return []
@@ -103,30 +179,26 @@ def _class_of_each(parts: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 def _largest_gap(sizes: np.ndarray, boxes: np.ndarray, spacing: np.ndarray) -> float:
-    """From the largest part; `boxes` (n, 3, 2) hold each axis' first voxel and the one past the last."""
+    """`boxes` (n, 3, 2) hold each axis' first voxel and the one past the last."""
     start, stop = boxes[sizes.argmax()].T
     between = np.maximum(np.maximum(boxes[:, :, 0] - stop, start - boxes[:, :, 1]), 0)
     return float(np.linalg.norm(between * spacing, axis=1).max())
 
 
-# Whether a label map lies on what it outlines.
-
-
-# How far a label map is moved to see whether it would fit better there, in radii of a disc of the labelled area, and in
-# which directions. The rim of background that counts, too, is as wide as the smallest move.
+# Shifts tried of a label map, in radii of a disc of the labelled area, and their directions. The rim of background that
+# is included is as wide as the smallest shift.
 _STEPS = (0.2, 0.4, 0.8)
 _DIRECTIONS = tuple((x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y)
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a label map sits on its image.
+    """Fit of a label map to its image.
 
     Attributes:
-        fit_ratio: the share of the image's variance that the label's classes explain (η²) where the label is, over the
-            share they explain where it would fit best nearby; below 1 the label would fit better elsewhere. None where
-            the image is flat.
-        dark_share: labelled voxels that have the image's lowest value, as a share of all labelled ones.
+        fit_ratio: share of the image's variance that the classes explain (η²) where the label lies, over the highest
+            share for the label shifted nearby; below 1 it would fit better elsewhere. None where the image is flat.
+        dark_share: share of the labelled voxels that have the image's lowest value.
     """
 
     fit_ratio: float | None
@@ -134,7 +206,7 @@ class Alignment:
 
 
 def measure_alignment(image: Volume, label: Volume) -> Alignment | None:
-    """Of an image and a label map of the same shape, slice by slice; None where nothing is labelled."""
+    """Measure a label map on an image of the same shape, slice by slice; None where nothing is labelled."""
     labelled = label.array > 0
     if not labelled.any():
         return None
@@ -150,29 +222,31 @@ def _fit_ratio(image: np.ndarray, label: np.ndarray) -> float | None:
     radius = float(np.sqrt(np.count_nonzero(label) / len(label) / np.pi))
     rim = _pixels(_STEPS[0], radius)
     near = binary_dilation(label > 0, np.ones((1, 2 * rim + 1, 2 * rim + 1)))
-    # What a move takes out of the image lands on NaN and is left out.
+    # Voxels shifted out of the image land on NaN and are left out.
     margin = ((0, 0), *[(_pixels(_STEPS[-1], radius),) * 2] * 2)
     padded = np.pad(image.astype(np.float64), margin, constant_values=np.nan)
-    places, classes = np.flatnonzero(np.pad(near, margin)), label[near].astype(np.intp)
+    pixels, classes = np.flatnonzero(np.pad(near, margin)), label[near].astype(np.intp)
     here, *elsewhere = (
-        _explained(padded.ravel()[places + down * padded.shape[2] + across], classes)
-        for down, across in [(0, 0), *_moves(radius)]
+        _explained(padded.ravel()[pixels + down * padded.shape[2] + across], classes)
+        for down, across in [(0, 0), *_shifts(radius)]
     )
     return here / max(elsewhere) if max(elsewhere) > 0 else None
 
 
-def _moves(radius: float) -> list[tuple[int, int]]:
-    ways = [(x / np.hypot(x, y), y / np.hypot(x, y)) for x, y in _DIRECTIONS]
-    return [(round(x * far), round(y * far)) for far in (_pixels(step, radius) for step in _STEPS) for x, y in ways]
+def _shifts(radius: float) -> list[tuple[int, int]]:
+    directions = [(x / np.hypot(x, y), y / np.hypot(x, y)) for x, y in _DIRECTIONS]
+    return [
+        (round(x * far), round(y * far)) for far in (_pixels(step, radius) for step in _STEPS) for x, y in directions
+    ]
 
 
 def _pixels(step: float, radius: float) -> int:
-    """A move in whole pixels, none shorter than two."""
+    """A shift in whole pixels, at least two."""
     return max(2, round(step * radius))
 
 
 def _explained(values: np.ndarray, classes: np.ndarray) -> float:
-    """η²: the variance between the classes' means over the whole variance."""
+    """η²: variance between the classes' means over the total variance."""
     inside = ~np.isnan(values)
     values, classes = values[inside], classes[inside]
     if not len(values):
@@ -184,41 +258,39 @@ def _explained(values: np.ndarray, classes: np.ndarray) -> float:
     return float(counts @ means**2) / whole if whole else 0.0
 
 
-# A scan at a glance, so that the same scan is known again under another name, resolution, brightness or direction.
-#
-# A scan that was cropped to another field of view is not known again: thumbnails are compared point by point.
+# Thumbnails find the same scan under another name, resolution, brightness or orientation. They are compared point by
+# point, so a scan cropped to another field of view is not found.
 
-
-SHAPE = (8, 32, 32)
+THUMBNAIL_SHAPE = (8, 32, 32)
 _ROWS = 256  # thumbnails compared with all others at once
 
 
 @dataclass(frozen=True)
 class Twin:
-    """The scan most like another one: its number, and their correlation, at most 1."""
+    """The scan most similar to another one: its index, and their correlation, at most 1."""
 
     index: int
     similarity: float
 
 
 def thumbnail(image: Volume) -> np.ndarray:
-    """The scan's local contrast on a coarse grid of `SHAPE`, slices first, with mean 0 and length 1: sums of products
-    are correlations. All zeros for a flat scan."""
+    """Local contrast on a coarse grid (`THUMBNAIL_SHAPE`, slices first), with mean 0 and length 1: sums of products are
+    correlations. All zeros for a flat scan."""
     slices = np.moveaxis(image.array, image.slice_axis, 0)
     low, high = np.percentile(slices, (1, 99))
-    # Smooth by what the thumbnail's pixels cover, so that picking some of them doesn't alias.
-    widths = [0.4 * max(have / want - 1, 0) for have, want in zip(slices.shape, SHAPE, strict=True)]
+    # Smooth by the thumbnail's pixel size against aliasing.
+    widths = [0.4 * max(have / want - 1, 0) for have, want in zip(slices.shape, THUMBNAIL_SHAPE, strict=True)]
     smooth = gaussian_filter(np.clip(slices, low, high).astype(np.float32), widths, mode="nearest")
-    small = zoom(smooth, np.array(SHAPE) / smooth.shape, order=1, grid_mode=True, mode="nearest")
-    # Bodies are alike at large: what tells one from another are its smaller structures.
+    small = zoom(smooth, np.array(THUMBNAIL_SHAPE) / smooth.shape, order=1, grid_mode=True, mode="nearest")
+    # Bodies look alike as a whole; smaller structures tell them apart.
     local = small - gaussian_filter(small, (0, 3, 3), mode="nearest")
     local -= local.mean()
     length = float(np.linalg.norm(local))
     return (local / length if length > 0 else local).astype(np.float32)
 
 
-def most_alike(thumbnails: Sequence[np.ndarray], persons: Sequence[str]) -> list[Twin | None]:
-    """For each scan the one of another person that it resembles most, mirrored or not; None where there is no other."""
+def most_similar(thumbnails: Sequence[np.ndarray], persons: Sequence[str]) -> list[Twin | None]:
+    """For each scan the most similar one of another person, mirrored or not; None where there is no other."""
     if not thumbnails:
         return []
     stack = np.stack(thumbnails)
@@ -234,94 +306,10 @@ def most_alike(thumbnails: Sequence[np.ndarray], persons: Sequence[str]) -> list
     return found
 
 
-_MIRRORS = [tuple(axis for axis, turned in enumerate(turns, 1) if turned) for turns in product((False, True), repeat=3)]
+_MIRRORS = [
+    tuple(axis for axis, flipped in enumerate(flips, 1) if flipped) for flips in product((False, True), repeat=3)
+]
 
 
 def _mirrored(stack: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return np.flip(stack, axes).reshape(len(stack), -1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileFacts:
-    """One file as it is now.
-
-    Attributes:
-        missing: whether it is not there.
-        changed: whether its bytes are not those that the manifest names.
-        unreadable, not_finite: the sentence why it can't be used; at most one of the two.
-        grid: its own grid, None where it can't be used.
-    """
-
-    missing: bool = False
-    changed: bool = False
-    unreadable: str | None = None
-    not_finite: str | None = None
-    grid: Source | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaseFacts:
-    """One case's files as they are now; None where they can't be read, or where there is no label.
-
-    Attributes:
-        voxels: label value to number of voxels.
-        structures: by class.
-        alignment: None also where image and label differ in shape, or nothing is labelled.
-        thumbnail: see `screening.thumbnail`.
-    """
-
-    image: FileFacts
-    label: FileFacts | None
-    intensities: Intensities | None = None
-    thumbnail: np.ndarray | None = None
-    voxels: dict[int, int] | None = None
-    structures: tuple[Structure, ...] = ()
-    alignment: Alignment | None = None
-
-
-def measure_cases(manifest: Manifest, data_dir: Path) -> list[CaseFacts]:
-    """Read every file that the manifest names once, several cases at a time; nothing that is wrong with one raises."""
-    return for_each(
-        lambda case: measure_case(case, data_dir, manifest.labels), manifest.cases, description="Measuring volumes"
-    )
-
-
-def measure_case(case: Case, data_dir: Path, labels: dict[str, int]) -> CaseFacts:
-    """Read one case's image and label; whatever is wrong with them is among the facts."""
-    image_facts, image = _look(data_dir / case.image, case.image_sha256, read_volume)
-    label_facts, label = None, None
-    if case.label:
-        label_facts, label = _look(data_dir / case.label, case.label_sha256, read_label)
-    return CaseFacts(
-        image=image_facts,
-        label=label_facts,
-        intensities=measure_intensities(image) if image else None,
-        thumbnail=thumbnail(image) if image else None,
-        voxels=_count(label) if label else None,
-        structures=tuple(measure_structures(label, labels)) if label else (),
-        alignment=_alignment(image, label),
-    )
-
-
-def _look(path: Path, digest: str | None, read: Callable[[Path], Volume]) -> tuple[FileFacts, Volume | None]:
-    if not path.is_file():
-        return FileFacts(missing=True), None
-    changed = sha256(path) != digest
-    try:
-        volume = read(path)
-    except NotFiniteError as error:
-        return FileFacts(changed=changed, not_finite=str(error)), None
-    except InputError as error:
-        return FileFacts(changed=changed, unreadable=str(error)), None
-    return FileFacts(changed=changed, grid=volume.source), volume
-
-
-def _count(label: Volume) -> dict[int, int]:
-    values, counts = np.unique(label.array, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
-
-
-def _alignment(image: Volume | None, label: Volume | None) -> Alignment | None:
-    if image is None or label is None or image.array.shape != label.array.shape:
-        return None
-    return measure_alignment(image, label)

@@ -1,4 +1,4 @@
-"""Patients to train, validation and test: seeded, or as the literature's lists say."""
+"""Splits of patients into training, validation and test: ``splits.csv``, seeded ones, and SSL4MIS's lists."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ from sss_model.errors import InputError
 from sss_model.files import write_atomically
 from sss_model.io.tables import Line, cells_of, columns_of, parse_table, table_bytes
 
-# Who is on which side of the split: ``splits.csv``.
-
-
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """One row of ``splits.csv``: whose case it is, and the side of the split it is on.
+    """One row of ``splits.csv``: a case, its patient, and its split.
 
     Attributes:
         group: what splits are stratified by, a diagnosis for instance; may be empty.
         split: train, val or test.
-        label_order: the patient's place in the queue of training patients that lend their labels, from 0; None where
-            that means nothing (validation, test, unlabelled patients).
+        label_order: rank of the patient among the training patients with labels, from 0: ``data.labelled`` uses the
+            first ones. None for validation, test and unlabelled patients.
     """
 
     case: str
@@ -46,7 +43,12 @@ def read_splits(path: Path) -> list[Assignment]:
 
 
 def parse_splits(data: bytes, where: Path) -> list[Assignment]:
-    """The same for the bytes of a ``splits.csv``; `where` opens the sentence of an error."""
+    """Read the bytes of a ``splits.csv`` as `read_splits` does; `where` opens the error message.
+
+    >>> text = b"case,patient,group,split,label_order\\np1_ed,p1,NOR,train,0\\n"
+    >>> parse_splits(text, Path("splits.csv"))
+    [Assignment(case='p1_ed', patient='p1', group='NOR', split='train', label_order=0)]
+    """
     table = parse_table(data, _COLUMNS, where=where, expected=_EXPECTED)
     splits = [_assignment(line) for line in table.lines]
     _check_one_split_per_patient(splits, where)
@@ -93,8 +95,8 @@ FRACTIONS = (0.7, 0.1, 0.2)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A patient's side of the split and, in training, place in the queue of those who lend their labels."""
+class PatientSplit:
+    """A patient's split and, in training, label order (see `Assignment`)."""
 
     split: str
     label_order: int | None = None
@@ -102,54 +104,60 @@ class Place:
 
 def seeded_splits(
     groups: Mapping[str, str], *, seed: int, fractions: tuple[float, float, float] = FRACTIONS
-) -> dict[str, Place]:
-    """Share patients out, each group in the same proportions, the same on every machine.
+) -> dict[str, PatientSplit]:
+    """Split patients, stratified by group, the same on every machine.
 
     Patients are ordered by their relative rank inside their group, the ranks drawn by hashing seed and name. The first
-    are the test set, the next the validation set, and the rest the queue of training patients, so that any beginning
-    of that queue represents the groups as well.
+    are the test set, the next the validation set, and the rest the training patients in label order, so that the first
+    of those represent the groups as well.
+
+    >>> splits = seeded_splits({"p1": "NOR", "p2": "NOR", "p3": "DCM", "p4": "DCM"}, seed=0)
+    >>> {patient: found.split for patient, found in splits.items()}
+    {'p2': 'test', 'p3': 'val', 'p1': 'train', 'p4': 'train'}
 
     Args:
         groups: patient to group.
         fractions: shares of train, val and test, summing to 1; a share above zero gets at least one patient.
 
     Raises:
-        InputError: fewer patients than sides.
+        InputError: fewer patients than splits.
     """
     _, val_share, test_share = fractions
-    sides = sum(share > 0 for share in fractions)
-    if len(groups) < sides:
+    needed = sum(share > 0 for share in fractions)
+    if len(groups) < needed:
         raise InputError(
-            f"{len(groups)} labelled patients; expected at least {sides} to split, or a file that does (--splits)"
+            f"{len(groups)} labelled patients; expected at least {needed} to split, or a file that does (--splits)"
         )
     queue = _interleaved(groups, seed)
     tests = _count(test_share, len(queue))
     vals = _count(val_share, len(queue))
-    places = dict.fromkeys(queue[:tests], Place("test")) | dict.fromkeys(queue[tests : tests + vals], Place("val"))
-    return places | {patient: Place("train", order) for order, patient in enumerate(queue[tests + vals :])}
+    held_out = dict.fromkeys(queue[:tests], PatientSplit("test")) | dict.fromkeys(
+        queue[tests : tests + vals], PatientSplit("val")
+    )
+    return held_out | {patient: PatientSplit("train", order) for order, patient in enumerate(queue[tests + vals :])}
 
 
-def listed_splits(folder: Path) -> dict[str, Place]:
+def listed_splits(folder: Path) -> dict[str, PatientSplit]:
     """Read a folder of SSL4MIS's lists of frames.
 
     ``train.list``, ``val.list``, ``test.list`` and ``train_slices.list`` (SSL4MIS's ``data/ACDC``) may begin with
     ``ssl4mis_``. Their frame numbers differ from ACDC's own, so only patients count. A patient's first appearance among
-    the slices is its place in the queue: the literature's first 68 slices are 3 patients, its first 136 are 7.
+    the slices is its label order: the literature's first 68 slices are 3 patients, its first 136 are 7.
 
     Raises:
         InputError: a missing file, a line that names no patient, or a patient in two splits.
     """
     queue = list(_patients(folder, "train_slices"))
-    places: dict[str, Place] = {}
+    splits: dict[str, PatientSplit] = {}
     for split in SPLITS:
         for patient in _patients(folder, split):
-            if patient in places:
-                raise InputError(f"{folder}: patient {patient} is in {places[patient].split} and {split}; expected one")
-            places[patient] = Place(split)
-    unequal = sorted(set(queue) ^ {patient for patient, place in places.items() if place.split == "train"})
+            if patient in splits:
+                raise InputError(f"{folder}: patient {patient} is in {splits[patient].split} and {split}; expected one")
+            splits[patient] = PatientSplit(split)
+    unequal = sorted(set(queue) ^ {patient for patient, found in splits.items() if found.split == "train"})
     if unequal:
         raise InputError(f"{folder}: patient {unequal[0]} is in one of train.list and train_slices.list; expected both")
-    return places | {patient: Place("train", order) for order, patient in enumerate(queue)}
+    return splits | {patient: PatientSplit("train", order) for order, patient in enumerate(queue)}
 
 
 def _interleaved(groups: Mapping[str, str], seed: int) -> list[str]:
@@ -157,9 +165,9 @@ def _interleaved(groups: Mapping[str, str], seed: int) -> list[str]:
     for patient in sorted(groups, key=lambda patient: _draw(patient, seed)):
         members[groups[patient]].append(patient)
     rank = {
-        patient: (place + 0.5) / len(patients)
+        patient: (number + 0.5) / len(patients)
         for patients in members.values()
-        for place, patient in enumerate(patients)
+        for number, patient in enumerate(patients)
     }
     return sorted(groups, key=lambda patient: (rank[patient], _draw(patient, seed)))
 

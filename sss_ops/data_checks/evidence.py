@@ -1,4 +1,4 @@
-"""The facts that the data checks judge: the manifest, the folder, and measurements of every volume."""
+"""Evidence for the data checks: the manifest, the folder, and measurements of every volume."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from sss_model.config import Config
 from sss_model.data.canonical import open_dataset
 from sss_model.data.manifest import Case, Manifest, cohort
-from sss_model.data.screening import CaseFacts, measure_cases
+from sss_model.data.screening import CaseMeasurements, measure_cases
 from sss_model.data.splits import Assignment
 from sss_model.errors import InputError
 
@@ -52,14 +52,14 @@ class Evidence:
     """A data set, its measurements, and the recipe to be trained on it.
 
     Attributes:
-        facts: one for each case of the manifest, in its order.
+        measurements: of each case of the manifest, in its order.
         listings: folder and manifest compared; empty where the folder is no data set any more.
         folder_problem: why it is none.
     """
 
     manifest: Manifest
     config: Config
-    facts: list[CaseFacts]
+    measurements: list[CaseMeasurements]
     listings: list[Listing]
     folder_problem: str | None
 

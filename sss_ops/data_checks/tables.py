@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sss_model.data.manifest import Case, Manifest
-from sss_model.data.screening import CaseFacts, most_alike
+from sss_model.data.screening import CaseMeasurements, most_similar
 from sss_model.io.volumes import Source
 from sss_ops.data_checks.evidence import Evidence
 
@@ -46,12 +46,12 @@ def _cases(evidence: Evidence) -> pd.DataFrame:
             **_manifest_columns(case),
             "person": evidence.person(case.patient),
             "label_used": case.case in used,
-            **_file_columns(case, facts),
-            **_geometry_columns(facts),
-            **_intensity_columns(facts),
-            **_label_columns(case, facts, evidence.manifest),
+            **_file_columns(case, measured),
+            **_geometry_columns(measured),
+            **_intensity_columns(measured),
+            **_label_columns(case, measured, evidence.manifest),
         }
-        for case, facts in zip(evidence.manifest.cases, evidence.facts, strict=True)
+        for case, measured in zip(evidence.manifest.cases, evidence.measurements, strict=True)
     ]
     table = pd.DataFrame(rows)
     _compare_with_cohort(table, evidence)
@@ -74,21 +74,21 @@ def _manifest_columns(case: Case) -> dict[str, Any]:
     }
 
 
-def _file_columns(case: Case, facts: CaseFacts) -> dict[str, Any]:
-    files = [(case.image, facts.image), (case.label, facts.label)]
+def _file_columns(case: Case, measured: CaseMeasurements) -> dict[str, Any]:
+    files = [(case.image, measured.image), (case.label, measured.label)]
     return {
         "missing": _joined(name for name, file in files if file and file.missing),
         "changed": _joined(name for name, file in files if file and file.changed),
-        "image_unreadable": facts.image.unreadable,
-        "label_unreadable": facts.label.unreadable if facts.label else None,
+        "image_unreadable": measured.image.unreadable,
+        "label_unreadable": measured.label.unreadable if measured.label else None,
         "not_finite": _joined(file.not_finite for _, file in files if file and file.not_finite),
     }
 
 
-def _geometry_columns(facts: CaseFacts) -> dict[str, Any]:
+def _geometry_columns(measured: CaseMeasurements) -> dict[str, Any]:
     """Grids of image and label map; None where a file can't be read, and beyond the shapes where shapes differ."""
-    image = facts.image.grid
-    label = facts.label.grid if facts.label else None
+    image = measured.image.grid
+    label = measured.label.grid if measured.label else None
     alike = image is not None and label is not None and image.shape == label.shape
     return {
         "image_shape": _shape_text(image.shape) if image else None,
@@ -133,8 +133,8 @@ def _carries_spacing(grid: Source) -> bool:
     return bool(np.allclose(np.linalg.norm(grid.affine[:3, :3], axis=0), grid.spacing, rtol=1e-2))
 
 
-def _intensity_columns(facts: CaseFacts) -> dict[str, Any]:
-    found = facts.intensities
+def _intensity_columns(measured: CaseMeasurements) -> dict[str, Any]:
+    found = measured.intensities
     if found is None:
         return dict.fromkeys(("low", "high", "contrast", "distinct", "flat_share", "blank_slices"))
     contrast = found.high - found.low
@@ -149,31 +149,31 @@ def _intensity_columns(facts: CaseFacts) -> dict[str, Any]:
     }
 
 
-def _label_columns(case: Case, facts: CaseFacts, manifest: Manifest) -> dict[str, Any]:
+def _label_columns(case: Case, measured: CaseMeasurements, manifest: Manifest) -> dict[str, Any]:
     known = set(manifest.labels.values())
-    unknown = {value: count for value, count in (facts.voxels or {}).items() if value not in known}
+    unknown = {value: count for value, count in (measured.voxels or {}).items() if value not in known}
     return {
         "unknown_labels": _joined(f"{count} voxels of value {value}" for value, count in unknown.items()),
-        **_alignment_columns(facts),
+        **_alignment_columns(measured),
         "manifest_says": _description(case.shape, case.spacing_mm, case.voxels),
-        "files_say": _files_say(facts, manifest),
+        "files_say": _files_say(measured, manifest),
     }
 
 
-def _alignment_columns(facts: CaseFacts) -> dict[str, Any]:
-    found = facts.alignment if facts.intensities and facts.intensities.distinct else None
+def _alignment_columns(measured: CaseMeasurements) -> dict[str, Any]:
+    found = measured.alignment if measured.intensities and measured.intensities.distinct else None
     return {"fit_ratio": found.fit_ratio if found else None, "dark_share": found.dark_share if found else None}
 
 
-def _files_say(facts: CaseFacts, manifest: Manifest) -> str | None:
+def _files_say(measured: CaseMeasurements, manifest: Manifest) -> str | None:
     """The manifest's description if made today; None where it could not be made, which other rules report."""
-    image, label = facts.image.grid, facts.label.grid if facts.label else None
-    if image is None or (facts.label and (label is None or label.shape != image.shape)):
+    image, label = measured.image.grid, measured.label.grid if measured.label else None
+    if image is None or (measured.label and (label is None or label.shape != image.shape)):
         return None
-    counts = facts.voxels or {}
+    counts = measured.voxels or {}
     if not counts.keys() <= set(manifest.labels.values()):
         return None
-    voxels = {name: counts.get(value, 0) for name, value in manifest.labels.items()} if facts.label else {}
+    voxels = {name: counts.get(value, 0) for name, value in manifest.labels.items()} if measured.label else {}
     return _description(image.shape, image.spacing, voxels)
 
 
@@ -200,9 +200,9 @@ def _compare_with_cohort(table: pd.DataFrame, evidence: Evidence) -> None:
 
 
 def _find_twins(table: pd.DataFrame, evidence: Evidence) -> None:
-    seen = [index for index, facts in enumerate(evidence.facts) if facts.thumbnail is not None]
-    thumbnails = [facts.thumbnail for facts in evidence.facts if facts.thumbnail is not None]
-    twins = most_alike(thumbnails, [table["person"][index] for index in seen])
+    seen = [index for index, measured in enumerate(evidence.measurements) if measured.thumbnail is not None]
+    thumbnails = [measured.thumbnail for measured in evidence.measurements if measured.thumbnail is not None]
+    twins = most_similar(thumbnails, [table["person"][index] for index in seen])
     copied = _copied(table)
     found = {}
     for index, twin in zip(seen, twins, strict=True):
@@ -221,10 +221,10 @@ def _copied(table: pd.DataFrame) -> set[frozenset[str]]:
 def _structures(evidence: Evidence) -> pd.DataFrame:
     """Labelled structures by the manifest, measured where the label could be read."""
     rows = []
-    for case, facts in zip(evidence.manifest.cases, evidence.facts, strict=True):
-        measured = {structure.name: vars(structure) for structure in facts.structures}
+    for case, measured in zip(evidence.manifest.cases, evidence.measurements, strict=True):
+        by_name = {structure.name: vars(structure) for structure in measured.structures}
         rows += [
-            {"case": case.case, "structure": name, "voxels": voxels, **_without_name(measured.get(name))}
+            {"case": case.case, "structure": name, "voxels": voxels, **_without_name(by_name.get(name))}
             for name, voxels in list(case.voxels.items())[1:]
         ]
     table = pd.DataFrame(rows, columns=["case", "structure", "voxels", "millilitres", "parts", "gap_mm"])

@@ -27,14 +27,14 @@ def canonical_copy(layout: str, source: Path, cache: Path) -> Path:
         InputError: nothing is there, it is not of that layout, or the copy would lie inside of it.
     """
     from sss_model.data.importing import import_dataset
-    from sss_model.data.inventory import state_of
+    from sss_model.data.inventory import source_state
 
     if not source.exists():
         raise InputError(f"-data_path: {source} is not there; expected a folder or zip file of {layout}")
     if (source / "dataset.json").is_file() and (source / "splits.csv").is_file():
         return source
     refuse_inside(source, cache)
-    copy = cache / state_of(source)[:16] / layout
+    copy = cache / source_state(source)[:16] / layout
     if not copy.is_dir():
         print(f"reading {source}, once, into {copy}", flush=True)
         try:

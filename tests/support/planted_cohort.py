@@ -13,7 +13,7 @@ import numpy as np
 
 from sss_model.config import Config
 from sss_model.data.canonical import CaseFiles
-from sss_model.data.manifest import Case, Manifest, inspect
+from sss_model.data.manifest import Case, Manifest, inspect_case
 from sss_model.data.splits import Assignment, read_splits, write_splits
 from sss_model.errors import InputError
 from sss_model.files import sha256
@@ -73,7 +73,7 @@ class Cohort:
         """Let the manifest say what the case's files are, or, where no manifest could be made of them, their hashes."""
         image, label = self._path(case, "image"), self._path(case, "label") if case.label else None
         try:
-            return self.edit(case, **vars(inspect(CaseFiles(case.case, image, label), self.manifest.labels)))
+            return self.edit(case, **vars(inspect_case(CaseFiles(case.case, image, label), self.manifest.labels)))
         except InputError:
             return self.edit(case, image_sha256=sha256(image), label_sha256=sha256(label) if label else None)
 

@@ -80,10 +80,10 @@ def inventory(source: Path) -> Inventory:
     if orphans:
         raise InputError(f"{labels[orphans[0]]}: a label without a scan; expected {orphans[0]}.nii.gz among the images")
     scans = [_scan(match, path, labels.get(_case(match))) for match, path in images]
-    sides = {scan.patient: scan.side for scan in sorted(scans, key=lambda scan: scan.label is not None)}
+    splits = {scan.patient: scan.split for scan in sorted(scans, key=lambda scan: scan.label is not None)}
     return Inventory(
         labels=LABELS,
-        scans=tuple(_with_patient(scan, sides[scan.patient]) for scan in scans),
+        scans=tuple(_with_patient(scan, splits[scan.patient]) for scan in scans),
         channel="CT",
         file_ending=".nii.gz",
         licence=LICENCE,
@@ -97,14 +97,14 @@ def _scan(match: re.Match[str], image: Path, label: Path | None) -> Scan:
     return Scan(_case(match), match[1], "", image, label, official)
 
 
-def _with_patient(scan: Scan, side: str) -> Scan:
+def _with_patient(scan: Scan, split: str) -> Scan:
     """The 1980 may hold further studies of a test patient, who is then no training patient either."""
-    return Scan(scan.case, scan.patient, scan.group, scan.image, scan.label, side)
+    return Scan(scan.case, scan.patient, scan.group, scan.image, scan.label, split)
 
 
 def _notes(scans: list[Scan]) -> list[str]:
     labelled = sum(scan.label is not None for scan in scans)
-    tests = sum(scan.side == "test" for scan in scans)
+    tests = sum(scan.split == "test" for scan in scans)
     whole = (labelled, len(scans) - labelled, tests) == (192, 1980, 96)
     if whole:
         return []

@@ -1,12 +1,16 @@
+"""ACDC: the challenge's own tree, and SSL4MIS's .h5 volumes."""
+
 from __future__ import annotations
 
 import csv
 import os
 from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+from support.samples import blobs, write_ssl4mis
 from support.scans import LABELS, write_acdc
 
 from sss_model.data.canonical import open_dataset
@@ -123,3 +127,52 @@ def test_real_patients_are_copied_byte_for_byte_with_their_spacing_from_the_zoom
     assert np.abs(image.affine[:3, :3]).max() == 1
     assert case.spacing_mm == pytest.approx(image.header.get_zooms())
     assert (case.shape, case.orientation, case.slices, min(case.voxels.values()) > 0) == (image.shape, "LPS", 10, True)
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    return write_ssl4mis(tmp_path / "ACDC")
+
+
+def test_volumes_are_written_as_the_challenge_stores_them_and_slices_left_out(volumes, tmp_path):
+    import_dataset("acdc", volumes, tmp_path / "acdc")
+    dataset = open_dataset(tmp_path / "acdc")
+    assert len(dataset.cases) == 8
+    label = nib.load(tmp_path / "acdc" / "labelsTs" / "patient001_frame12.nii.gz")
+    assert np.array_equal(np.asarray(label.dataobj), blobs(13, (32, 24, 5), 3))
+    assert nib.aff2axcodes(label.affine) == ("L", "P", "S")
+    image = nib.load(tmp_path / "acdc" / "imagesTs" / "patient001_frame12_0000.nii.gz")
+    assert image.get_data_dtype() == np.float32
+    assert image.header.get_zooms() == (1.5, 1.5, 10.0)
+
+
+def test_lists_beside_the_volumes_are_the_splits(volumes, tmp_path):
+    import_dataset("acdc", volumes, tmp_path / "acdc")
+    rows = {row.patient: (row.split, row.label_order) for row in open_dataset(tmp_path / "acdc").splits}
+    assert (rows["patient001"], rows["patient002"]) == (("test", None), ("val", None))
+    assert (rows["patient003"], rows["patient004"]) == (("train", 0), ("train", 1))
+
+
+def test_the_voxel_size_is_said_to_be_assumed_and_can_be_told(volumes, tmp_path):
+    assert "1.5,1.5,10 mm is assumed" in str(import_dataset("acdc", volumes, tmp_path / "acdc"))
+    import_dataset("acdc", volumes, tmp_path / "told", spacing="1.4,1.4,5")
+    image = nib.load(tmp_path / "told" / "imagesTs" / "patient001_frame12_0000.nii.gz")
+    assert image.header.get_zooms() == pytest.approx((1.4, 1.4, 5.0))
+
+
+@pytest.mark.parametrize(("spacing", "found"), [("1,2,0", "three positive"), ("a,b,c", "three numbers")])
+def test_a_wrong_voxel_size_is_refused(volumes, spacing, found):
+    with pytest.raises(InputError, match=found):
+        inventory(volumes, spacing=spacing)
+
+
+def test_a_damaged_file_and_one_without_a_label_are_named(volumes, tmp_path):
+    path = volumes / "data" / "patient002_frame01.h5"
+    with h5py.File(path, "a") as file:
+        del file["label"]
+    with pytest.raises(InputError, match=r"case patient002_frame01: .*01\.h5: .*expected SSL4MIS's image and label"):
+        import_dataset("acdc", volumes, tmp_path / "acdc")
+    path.write_bytes(b"no HDF5")
+    with pytest.raises(InputError, match=r"frame01\.h5: not a readable HDF5 file"):
+        import_dataset("acdc", volumes, tmp_path / "acdc")
+    assert not (tmp_path / "acdc").exists()

@@ -17,8 +17,7 @@ import pytest
 from support.samples import write_btcv_slices, write_folder
 from support.scans import write_acdc
 
-from sss_model.data import importing as converting
-from sss_model.data import staging
+from sss_model.data import importing, staging
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset
 from sss_model.errors import InputError
@@ -136,13 +135,13 @@ def begun(tmp_path: Path) -> tuple[Path, Path]:
 def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The cases that are converted from now on, as they are."""
     cases: list[str] = []
-    inspect = converting.inspect
+    inspect = importing.inspect_case
 
     def watched(files: Any, labels: dict[str, int]) -> Any:
         cases.append(files.case)
         return inspect(files, labels)
 
-    monkeypatch.setattr(converting, "inspect", watched)
+    monkeypatch.setattr(importing, "inspect_case", watched)
     return cases
 
 

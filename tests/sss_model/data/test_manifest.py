@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from support.scans import edit, intensities, structures, write_canonical, write_nifti
 
-from sss_model.data.manifest import build_manifest, cohort, read_manifest, write_manifest
+from sss_model.data.manifest import Manifest, build_manifest, check_content, cohort, read_manifest, write_manifest
 from sss_model.errors import InputError
 from sss_model.files import sha256
 
@@ -154,3 +155,12 @@ def test_a_volume_is_only_read_and_never_changed(folder):
     build_manifest(folder)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert nib.load(folder / "imagesTr" / "p0_a_0000.nii.gz").shape == (8, 6, 4)
+
+
+def test_a_label_that_changed_or_is_gone_is_refused_by_name(phantom: Path, manifest: Manifest) -> None:
+    case, *_ = manifest.split("test")
+    check_content([case], phantom)
+    with pytest.raises(InputError, match=f"case {case.case}: .*{case.label} has other content"):
+        check_content([replace(case, label_sha256="0" * 64)], phantom)
+    with pytest.raises(InputError, match=f"case {case.case}: no file .*gone.nii"):
+        check_content([replace(case, image=f"../{phantom.name}/{case.image}", label="gone.nii")], phantom)

@@ -4,13 +4,13 @@ from collections import Counter
 
 import pytest
 
-from sss_model.data.splits import Place, listed_splits, seeded_splits
+from sss_model.data.splits import PatientSplit, listed_splits, seeded_splits
 from sss_model.errors import InputError
 
 GROUPS = {f"patient{number:03d}": ["DCM", "HCM", "MINF", "NOR", "RV"][number % 5] for number in range(1, 101)}
 
 
-def by_split(places: dict[str, Place]) -> dict[str, list[str]]:
+def by_split(places: dict[str, PatientSplit]) -> dict[str, list[str]]:
     ordered = sorted(places, key=lambda patient: (places[patient].label_order or 0, patient))
     return {split: [name for name in ordered if places[name].split == split] for split in ("train", "val", "test")}
 
@@ -69,10 +69,10 @@ def lists(folder, prefix="", **changes):
 @pytest.mark.parametrize("prefix", ["", "ssl4mis_"])
 def test_the_literatures_lists_give_sides_and_the_slices_the_queue(tmp_path, prefix):
     assert listed_splits(lists(tmp_path, prefix)) == {
-        "patient03": Place("train", 0),
-        "patient01": Place("train", 1),
-        "patient02": Place("val"),
-        "patient04": Place("test"),
+        "patient03": PatientSplit("train", 0),
+        "patient01": PatientSplit("train", 1),
+        "patient02": PatientSplit("val"),
+        "patient04": PatientSplit("test"),
     }
 
 

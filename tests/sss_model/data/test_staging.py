@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from sss_model.data.replacement import put_right, replaced
+from sss_model.data.staging import replacing, restore
 from sss_model.files import write_atomically
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sss_model.data.importing import replacement
+from sss_model.data.staging import replacing
 rename, at = Path.rename, int(sys.argv[2])
 done = []
 def dying(self, target):
@@ -24,7 +24,7 @@ def dying(self, target):
     done.append(target)
     return rename(self, target)
 Path.rename = dying
-with replacement.replaced(Path(sys.argv[1])) as staged:
+with replacing(Path(sys.argv[1])) as staged:
     (staged / "a").unlink()
     (staged / "a").write_text("new")
 """
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_changed_copy_takes_the_place_and_what_is_the_same_is_not_written_twice(folder: Path) -> None:
     inode = (folder / "deep" / "b").stat().st_ino
-    with replaced(folder) as staged:
+    with replacing(folder) as staged:
         write_atomically(staged / "a", b"new")
         assert (folder / "a").read_text() == "old"
     assert (folder / "a").read_text() == "new"
@@ -50,7 +50,7 @@ def test_a_changed_copy_takes_the_place_and_what_is_the_same_is_not_written_twic
 
 
 def test_an_exception_leaves_all_as_it_was(folder: Path) -> None:
-    with pytest.raises(ZeroDivisionError), replaced(folder) as staged:
+    with pytest.raises(ZeroDivisionError), replacing(folder) as staged:
         write_atomically(staged / "a", b"new")
         _ = 1 / 0
     assert (folder / "a").read_text() == "old"
@@ -59,7 +59,7 @@ def test_an_exception_leaves_all_as_it_was(folder: Path) -> None:
 
 def test_links_stay_links(folder: Path) -> None:
     (folder / "link").symlink_to("deep/b")
-    with replaced(folder):
+    with replacing(folder):
         pass
     assert (folder / "link").readlink() == Path("deep/b")
 
@@ -69,6 +69,6 @@ def test_after_a_kill_the_folder_is_put_right(folder: Path, renames: int) -> Non
     done = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(renames)])
     assert done.returncode == -signal.SIGKILL
     assert folder.exists() == (renames == 0)
-    put_right(folder)
+    restore(folder)
     assert (folder / "a").read_text() == "old"
     assert [path.name for path in folder.parent.iterdir()] == ["data"]
