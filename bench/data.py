@@ -147,12 +147,12 @@ def _views_alone(config: Any, step: int) -> None:
 
 def _step(config: Any, labelled: Any, unlabelled: Any, rounds: int) -> dict[str, float]:
     from bench.step import ROUND
-    from bench.timed_steps import TimedTraining, means
+    from bench.timed_steps import TimedTraining, mean_step
 
     training = TimedTraining(config, (labelled, unlabelled))
     for number in range(ROUND):
         training.step(number, 0.5)
-    return means([training.step(number, 0.5) for number in range(rounds * ROUND)])
+    return mean_step([training.step(number, 0.5) for number in range(rounds * ROUND)])
 
 
 def _row(what: str, unit: str, rate: float, disk: float, core: float) -> dict[str, Any]:

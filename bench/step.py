@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.timed_steps import Step, TimedTraining, means
+from bench.timed_steps import Step, TimedTraining, mean_step
 from sss_ops.command_line import run_command
 
 _CLASSES = 4
@@ -92,7 +92,8 @@ def _timed(
             for number in range(first, first + ROUND):
                 steps[name].append(training.step(number, (number + 0.5) / count if spread else 0.5))
         parts += alone.seconds(steps[_WHOLE][first:])
-    return {name: means(taken) for name, taken in steps.items()}, {name: taken / count for name, taken in parts.items()}
+    means = {name: mean_step(taken) for name, taken in steps.items()}
+    return means, {name: taken / count for name, taken in parts.items()}
 
 
 class _Alone:

@@ -70,7 +70,7 @@ class TimedTraining:
         )
 
 
-def means(steps: list[Step]) -> dict[str, float]:
+def mean_step(steps: list[Step]) -> dict[str, float]:
     """Mean of each field over steps."""
     rows = [asdict(step) for step in steps]
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

@@ -40,7 +40,7 @@ class Images(BaseModel):
     validation: list[str]
 
 
-class Origin(BaseModel):
+class TrainingOrigin(BaseModel):
     """The trained model that a training started from."""
 
     model_config = ConfigDict(frozen=True)
@@ -64,7 +64,7 @@ class Meta(BaseModel):
     manifest_sha256: str
     pretrained_sha256: str | None = None
     """Of the file with the weights that training started from; None for random ones."""
-    origin: Origin | None = None
+    origin: TrainingOrigin | None = None
     """None where the training did not start from a trained model."""
     patients: Patients
     images: Images | None = None

@@ -224,6 +224,11 @@ class SliceDropout:
     Args:
         seeds: (B,) int64, one a slice.
         device: where masks are drawn; a GPU draws others than a CPU.
+
+    >>> maps, cpu = torch.ones(2, 8, 4, 4), torch.device("cpu")
+    >>> together = SliceDropout(torch.tensor([3, 4]), cpu).drop(maps, 0.5)
+    >>> torch.equal(together[1:], SliceDropout(torch.tensor([4]), cpu).drop(maps[1:], 0.5))
+    True
     """
 
     def __init__(self, seeds: Tensor, device: torch.device) -> None:

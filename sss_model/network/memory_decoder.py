@@ -149,6 +149,11 @@ def visiting_order(coarse: Tensor, *, clip: int) -> Tensor:
 
     Returns:
         (clip, n) positions in 0 … n · clip − 1.
+
+    >>> coarse = torch.zeros(4, 2, 8, 8)
+    >>> coarse[:, 1] = torch.tensor([1.0, 2.0, 3.0, 1.0]).view(4, 1, 1)
+    >>> visiting_order(coarse, clip=4).flatten().tolist()
+    [2, 1, 3, 0]
     """
     probability, classes = coarse.detach().float().softmax(1).max(1)
     found = classes > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sss_model.checkpoint import Checkpoint, Images, Origin, Patients, load_checkpoint
+from sss_model.checkpoint import Checkpoint, Images, Patients, TrainingOrigin, load_checkpoint
 from sss_model.config import Config
 from sss_model.data.manifest import Manifest
 from sss_model.errors import InputError
@@ -46,11 +46,11 @@ class Parent:
         """Read a checkpoint's folder; raises `InputError` where it is missing, damaged or none of ours."""
         return cls(model, load_checkpoint(folder), sha256(folder / "weights.pt"))
 
-    def origin(self) -> Origin:
+    def origin(self) -> TrainingOrigin:
         """Its record in the checkpoint of the new training."""
         meta = self.checkpoint.meta
         known = meta.images is not None and (meta.origin is None or meta.origin.images_known)
-        return Origin(
+        return TrainingOrigin(
             model=self.model,
             weights_sha256=self.weights_sha256,
             data_version=meta.data_version,

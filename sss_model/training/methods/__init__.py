@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sss_model.config import Config
-from sss_model.training.methods.base import Method, Task, Teacher
-from sss_model.training.methods.sss import Sss
-from sss_model.training.methods.supervised import Supervised
-from sss_model.training.methods.unimatch import UniMatch
-from sss_model.training.methods.weak_to_strong import WeakToStrong
+from sss_model.training.methods.base import Task, Teacher, TrainingMethod
+from sss_model.training.methods.sss import SssMethod
+from sss_model.training.methods.supervised import SupervisedMethod
+from sss_model.training.methods.unimatch import UniMatchMethod
+from sss_model.training.methods.weak_to_strong import WeakToStrongMethod
 
-__all__ = ["Method", "Task", "Teacher", "make_method"]
+__all__ = ["Task", "Teacher", "TrainingMethod", "make_method"]
 
-_METHODS: dict[str, Callable[[Config, list[str]], Method]] = {
-    "supervised": Supervised,
-    "weak_to_strong": WeakToStrong,
-    "unimatch": UniMatch,
-    "sss": Sss,
+_METHODS: dict[str, Callable[[Config, list[str]], TrainingMethod]] = {
+    "supervised": SupervisedMethod,
+    "weak_to_strong": WeakToStrongMethod,
+    "unimatch": UniMatchMethod,
+    "sss": SssMethod,
 }
 
 
-def make_method(config: Config, classes: list[str]) -> Method:
+def make_method(config: Config, classes: list[str]) -> TrainingMethod:
     """The recipe's method; `classes` names the foreground classes in order."""
     return _METHODS[config.train.method](config, classes)

@@ -32,7 +32,7 @@ class Task:
     objective: Objective
 
 
-class Method(ABC):
+class TrainingMethod(ABC):
     """Turns a step's labelled and unlabelled batches into a task for the student.
 
     Args:

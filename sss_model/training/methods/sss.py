@@ -13,14 +13,14 @@ from sss_model.network.base import ClipBatch, Prompting, PromptSource, Segmenter
 from sss_model.network.prompts import Prompter
 from sss_model.training.batches import Batches, LabelledBatch, UnlabelledBatch
 from sss_model.training.losses import mask_losses, pseudo_labels, segmentation_loss
-from sss_model.training.methods.base import Method, Target, Task, Teacher
+from sss_model.training.methods.base import Target, Task, Teacher, TrainingMethod
 from sss_model.training.schedule import unlabelled_weight
 
 # Names of the random streams, each under (seed, step).
 _SOURCE, _JITTER, _PAIR, _CHANNELS, _READS = range(5)
 
 
-class Sss(Method):
+class SssMethod(TrainingMethod):
     """Labelled clips, and unlabelled ones in one weak and two strong views."""
 
     def __init__(self, config: Config, classes: list[str]) -> None:

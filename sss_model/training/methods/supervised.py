@@ -7,10 +7,10 @@ from torch import Tensor
 from sss_model.network.base import SegmenterOutput
 from sss_model.training.batches import Batches, LabelledBatch
 from sss_model.training.losses import segmentation_loss
-from sss_model.training.methods.base import Method, Task, Teacher
+from sss_model.training.methods.base import Task, Teacher, TrainingMethod
 
 
-class Supervised(Method):
+class SupervisedMethod(TrainingMethod):
     """Cross-entropy plus Dice on labelled slices."""
 
     def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> Task:

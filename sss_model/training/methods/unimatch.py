@@ -15,14 +15,14 @@ from torch import Tensor
 from sss_model.network.base import ClipBatch, SegmenterOutput, join_streams
 from sss_model.training.batches import Batches, LabelledBatch
 from sss_model.training.losses import cross_entropy, global_sum, pseudo_labels
-from sss_model.training.methods.base import Method, Target, Task, Teacher
+from sss_model.training.methods.base import Target, Task, Teacher, TrainingMethod
 from sss_model.training.schedule import unlabelled_weight
 
 _STRONG, _PERTURBED = 0.25, 0.5
 _SMOOTH = 1e-5
 
 
-class UniMatch(Method):
+class UniMatchMethod(TrainingMethod):
     """Labelled slices, and unlabelled ones in two strong views and as a weak view with perturbed features."""
 
     self_taught = True

@@ -11,12 +11,12 @@ from torch import Tensor
 from sss_model.network.base import ClipBatch, SegmenterOutput, join_streams
 from sss_model.training.batches import Batches
 from sss_model.training.losses import pseudo_labels, segmentation_loss
-from sss_model.training.methods.base import Method, Target, Task, Teacher
+from sss_model.training.methods.base import Target, Task, Teacher, TrainingMethod
 from sss_model.training.methods.supervised import supervised_task
 from sss_model.training.schedule import unlabelled_weight
 
 
-class WeakToStrong(Method):
+class WeakToStrongMethod(TrainingMethod):
     """Labelled slices, and unlabelled ones in one weak and two strong views."""
 
     def task(self, batches: Batches, teacher: Teacher, *, step: int, progress: float) -> Task:

@@ -21,7 +21,7 @@ from sss_model.network.segmenter import SssSegmenter
 from sss_model.training.batches import Batches, UnlabelledBatch
 from sss_model.training.learner import Learner
 from sss_model.training.losses import mask_losses
-from sss_model.training.methods.sss import Sss
+from sss_model.training.methods.sss import SssMethod
 from sss_model.training.teacher_findings import TeacherFindings
 from sss_model.training.train import train
 
@@ -115,7 +115,7 @@ def unlabelled_of(made: Bench, *, step: int = 0) -> UnlabelledBatch:
 
 def asked(made: Bench, *, step: int = 0, progress: float = 0.5) -> ClipBatch:
     """What the student is given in a step."""
-    method = Sss(made.config, ["RV", "MYO", "LV"])
+    method = SssMethod(made.config, ["RV", "MYO", "LV"])
     return method.task(made.batches, made.learner._teach, step=step, progress=progress).batch
 
 
@@ -273,7 +273,7 @@ def test_what_a_volume_check_rejected_is_no_pseudo_label_in_any_step(bench: Call
 
 def target_of(made: Bench, step: int) -> torch.Tensor:
     """Where pseudo-labels count in a step."""
-    method, unlabelled = Sss(made.config, ["RV", "MYO", "LV"]), unlabelled_of(made, step=step)
+    method, unlabelled = SssMethod(made.config, ["RV", "MYO", "LV"]), unlabelled_of(made, step=step)
     clip = unlabelled.clip
     taught = made.learner._teach(ClipBatch(unlabelled.weak, spacing=unlabelled.spacing, clip=clip))
     return method._target(taught.logits, unlabelled, judged=clip > 1)[0].kept
