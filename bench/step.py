@@ -127,13 +127,13 @@ class _Alone:
         """
         import torch
 
-        from sss_model.data.slice_position import volume_places
+        from sss_model.data.slice_position import volume_positions
         from sss_model.training.losses import segmentation_loss
 
         network, size, device = self._network, self._size, self._fabric.device
         images = torch.randn(student + teacher, 3, size, size, device=device)
         images = images.contiguous(memory_format=torch.channels_last)
-        positions = volume_places(student + teacher, device)
+        positions = volume_positions(student + teacher, device)
         with torch.no_grad():
             encoded = network.encoder(images)
             logits = network.decoder(images[:student], [one[:student] for one in encoded], positions[:student])

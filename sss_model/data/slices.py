@@ -20,7 +20,7 @@ from torch import Tensor
 from sss_model.config import Data
 from sss_model.data.manifest import Case, check_file
 from sss_model.data.preprocessing import image_slices, label_slices
-from sss_model.data.slice_position import places
+from sss_model.data.slice_position import slice_position
 from sss_model.io.volumes import read_pair, read_volume
 
 # Preprocessed volumes on disk, made once, so that training never decompresses a scan again.
@@ -133,10 +133,10 @@ class SliceSet:
         """(B,) positions of the cases that slices belong to."""
         return np.searchsorted(self._ends, indices, side="right")
 
-    def places(self, indices: np.ndarray) -> Tensor:
-        """(B, 3) where slices lie in their volumes; see `sss_model.inference.volume_context`."""
+    def slice_position(self, indices: np.ndarray) -> Tensor:
+        """(B, 3) positions of slices in their volumes; see `sss_model.data.slice_position`."""
         located = torch.tensor([[z, len(self.images[case])] for case, z in map(self._locate, indices)])
-        return places(*located.unbind(1))
+        return slice_position(*located.unbind(1))
 
     def distance(self, indices: np.ndarray) -> np.ndarray:
         """(B,) mm between each slice and the next."""

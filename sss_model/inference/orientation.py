@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from sss_model.data.preprocessing import centre
-from sss_model.data.slice_position import middle_half, volume_places
+from sss_model.data.slice_position import middle_half, volume_positions
 
 SlicePredictor = Callable[[Tensor, Tensor], Tensor]
 """Slices (B, C, S, S) and their positions (B, 3) to class logits (B, classes, S, S), background first, each slice by
@@ -74,7 +74,7 @@ def best_rotation(predict_slices: SlicePredictor, canvas: Tensor, orientations: 
         return 0.0
     depth = len(canvas)
     half = middle_half(depth)
-    middle, positions = canvas[half], volume_places(depth, canvas.device)[half]
+    middle, positions = canvas[half], volume_positions(depth, canvas.device)[half]
     measured = {
         degrees: _entropy_and_foreground(predict_slices(rotated_view(middle, degrees, size), positions).softmax(1))
         for degrees in _angles(orientations)

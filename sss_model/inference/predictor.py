@@ -202,10 +202,10 @@ class Predictor:
     def _without_strays(self, probabilities: Tensor) -> Tensor:
         return keep_largest_component(probabilities) if self._config.predict.largest_component else probabilities
 
-    def _predict_slices(self, images: Tensor, places: Tensor) -> Tensor:
+    def _predict_slices(self, images: Tensor, slice_position: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         with self._fabric.autocast():
-            return self._network.predict_slices(images, places, batch=self._batch)
+            return self._network.predict_slices(images, slice_position, batch=self._batch)
 
     def _softmax(self, images: Tensor, spacing: Spacing, proportions: Tensor | None, **prompted: PromptBatch) -> Tensor:
         with self._fabric.autocast():

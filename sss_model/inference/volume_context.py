@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from sss_model.config import Config
-from sss_model.data.slice_position import middle_half, volume_places
+from sss_model.data.slice_position import middle_half, volume_positions
 from sss_model.data.slices import SliceSet
 from sss_model.inference.orientation import SlicePredictor, best_rotation, rotated_view
 
@@ -52,7 +52,7 @@ def predicted_proportions(predict_slices: SlicePredictor, canvas: Tensor, rotati
     """
     depth = len(canvas)
     half = middle_half(depth)
-    images, positions = rotated_view(canvas[half], rotation, size), volume_places(depth, canvas.device)[half]
+    images, positions = rotated_view(canvas[half], rotation, size), volume_positions(depth, canvas.device)[half]
     return proportions(predict_slices(images, positions).softmax(1))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from sss_model.data.slice_position import volume_places
+from sss_model.data.slice_position import volume_positions
 
 T = TypeVar("T")
 
@@ -212,7 +212,7 @@ class Network(nn.Module, ABC):
             batch: slices that pass through the encoder at once.
             proportions: (K,) of the volume, where they are known; see `sss_model.inference.volume_context`.
         """
-        return self.predict_slices(images, volume_places(len(images), images.device, proportions), batch=batch)
+        return self.predict_slices(images, volume_positions(len(images), images.device, proportions), batch=batch)
 
 
 class SliceDropout:

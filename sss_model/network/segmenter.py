@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sss_model.config import Config, Model
-from sss_model.data.slice_position import volume_places
+from sss_model.data.slice_position import volume_positions
 from sss_model.network.base import ClipBatch, MemoryMasks, Network, SegmenterOutput, SliceDropout, Spacing
 from sss_model.network.dfe import FeatureEnhancement
 from sss_model.network.feature_decoder import FeatureDecoder
@@ -107,7 +107,7 @@ class SssSegmenter(SamNetwork):
         # A volume is one clip; each of its slices is encoded once.
         pieces = images.split(batch)
         features = [self._enhance(self.encoder(piece)) for piece in pieces]
-        positions = volume_places(len(images), images.device, proportions).split(batch)
+        positions = volume_positions(len(images), images.device, proportions).split(batch)
         coarse = torch.cat([self.decoder(*one).float() for one in zip(pieces, features, positions, strict=True)])
         if self.memory is None:
             return coarse

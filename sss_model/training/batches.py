@@ -245,7 +245,7 @@ class Batches:
         images, labels = self._labelled.image(indices), self._labelled.label(indices)
         noisy = [(drawn, draw_noise(drawn, size))]
         distances = self._distances(self._labelled, indices)
-        positions = self._labelled.places(indices)
+        positions = self._labelled.slice_position(indices)
         return _Source(images, labels, indices, positions, distances, drawn.of_clips(clip), noisy)
 
     def _read_unlabelled(self, at: _At) -> _Source:
@@ -256,7 +256,7 @@ class Batches:
         draws = [self._draw(_STRONG + view, step, batch) for view in range(2)]
         noisy = [(drawn, draw_noise(drawn, size)) for drawn in draws]
         images, distances = self._unlabelled.image(indices), self._distances(self._unlabelled, indices)
-        positions = self._unlabelled.places(indices)
+        positions = self._unlabelled.slice_position(indices)
         return _Source(images, None, indices, positions, distances, moves.of_clips(clip), noisy)
 
     def _clip(self, step: int, progress: float) -> int:

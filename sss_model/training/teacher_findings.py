@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sss_model.config import Config
 from sss_model.data.preprocessing import centre
-from sss_model.data.slice_position import volume_places
+from sss_model.data.slice_position import volume_positions
 from sss_model.data.slices import SliceSet
 from sss_model.inference.orientation import SlicePredictor, rotate, rotated_view
 from sss_model.inference.volume_context import all_predicted_proportions, best_rotations
@@ -43,7 +43,7 @@ def volume_check(
         rotation = orientations[case] if orientations else 0.0
         images = rotated_view(slices.image(slices.case(case)).to(device), rotation, config.data.size)
         told = None if proportions is None else proportions[case].to(device)
-        logits = rotate(predict_slices(images, volume_places(len(images), device, told)), -rotation)
+        logits = rotate(predict_slices(images, volume_positions(len(images), device, told)), -rotation)
         spacing = torch.tensor([[slices.distances[case], config.data.spacing_mm, config.data.spacing_mm]])
         prompter = Prompter(config, foreground=logits.shape[1] - 1)
         plausible = prompter.plausible(logits, spacing.expand(len(images), 3), clip=len(images))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sss_model.config import Config, Predict
-from sss_model.data.slice_position import volume_places
+from sss_model.data.slice_position import volume_positions
 from sss_model.inference.orientation import best_rotation, rotate, rotated_view
 from sss_model.inference.predictor import average
 from sss_model.training.views import draw_views, move_images, weak_grid
@@ -21,7 +21,7 @@ def bar(side: int = 32) -> torch.Tensor:
     return images
 
 
-def knows_right(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
+def knows_right(images: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
     """A network that is sure of what lies just right of the centre, and wavers elsewhere."""
     sure = torch.where(bar(images.shape[-1])[0, 0] > 0, 0.98, 0.6)
     foreground = torch.where(images[:, 0] > 0.5, sure, 0.01)
@@ -39,11 +39,11 @@ def test_a_scan_that_looks_alike_all_round_stays_as_it_lies() -> None:
 
 
 def test_one_orientation_needs_no_prediction() -> None:
-    assert best_rotation(lambda images, places: pytest.fail("asked"), bar(), 1, size=32) == 0  # type: ignore[arg-type,return-value]
+    assert best_rotation(lambda images, positions: pytest.fail("asked"), bar(), 1, size=32) == 0  # type: ignore[arg-type,return-value]
 
 
 def test_to_see_nothing_for_sure_is_no_orientation() -> None:
-    def wavers_and_misses_what_lies_up(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
+    def wavers_and_misses_what_lies_up(images: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
         foreground = 0.7 * (images[:, 0] > 0.5).float()
         foreground[:, : images.shape[-1] // 2 - 3] = 0
         return torch.stack([1 - foreground, foreground], 1).log()
@@ -57,8 +57,8 @@ def test_a_single_slice_is_its_own_middle() -> None:
 
 
 def test_the_slices_in_the_middle_are_told_to_lie_there() -> None:
-    def hears(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        assert torch.equal(places, volume_places(5)[1:4])
+    def hears(images: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        assert torch.equal(positions, volume_positions(5)[1:4])
         return knows_right(images)
 
     assert best_rotation(hears, rotate(bar(), 90), 4, size=32) == -90
@@ -76,7 +76,7 @@ def test_what_is_predicted_at_a_rotation_lies_as_the_scan_does() -> None:
 
 
 def test_a_rotation_that_wins_by_little_is_not_made() -> None:
-    def hardly_minds(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
+    def hardly_minds(images: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
         sure = torch.where(bar(images.shape[-1])[0, 0] > 0, 0.9, 0.88)
         foreground = torch.where(images[:, 0] > 0.5, sure, 1e-6)
         return torch.stack([1 - foreground, foreground], 1).log()

@@ -22,7 +22,7 @@ from sss_model.training.teacher_findings import TeacherFindings, update_findings
 CPU = torch.device("cpu")
 
 
-def knows_the_upper_half(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+def knows_the_upper_half(images: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Logits of a network that is sure of what is bright in the upper half, and wavers about the lower one's."""
     upper = torch.arange(images.shape[-2])[:, None] < images.shape[-2] // 2
     foreground = torch.where(images[:, 1] > 0.5, torch.where(upper, 10.0, 0.5), -10.0)
@@ -40,7 +40,7 @@ def test_each_scan_has_a_rotation_of_its_own(recipe: Callable[..., Config]) -> N
     assert found == [0, -90, 180, 90]
 
 
-def reads(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+def reads(images: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Logits of a network that reads classes 0 to 2 off the slices."""
     classes = images[:, 1].round().long().clamp(0, 2)
     return 50 * torch.nn.functional.one_hot(classes, 3).movedim(-1, 1).float()
@@ -92,9 +92,9 @@ def test_the_teacher_predicts_proportions_when_they_are_due(recipe: Callable[...
     config = recipe({"train.method": "weak_to_strong", **TOLD})
     slices, looks = halves(config.data.size), list[int]()
 
-    def predict_slices(images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    def predict_slices(images: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         looks.append(len(images))
-        return reads(images, places)
+        return reads(images, positions)
 
     findings = TeacherFindings()
     for progress, expected in ((0.1, 0), (0.2, 2), (0.5, 2), (0.7, 4), (0.9, 4)):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sss_model.config import Config
-from sss_model.data.slice_position import volume_places
+from sss_model.data.slice_position import volume_positions
 from sss_model.network import Network, build_network
 from sss_model.network.base import ClipBatch
 from sss_model.network.segmenter import SamNetwork
@@ -39,12 +39,12 @@ def with_a_random_head(network: Network) -> Network:
 def test_logits_have_the_size_of_the_slice(build: Callable[..., Network]) -> None:
     network = build(classes=5).eval()
     for side in (32, 96):
-        logits = network(ClipBatch(torch.zeros(2, 3, side, side), volume_places(2))).logits
+        logits = network(ClipBatch(torch.zeros(2, 3, side, side), volume_positions(2))).logits
         assert logits.shape == (2, 5, side, side)
 
 
 def test_an_untrained_network_predicts_background(build: Callable[..., Network]) -> None:
-    assert torch.all(build()(ClipBatch(torch.randn(2, 3, 64, 64), volume_places(2))).logits.argmax(1) == 0)
+    assert torch.all(build()(ClipBatch(torch.randn(2, 3, 64, 64), volume_positions(2))).logits.argmax(1) == 0)
 
 
 def test_weights_depend_on_the_seed_alone(build: Callable[..., Network]) -> None:
@@ -57,7 +57,7 @@ def test_weights_depend_on_the_seed_alone(build: Callable[..., Network]) -> None
 
 
 def test_a_slice_is_segmented_alike_whatever_its_batch(build: Callable[..., Network]) -> None:
-    network, batch = with_a_random_head(build()), ClipBatch(torch.randn(4, 3, 64, 64), volume_places(4))
+    network, batch = with_a_random_head(build()), ClipBatch(torch.randn(4, 3, 64, 64), volume_positions(4))
     for given in (batch, batch._replace(seeds=torch.arange(4))):
         whole, part = network(given).logits, network(given.rows(slice(2, None))).logits
         torch.testing.assert_close(whole[2:], part, atol=1e-3, rtol=1e-3)
@@ -73,7 +73,7 @@ def test_a_volume_is_segmented_alike_whatever_the_batch(build: Callable[..., Net
 def test_only_the_chosen_slices_are_perturbed(build: Callable[..., Network]) -> None:
     network, batch = (
         with_a_random_head(build()),
-        ClipBatch(torch.randn(3, 3, 64, 64), volume_places(3), torch.arange(3)),
+        ClipBatch(torch.randn(3, 3, 64, 64), volume_positions(3), torch.arange(3)),
     )
     plain = network(batch).logits
     perturbed = network(batch._replace(perturbed=torch.tensor([False, True, False]))).logits
@@ -87,7 +87,7 @@ def test_after_two_steps_every_weight_has_moved(build: Callable[..., Network]) -
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     for _ in range(2):  # the head starts at zero, so the first step reaches only the head
         optimizer.zero_grad()
-        logits = network(ClipBatch(torch.randn(2, 3, 64, 64), volume_places(2))).logits
+        logits = network(ClipBatch(torch.randn(2, 3, 64, 64), volume_positions(2))).logits
         torch.nn.functional.cross_entropy(logits, torch.ones(2, 64, 64).long()).backward()
         optimizer.step()
     assert [name for name, p in network.named_parameters() if torch.equal(p, before[name])] == []

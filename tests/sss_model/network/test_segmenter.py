@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sss_model.config import Config
-from sss_model.data.slice_position import volume_places
+from sss_model.data.slice_position import volume_positions
 from sss_model.network import build_network
 from sss_model.network.base import ClipBatch, Prompting, PromptSource
 from sss_model.network.segmenter import SssSegmenter
@@ -95,7 +95,7 @@ def test_inference_is_what_training_computes_without_a_partner(make: Callable[..
 def test_slices_are_predicted_by_the_feature_decoder_alone(make: Callable[..., SssSegmenter]) -> None:
     network = make()
     coarse = network(clips(use_memory=False)).coarse
-    assert torch.equal(network.predict_slices(images(), volume_places(len(images()))), coarse)
+    assert torch.equal(network.predict_slices(images(), volume_positions(len(images()))), coarse)
 
 
 @torch.no_grad()

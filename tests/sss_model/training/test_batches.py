@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 
 from sss_model.config import Config
 from sss_model.data.manifest import Manifest, cohort
-from sss_model.data.slice_position import WIDTH, volume_places
+from sss_model.data.slice_position import WIDTH, volume_positions
 from sss_model.data.slices import SliceCache, SliceSet
 from sss_model.training.batches import Batches, Prefetcher
 from sss_model.training.teacher_findings import TeacherFindings
@@ -55,16 +55,16 @@ def test_slice_positions_hold_the_proportions_of_the_volume(recipe: Callable[...
     assert not batches.unlabelled(0, labelled).slice_position[:, WIDTH:].any()
     batches.findings = TeacherFindings(proportions=2 * known)
     unlabelled = batches.unlabelled(0, labelled)
-    for places, spacing, scale, off in [
+    for positions, spacing, scale, off in [
         (labelled.slice_position, labelled.spacing, 1, 0.35),
         (unlabelled.slice_position, unlabelled.spacing, 2, 0.0),
-        *((places, unlabelled.spacing, 2, 0.0) for places in [view.slice_position for view in unlabelled.strong]),
+        *((positions, unlabelled.spacing, 2, 0.0) for positions in [view.slice_position for view in unlabelled.strong]),
     ]:
-        told = places[:, WIDTH:]
-        silent = (told == 0).all(1)
+        found = positions[:, WIDTH:]
+        silent = (found == 0).all(1)
         expected = scale * known[(spacing[:, 0] == 10.0).long()]
-        assert ((told - expected)[~silent].abs() <= off + 1e-6).all()
-        assert 0 < silent.sum() < 20 or places is unlabelled.slice_position
+        assert ((found - expected)[~silent].abs() <= off + 1e-6).all()
+        assert 0 < silent.sum() < 20 or positions is unlabelled.slice_position
     assert (unlabelled.slice_position[:, WIDTH:] != 0).all()
 
 
@@ -94,13 +94,13 @@ def test_the_position_of_a_strong_view_is_blended_with_its_partners(recipe: Call
     batches = Batches(config, labelled=scans, unlabelled=scans, fabric=Fabric(accelerator="cpu", devices=1))
     seen = batches.unlabelled(0, batches.labelled(0))
     assert {tuple(place) for place in seen.slice_position.tolist()} <= {
-        tuple(place) for place in volume_places(5).tolist()
+        tuple(place) for place in volume_positions(5).tolist()
     }
     for view in seen.strong:
-        places, untouched = view.slice_position, ~view.mix.boxes.flatten(1).any(1)
-        torch.testing.assert_close(places[untouched], seen.slice_position[untouched])
+        positions, untouched = view.slice_position, ~view.mix.boxes.flatten(1).any(1)
+        torch.testing.assert_close(positions[untouched], seen.slice_position[untouched])
         assert view.mix.boxes.any()
-        assert not torch.allclose(places, seen.slice_position)
+        assert not torch.allclose(positions, seen.slice_position)
 
 
 def test_values_are_the_steps_own_wherever_it_starts() -> None:

@@ -33,7 +33,7 @@ def scored(config: Config, answer: Callable[[torch.Tensor], torch.Tensor]) -> Va
 
     return validate(
         segment,
-        lambda slices, places: answer(slices[:, 1].round().long()),
+        lambda slices, positions: answer(slices[:, 1].round().long()),
         SliceSet(images, labels, True, [8.0, 8.0]),
         config=config,
         labels=LABELS,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sss_model.config import Config
-from sss_model.data.slice_position import volume_places
+from sss_model.data.slice_position import volume_positions
 from sss_model.network.base import SegmenterOutput
 from sss_model.training.batches import LabelledBatch, StrongView, UnlabelledBatch
 from sss_model.training.cutmix import CutMix
@@ -50,10 +50,10 @@ def batches() -> Any:
     seeds, spacing = torch.arange(B), torch.ones(B, 3)
     images = torch.randint(0, 4, (B, 3, S, S), generator=torch.Generator().manual_seed(0)).float()
     unmixed = CutMix(torch.zeros(B, S, S, dtype=torch.bool), torch.zeros(B, dtype=torch.bool), clip=1)
-    places = volume_places(B)
-    labelled = LabelledBatch(images, images[:, 0].long(), spacing, places, seeds)
-    views = [StrongView(images, unmixed, places, seeds)] * 2
-    unlabelled = UnlabelledBatch(images, views, spacing, places, clip=1, weak_seeds=seeds, plausible=None)
+    positions = volume_positions(B)
+    labelled = LabelledBatch(images, images[:, 0].long(), spacing, positions, seeds)
+    views = [StrongView(images, unmixed, positions, seeds)] * 2
+    unlabelled = UnlabelledBatch(images, views, spacing, positions, clip=1, weak_seeds=seeds, plausible=None)
     return SimpleNamespace(
         labelled=lambda step, progress=0.0: labelled, unlabelled=lambda step, labelled, progress: unlabelled
     )
