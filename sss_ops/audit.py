@@ -21,8 +21,8 @@ def command(
 ) -> None:
     """Prove from the artifacts alone who was seen, what was scored and that nothing has changed since.
 
-    Takes every hash again, and every mean of metrics.json from cases.csv. Ends with exit code 2 and one sentence for
-    each contradiction.
+    Takes every hash again, and computes the means of summary.json and metrics.json again from cases.csv. Ends with exit
+    code 2 and one sentence for each contradiction.
 
     Example: sss audit models:/sss-phantom@champion
     """

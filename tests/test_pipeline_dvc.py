@@ -57,8 +57,8 @@ def test_scans_become_a_registered_model_with_a_report(project: Path) -> None:
     version = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db").get_model_version(
         record["model"], record["version"]
     )
-    metrics = json.loads((project / "metrics.json").read_text())
-    assert version.tags["dice"] == str(metrics["dice"])
+    summary = json.loads((project / "evaluation/summary.json").read_text())
+    assert version.tags["dice"] == str(summary["dice"])
     assert version.tags["data_version"] == yaml.safe_load((project / "data.dvc").read_text())["outs"][0]["md5"]
     assert (project / "evaluation/report.html").stat().st_size > 1000
 

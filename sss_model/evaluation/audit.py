@@ -18,10 +18,11 @@ from sss_model.evaluation.calibration import read_calibration_error
 from sss_model.evaluation.leaks import leak_check, leaks
 from sss_model.evaluation.metrics import Score
 from sss_model.evaluation.provenance import FILE, Provenance, digest_of, hash_files, read_provenance, short_form
-from sss_model.evaluation.summary import aggregate, count
+from sss_model.evaluation.summary import SUMMARY_FILE, aggregate, count, main_figures
 from sss_model.evaluation.tables import read_scores
 from sss_model.files import sha256
 
+_SUMMARY = f"evaluation/{SUMMARY_FILE}"
 _ROUNDING = 2e-6  # files hold six decimals
 
 
@@ -64,6 +65,7 @@ class Run:
     meta: Meta
     manifest: Manifest
     scores: list[Score]
+    summary: dict[str, Any]
     metrics: dict[str, Any]
 
     @property
@@ -101,9 +103,10 @@ def audit(folder: Path) -> Audit:
 def audit_files(files: EvaluationFiles) -> Audit:
     """Audit what an evaluation left.
 
-    The hashes of all files are taken again; the means, intervals and counts in ``metrics.json`` are computed again from
-    ``cases.csv``; who was scored is compared with the manifest and with whom the checkpoint saw; the step that the
-    checkpoint says was best, with its history. Where a file can't be read, what follows from it is left out.
+    The hashes of all files are taken again; the means, intervals and counts in ``summary.json`` and the figures in
+    ``metrics.json`` are computed again from ``cases.csv``; who was scored is compared with the manifest and with whom
+    the checkpoint saw; the step that the checkpoint says was best, with its history. Where a file can't be read, what
+    follows from it is left out.
 
     Raises:
         InputError: no evaluation is recorded there.
@@ -142,6 +145,7 @@ def _read(files: EvaluationFiles, provenance: Provenance) -> Run:
         meta=read_meta(files.checkpoint / "meta.json"),
         manifest=read_manifest(files.manifest),
         scores=read_scores(files.evaluation / "cases.csv"),
+        summary=_read_json(files.evaluation / SUMMARY_FILE),
         metrics=_read_json(files.metrics),
     )
 
@@ -173,12 +177,16 @@ def _changed_files(files: EvaluationFiles, provenance: Provenance) -> Iterator[s
 
 
 def _changed_means(run: Run) -> Iterator[str]:
-    carried = run.metrics.get("provenance")
-    if carried != short_form(run.provenance.files):
-        yield f"metrics.json: its section provenance differs from {FILE}; expected the same hashes"
-    cavity = run.metrics.get("ejection", {}).get("class")
-    for key, value in aggregate(run.scores, ejection_class=cavity).items():
-        for place, said, computed in _differences(run.metrics.get(key), value, key):
+    if run.summary.get("provenance") != short_form(run.provenance.files):
+        yield f"{_SUMMARY}: its section provenance differs from {FILE}; expected the same hashes"
+    cavity = run.summary.get("ejection", {}).get("class")
+    expected = aggregate(run.scores, ejection_class=cavity)
+    for key, value in expected.items():
+        for place, said, computed in _differences(run.summary.get(key), value, key):
+            yield f"{_SUMMARY}: {place} is {said}; expected {computed}, computed again from cases.csv"
+    figures = main_figures(expected)
+    for key in sorted(figures.keys() | run.metrics.keys()):
+        for place, said, computed in _differences(run.metrics.get(key), figures.get(key), key):
             yield f"metrics.json: {place} is {said}; expected {computed}, computed again from cases.csv"
 
 
@@ -216,16 +224,16 @@ def _how_it_was_measured(run: Run) -> Iterator[str]:
         "tolerance_mm": run.provenance.settings.tolerance_mm,
     }
     for key, value in recorded.items():
-        if run.metrics.get(key) != value:
-            yield f"metrics.json: {key} is {run.metrics.get(key)}; expected {value}, as in {FILE}"
+        if run.summary.get(key) != value:
+            yield f"{_SUMMARY}: {key} is {run.summary.get(key)}; expected {value}, as in {FILE}"
     if run.provenance.leak_check != leak_check(run.meta):
         yield f"{FILE}: patients were compared by {run.provenance.leak_check}; expected {leak_check(run.meta)}"
     cavity = run.provenance.settings.cavity(run.manifest.labels)
-    if run.metrics.get("ejection", {}).get("class") != cavity:
-        yield f"metrics.json: ejection fraction of another class; expected that of {cavity}, as in {FILE}"
-    said = run.metrics.get("calibration", {}).get("expected_calibration_error")
+    if run.summary.get("ejection", {}).get("class") != cavity:
+        yield f"{_SUMMARY}: ejection fraction of another class; expected that of {cavity}, as in {FILE}"
+    said = run.summary.get("calibration", {}).get("expected_calibration_error")
     for _, _, computed in _differences(said, read_calibration_error(run.files.evaluation / "calibration.csv"), ""):
-        yield f"metrics.json: calibration error {said}; expected {computed}, computed again from calibration.csv"
+        yield f"{_SUMMARY}: calibration error {said}; expected {computed}, computed again from calibration.csv"
 
 
 def _how_it_was_chosen(run: Run) -> Iterator[str]:
@@ -288,10 +296,11 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("scored", f"{len(record.patients)} {record.split} patients: {', '.join(record.patients)}"),
         ("compared by", record.leak_check),
         ("evaluated by", f"manifest {record.manifest_sha256}"),
-        ("prompts", str(run.metrics.get("prompt_source"))),
+        ("prompts", str(run.summary.get("prompt_source"))),
         ("structures", ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in counts)),
         ("predictions", f"{masks} masks, {digest_of(record.files, 'predictions')}"),
         ("cases.csv", record.files.get("evaluation/cases.csv", "not recorded")),
+        ("summary.json", record.files.get(_SUMMARY, "not recorded")),
         ("metrics.json", record.files.get("metrics.json", "not recorded")),
         ("provenance", sha256(run.files.evaluation / FILE)),
     ]

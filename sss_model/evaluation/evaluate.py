@@ -25,7 +25,7 @@ from sss_model.evaluation.metrics import Score, score_case
 from sss_model.evaluation.overlays import draw_overlay
 from sss_model.evaluation.provenance import Provenance, hash_files, short_form, write_provenance
 from sss_model.evaluation.report import write_report
-from sss_model.evaluation.summary import aggregate
+from sss_model.evaluation.summary import SUMMARY_FILE, aggregate, main_figures
 from sss_model.evaluation.tables import summary_bytes, write_ejection, write_per_class, write_scores
 from sss_model.evaluation.volumetry import ejection_fractions
 from sss_model.files import write_atomically
@@ -51,14 +51,14 @@ def evaluate(
         checkpoint: its folder.
         data_dir: the data set's folder, which the manifest's paths are relative to.
         split: test, or val to decide between recipes.
-        output: folder for ``cases.csv``, ``per_class.csv``, ``ejection.csv``, ``confusion.csv``, ``calibration.csv``,
-            ``report.html``, ``overlays/CASE.png`` and ``provenance.json``.
+        output: folder for ``summary.json``, ``cases.csv``, ``per_class.csv``, ``ejection.csv``, ``confusion.csv``,
+            ``calibration.csv``, ``report.html``, ``overlays/CASE.png`` and ``provenance.json``.
         predictions: folder for the masks, each on its image's own grid.
-        metrics: where ``metrics.json`` goes, last.
+        metrics: where ``metrics.json`` goes, last: the main figures alone.
         settings: what to measure; None is what the checkpoint's recipe says.
 
     Returns:
-        The content of ``metrics.json``: see `sss_model.evaluation.summary.aggregate`; and the split, what was measured
+        The content of ``summary.json``: see `sss_model.evaluation.summary.aggregate`; and the split, what was measured
         how, the calibration and the hashes of weights, predictions and ``cases.csv``.
 
     Raises:
@@ -95,7 +95,8 @@ def evaluate(
         output=output / "report.html",
         calibration=found.reliability,
     )
-    content = summary_bytes(summary)
+    write_atomically(output / SUMMARY_FILE, summary_bytes(summary))
+    content = summary_bytes(main_figures(summary))
     record = Provenance(
         split=split,
         patients=sorted({case.patient for case in cases}),

@@ -60,7 +60,7 @@ def digest_of(files: Mapping[str, str], place: str) -> str:
 
 
 def short_form(files: Mapping[str, str]) -> dict[str, str | None]:
-    """The hashes that ``metrics.json`` carries itself; equal weights and predictions give equal ones."""
+    """The hashes that ``summary.json`` carries itself; equal weights and predictions give equal ones."""
     return {
         "weights_sha256": files.get("checkpoint/weights.pt"),
         "predictions_sha256": digest_of(files, "predictions"),

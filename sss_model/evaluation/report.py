@@ -79,7 +79,7 @@ def write_report(
     Args:
         checkpoint: what was evaluated.
         scores: every case and class; at least one.
-        summary: the content of ``metrics.json``.
+        summary: the content of ``summary.json``.
         overlays: case name to its picture, which is embedded.
         output: the HTML file; it needs no other file and loads nothing.
         calibration: (3, bins) of `sss_model.evaluation.calibration.count_reliability`; None draws no diagram.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, get_args
 
@@ -12,6 +12,8 @@ from sss_model.evaluation.volumetry import ejection_fractions, summarise_ejectio
 
 MEASURES = ("dice", "jaccard", "hd95_mm", "asd_mm", "nsd")
 SSL4MIS_MEASURES = ("dice", "jaccard", "hd95_voxel", "asd_voxel")
+SUMMARY_FILE = "summary.json"
+"""The whole record in an evaluation's folder."""
 
 
 def aggregate(scores: Sequence[Score], *, ejection_class: str | None = None) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def aggregate(scores: Sequence[Score], *, ejection_class: str | None = None) -> 
         ejection_class: the cavity whose ejection fraction counts; None for none.
 
     Returns:
-        The content of ``metrics.json`` that follows from ``cases.csv``: a class or a mean without any applicable volume
+        The content of ``summary.json`` that follows from ``cases.csv``: a class or a mean without any applicable volume
         is None. It holds no time, path or run id, so that equal predictions give equal files.
     """
     groups = by(scores, "group")
@@ -50,6 +52,21 @@ def means(scores: Sequence[Score]) -> dict[str, Any]:
         "cases": len({score.case for score in scores}),
         "patients": len({score.patient for score in scores}),
     }
+
+
+def main_figures(summary: Mapping[str, Any]) -> dict[str, float | int | None]:
+    """The content of ``metrics.json``: the main figures of a summary, flat and with four decimals.
+
+    >>> figures = {"dice": 0.81234, "hd95_mm": None, "asd_mm": 1.0, "cases": 2, "per_class": {"wall": {"dice": 0.5}}}
+    >>> main_figures(figures)
+    {'dice': 0.8123, 'dice_wall': 0.5, 'hd95_mm': None, 'asd_mm': 1.0, 'cases': 2}
+    """
+    figures = {
+        "dice": summary["dice"],
+        **{f"dice_{name}": of_class["dice"] for name, of_class in summary["per_class"].items()},
+        **{name: summary[name] for name in ("hd95_mm", "asd_mm", "cases")},
+    }
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
 
 
 def count(scores: Sequence[Score]) -> dict[str, int]:

@@ -54,7 +54,7 @@ def write_ejection(fractions: Sequence[Ejection], path: Path) -> None:
 
 
 def summary_bytes(summary: dict[str, Any]) -> bytes:
-    """The content of ``metrics.json``, the same bytes for the same numbers."""
+    """The content of ``summary.json`` or ``metrics.json``, the same bytes for the same numbers."""
     return (json.dumps(summary, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 

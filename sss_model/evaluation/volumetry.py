@@ -95,7 +95,7 @@ def _ejection(scans: Sequence[Score]) -> Ejection:
 
 
 def summarise_ejection(fractions: Sequence[Ejection], cavity: str) -> dict[str, Any]:
-    """What ``metrics.json`` says of ejection fractions: whose, of how many patients, and their agreement in points."""
+    """What ``summary.json`` says of ejection fractions: whose, of how many patients, and their agreement in points."""
     errors = [one.error_percent for one in fractions if one.error_percent is not None]
     return {
         "class": cavity,

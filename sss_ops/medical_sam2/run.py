@@ -71,7 +71,7 @@ def run(dimensions: int, arguments: Sequence[str]) -> dict[str, Any]:
         arguments: the words after the script's name.
 
     Returns:
-        The content of ``runs/EXP_NAME/metrics.json``.
+        The content of ``runs/EXP_NAME/evaluation/summary.json``.
 
     Raises:
         InputError: a flag, the data or the weights can't be used, or the run has been finished before.

@@ -139,7 +139,7 @@ def version_tags(meta: Meta, scores: dict[str, Any]) -> dict[str, str]:
 
     Args:
         meta: of its checkpoint.
-        scores: content of ``metrics.json``.
+        scores: content of ``summary.json``.
     """
     tags = {
         "data_version": meta.data_version,
@@ -176,10 +176,11 @@ def audit_evidence(version: ModelVersion, kept: KeptEvidence) -> Audit:
 
 def _changed_tags(version: ModelVersion, kept: KeptEvidence) -> Iterator[str]:
     from sss_model.checkpoint import read_meta
+    from sss_model.evaluation.summary import SUMMARY_FILE
 
     try:
         meta = read_meta(kept.folder / _CHECKPOINT / "meta.json")
-        scores = json.loads((kept.folder / "metrics.json").read_text(encoding="utf-8"))
+        scores = json.loads((kept.folder / "evaluation" / SUMMARY_FILE).read_text(encoding="utf-8"))
         expected = version_tags(meta, scores)
     except (InputError, OSError, ValueError, KeyError, TypeError):
         return  # a finding of the audit already

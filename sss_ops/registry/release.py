@@ -26,6 +26,7 @@ _FROM_EVIDENCE = {
     "sbom.cdx.json": "sbom.cdx.json",
     "evaluation/report.html": "report.html",
     "evaluation/cases.csv": "cases.csv",
+    "evaluation/summary.json": "summary.json",
     "evaluation/overlays": "overlays",
     "evaluation/provenance.json": "provenance.json",
     "metrics.json": "metrics.json",

@@ -104,7 +104,7 @@ def write_card(
         path: Markdown file.
         model: name it is registered under.
         trained: its checkpoint.
-        scores: content of ``metrics.json``.
+        scores: content of ``summary.json``.
         rows: content of ``cases.csv``.
         data: content of ``data_version.json``.
     """

@@ -14,7 +14,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Which patients: test, or val to decide between recipes.")] = "test",
     predictions: Annotated[Path, typer.Option(help="Folder for the predicted masks.")] = Path("predictions"),
     output: Annotated[Path, typer.Option(help="Folder for the tables, overlays and report.")] = Path("evaluation"),
-    metrics: Annotated[Path, typer.Option(help="File for the mean scores.")] = Path("metrics.json"),
+    metrics: Annotated[Path, typer.Option(help="File for the main figures.")] = Path("metrics.json"),
     params: Annotated[
         Path | None,
         typer.Option(help="Recipe whose section evaluation counts; the checkpoint's own if not given."),
@@ -25,7 +25,7 @@ def evaluate(
     Example: sss evaluate --data-dir data/phantom --checkpoint checkpoint
     \f
     Returns:
-        The content of `metrics`.
+        The content of ``summary.json`` in `output`.
 
     Raises:
         InputError: the checkpoint saw patients or images of the split, or something in the inputs can't be used.
@@ -55,7 +55,7 @@ def evaluate(
 
 
 def headline(summary: dict[str, Any]) -> dict[str, float]:
-    """The numbers of ``metrics.json`` that a list of runs shows; what is not applicable is left out."""
+    """The figures that Kubeflow's list of runs shows; what is not applicable is left out."""
     figures = {"Dice": summary["dice"], "HD95 (mm)": summary["hd95_mm"], "ASD (mm)": summary["asd_mm"]}
     figures |= {f"Dice {name}": measures["dice"] for name, measures in summary["per_class"].items()}
     return {name: round(value, 4) for name, value in figures.items() if value is not None}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def register(
     *,
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder, from train.")] = Path("checkpoint"),
-    metrics: Annotated[Path, typer.Option(help="Scores, from evaluate.")] = Path("metrics.json"),
+    metrics: Annotated[Path, typer.Option(help="Main figures, from evaluate.")] = Path("metrics.json"),
     evaluation: Annotated[Path, typer.Option(help="Report folder, from evaluate.")] = Path("evaluation"),
     validation: Annotated[Path, typer.Option(help="Report, from validate-splits.")] = Path("validation/report.html"),
     data_version: Annotated[Path, typer.Option(help="Version record, from version-data.")] = Path("data_version.json"),
@@ -50,6 +50,7 @@ def register(
     from sss_model.checkpoint import load_checkpoint
     from sss_model.config import load_config
     from sss_model.evaluation.audit import EvaluationFiles
+    from sss_model.evaluation.summary import SUMMARY_FILE
     from sss_model.evaluation.tables import read_scores
     from sss_ops.records import read_record, write_record
     from sss_ops.registry.evidence import EVIDENCE_TAG, Evidence, version_tags
@@ -59,7 +60,7 @@ def register(
 
     names = load_config(params).register_as
     trained = load_checkpoint(checkpoint)
-    scores = read_record(metrics, "dice", "per_class")
+    scores = read_record(evaluation / SUMMARY_FILE, "dice", "per_class")
     data = read_record(data_version, "name", "version")
     _refuse_poor(scores["dice"], names.min_dice)
     reports = {
@@ -130,7 +131,7 @@ def _bill(checkpoint: Path, trained: "Checkpoint", *, model: str, data: dict[str
     return bill_of_materials(model=model, weights_sha256=weights, trained=trained, data=data, requirements=REQUIREMENTS)
 
 
-# Sections of metrics.json with too many numbers for a run's list of metrics; the report shows them.
+# Sections of summary.json with too many numbers for a run's list of metrics; the report shows them.
 _TABLES = ("intervals", "groups", "counts_per_class", "volumes_ml")
 
 

@@ -69,7 +69,7 @@ def test_a_layout_becomes_a_registered_model(
     sss("evaluate", *data_dir, "--params", "params.yaml")
     sss("register")
 
-    scores = json.loads(Path("metrics.json").read_text())
+    scores = json.loads(Path("evaluation/summary.json").read_text())
     record = json.loads(Path("registration.json").read_text())
     row |= {"dice": scores["dice"], "version": f"{record['model']} {record['version']}"}
     assert scores["dice"] >= layout.dice

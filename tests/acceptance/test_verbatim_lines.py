@@ -62,7 +62,8 @@ def test_a_line_trains_evaluates_and_reports(
     runpy.run_path(str(ROOT / script), run_name="__main__")
 
     (folder,) = Path("runs").iterdir()
-    scores, meta = json.loads((folder / "metrics.json").read_text()), load_checkpoint(folder / "checkpoint").meta
+    scores = json.loads((folder / "evaluation/summary.json").read_text())
+    meta = load_checkpoint(folder / "checkpoint").meta
     row |= {"steps": meta.steps, "dice": scores["dice"], "seconds": round(time.monotonic() - began)}
     assert (meta.method, meta.steps, meta.pretrained_sha256) == ("sss", steps, weights.sha256)
     assert (folder / "evaluation/report.html").is_file()

@@ -79,6 +79,8 @@ def executed(done: subprocess.CompletedProcess[str]) -> set[str]:
 
 def test_the_pipeline_and_dvc_repro_find_the_same(ran: Path, project: Path) -> None:
     assert (ran / "evaluate/metrics").read_bytes() == (project / "metrics.json").read_bytes()
+    summary = "evaluation/summary.json"
+    assert (ran / "evaluate" / summary).read_bytes() == (project / summary).read_bytes()
 
 
 def test_every_step_leaves_what_the_ui_shows(ran: Path) -> None:

@@ -62,7 +62,7 @@ def test_photographs_are_trained_on_predicted_and_scored(
         predictions=tmp_path / "predictions",
         metrics=tmp_path / "metrics.json",
     )
-    assert json.loads((tmp_path / "metrics.json").read_text()) == summary
+    assert json.loads((tmp_path / "evaluation/summary.json").read_text()) == summary
     assert (tmp_path / "evaluation" / "overlays" / "T0001.png").is_file()
 
     photograph = data / "imagesTs" / "T0001_0000.png"

@@ -14,6 +14,7 @@ import yaml
 from sss_model.config import Config, dump_config
 from sss_model.data.manifest import Manifest, write_manifest
 from sss_model.data.phantom import write_phantom
+from sss_model.evaluation.summary import main_figures
 from sss_model.evaluation.tables import write_scores
 from sss_model.files import sha256
 from support.registered_models import evaluate_in, fill_folder
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import mlflow
 
 _WORSE = {"jaccard": 0.5, "hd95_mm": 4.0, "asd_mm": 1.0}
-METRICS = {
+SUMMARY = {
     "split": "test",
     "dice": 0.7,
     **_WORSE,
@@ -68,10 +69,11 @@ def steps(
     write_manifest(manifest, folder / "manifest.csv")
     (folder / "params.yaml").write_text(yaml.safe_dump(dump_config(recipe())))
     (folder / "data_version.json").write_text(json.dumps({"name": "phantom", "version": "0" * 32 + ".dir"}))
-    (folder / "metrics.json").write_text(json.dumps(METRICS))
     for name in ("evaluation/report.html", "validation/report.html"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(name)
+    (folder / "evaluation/summary.json").write_text(json.dumps(SUMMARY))
+    (folder / "metrics.json").write_text(json.dumps(main_figures(SUMMARY)))
     missed = score("p1_b", "wall", 0.0, status="missed", truth_ml=12.34)
     rows = [score("p1_a", "cavity", 0.75), score("p1_a", "wall", 0.6), score("p1_b", "cavity", 0.85), missed]
     write_scores(rows, folder / "evaluation/cases.csv")

@@ -9,7 +9,8 @@ from sss_ops.steps.register import register
 MODEL = "sss-phantom"
 FILES = {
     *("SHA256SUMS", "approval.json", "audit.txt", "cases.csv", "data_version.json", "manifest.csv", "metrics.json"),
-    *("model_card.md", "overlays", "provenance.json", "report.html", "sbom.cdx.json", "validation.html"),
+    *("model_card.md", "overlays", "provenance.json", "report.html", "sbom.cdx.json", "summary.json"),
+    "validation.html",
 }
 
 

@@ -19,6 +19,8 @@ from sss_model.evaluation.audit import audit
 from sss_model.evaluation.evaluate import evaluate
 from sss_model.files import sha256
 
+SUMMARY = "evaluation/summary.json"
+
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory, checkpoint, phantom, manifest) -> Path:
@@ -114,26 +116,35 @@ def test_a_mask_too_many_is_found(run):
 
 
 def test_better_means_are_found_though_their_hash_was_repaired(run):
-    change_json(run / "metrics.json", lambda metrics: metrics.update(dice=0.95))
-    repair_hashes(run, "metrics.json")
+    change_json(run / SUMMARY, lambda summary: summary.update(dice=0.95))
+    repair_hashes(run, SUMMARY)
     (finding,) = audit(run).findings
-    assert finding.startswith("metrics.json: dice is 0.95; expected 0.")
+    assert finding.startswith(f"{SUMMARY}: dice is 0.95; expected 0.")
     assert finding.endswith("computed again from cases.csv")
 
 
-@pytest.mark.parametrize("key", ["intervals", "counts", "groups", "volumes_ml", "ssl4mis", "ejection", "rules"])
-def test_every_part_of_the_metrics_is_computed_again(run, key):
-    change_json(run / "metrics.json", lambda metrics: metrics.update({key: {"forged": 1}}))
+@pytest.mark.parametrize("change", [{"dice": 0.95}, {"dice_wall": 0.95}, {"cases": 20}, {"jaccard": 0.9}])
+def test_better_main_figures_are_found_though_their_hash_was_repaired(run, change):
+    change_json(run / "metrics.json", lambda figures: figures.update(change))
     repair_hashes(run, "metrics.json")
-    assert any(finding.startswith(f"metrics.json: {key}") for finding in audit(run).findings)
+    ((key, value),) = change.items()
+    (finding,) = audit(run).findings
+    assert finding.startswith(f"metrics.json: {key} is {value}; expected ")
+
+
+@pytest.mark.parametrize("key", ["intervals", "counts", "groups", "volumes_ml", "ssl4mis", "ejection", "rules"])
+def test_every_part_of_the_summary_is_computed_again(run, key):
+    change_json(run / SUMMARY, lambda summary: summary.update({key: {"forged": 1}}))
+    repair_hashes(run, SUMMARY)
+    assert any(finding.startswith(f"{SUMMARY}: {key}") for finding in audit(run).findings)
 
 
 def test_better_rows_are_found_though_their_hash_was_repaired(run):
     improve(run)
     repair_hashes(run, "evaluation/cases.csv")
     findings = audit(run).findings
-    assert "metrics.json: its section provenance differs from provenance.json; expected the same hashes" in findings
-    assert any(finding.startswith("metrics.json: dice is ") for finding in findings)
+    assert f"{SUMMARY}: its section provenance differs from provenance.json; expected the same hashes" in findings
+    assert any(finding.startswith(f"{SUMMARY}: dice is ") for finding in findings)
 
 
 def test_another_mask_is_found_though_its_hash_was_repaired(run):
@@ -141,13 +152,13 @@ def test_another_mask_is_found_though_its_hash_was_repaired(run):
     mask.write_bytes(b"another")
     repair_hashes(run, f"predictions/{mask.name}")
     assert audit(run).findings == [
-        "metrics.json: its section provenance differs from provenance.json; expected the same hashes"
+        f"{SUMMARY}: its section provenance differs from provenance.json; expected the same hashes"
     ]
 
 
 def test_a_calibration_that_was_changed_is_found(run):
-    change_json(run / "metrics.json", lambda metrics: metrics["calibration"].update(expected_calibration_error=0.001))
-    repair_hashes(run, "metrics.json")
+    change_json(run / SUMMARY, lambda summary: summary["calibration"].update(expected_calibration_error=0.001))
+    repair_hashes(run, SUMMARY)
     assert any("computed again from calibration.csv" in finding for finding in audit(run).findings)
 
 

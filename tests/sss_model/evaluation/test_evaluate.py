@@ -13,6 +13,7 @@ from sss_model.config import Evaluation
 from sss_model.data.manifest import Manifest, build_manifest
 from sss_model.errors import InputError
 from sss_model.evaluation.evaluate import evaluate, evaluate_cases
+from sss_model.evaluation.summary import main_figures
 from sss_model.files import sha256
 from sss_model.inference.predictor import Segmentation
 from sss_model.io.volumes import Volume, read_label
@@ -92,15 +93,17 @@ def test_an_evaluation_leaves_tables_overlays_masks_and_a_report(tmp_path, check
     assert {path.name for path in (tmp_path / "predictions").iterdir()} == {f"{case}.nii.gz" for case in cases}
     assert (tmp_path / "evaluation" / "per_class.csv").is_file()
     assert f"Dice {summary['dice']:.3f}" in (tmp_path / "evaluation" / "report.html").read_text()
-    assert json.loads((tmp_path / "metrics.json").read_text()) == summary
+    assert json.loads((tmp_path / "evaluation/summary.json").read_text()) == summary
+    assert json.loads((tmp_path / "metrics.json").read_text()) == main_figures(summary)
     assert (summary["split"], summary["cases"]) == ("test", len(cases))
 
 
-def test_metrics_hold_nothing_that_differs_between_runs(tmp_path, checkpoint, phantom, manifest):
+def test_the_record_holds_nothing_that_differs_between_runs(tmp_path, checkpoint, phantom, manifest):
     for name in ("one", "two"):
         evaluate(checkpoint, data_dir=phantom, manifest=manifest, **outputs(tmp_path / name))
-    one, two = ((tmp_path / name / "metrics.json").read_bytes() for name in ("one", "two"))
-    assert one == two
+    for file in ("metrics.json", "evaluation/summary.json"):
+        one, two = ((tmp_path / name / file).read_bytes() for name in ("one", "two"))
+        assert one == two
 
 
 def test_a_refused_evaluation_writes_nothing(tmp_path, checkpoint, phantom, manifest):

@@ -56,7 +56,7 @@ def test_a_command_line_trains_evaluates_and_reports(
     before = snapshot(source)
     summary = run_line(name, words(name, **small(name)))
     folder = Path("runs") / ("REFUGE_MedSAM2" if name == "REFUGE" else "BTCV_MedSAM2")
-    assert json.loads((folder / "metrics.json").read_text()) == summary
+    assert json.loads((folder / "evaluation/summary.json").read_text()) == summary
     assert load_checkpoint(folder / "checkpoint").meta.steps == 2
     assert (folder / "evaluation/report.html").is_file()
     said = capsys.readouterr().out

@@ -187,7 +187,8 @@ def test_a_version_is_audited_by_any_of_its_names(sss: Sss, client: mlflow.Mlflo
 
 CHANGES: dict[str, Callable[[Path], object]] = {
     "evaluation/cases.csv": lambda path: path.write_text(path.read_text() + "\n"),
-    "metrics.json": lambda path: path.write_text(path.read_text().replace('"split": "test"', '"split": "val"')),
+    "evaluation/summary.json": lambda path: path.write_text(path.read_text().replace('"split": "test"', "")),
+    "metrics.json": lambda path: path.write_text(path.read_text().replace('"cases": ', '"cases": 1')),
     "model_card.md": lambda path: path.write_text(path.read_text() + "It is perfect.\n"),
     "sbom.cdx.json": lambda path: path.unlink(),
     "predictions/more.nii.gz": lambda path: path.write_bytes(b""),

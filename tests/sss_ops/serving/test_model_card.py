@@ -30,7 +30,7 @@ def facts(evaluated: Path, checkpoint: Path) -> dict[str, Any]:
     return {
         "model": "heart",
         "trained": load_checkpoint(checkpoint),
-        "scores": json.loads((evaluated / "metrics.json").read_text()),
+        "scores": json.loads((evaluated / "evaluation/summary.json").read_text()),
         "rows": read_scores(evaluated / "evaluation/cases.csv"),
         "data": DATA,
     }
@@ -49,7 +49,7 @@ def test_it_has_all_that_a_card_must_have(card: str) -> None:
 
 
 def test_its_numbers_have_intervals_and_it_names_cases(card: str, evaluated: Path) -> None:
-    scores = json.loads((evaluated / "metrics.json").read_text())
+    scores = json.loads((evaluated / "evaluation/summary.json").read_text())
     mean = scores["intervals"]["dice"]
     expected = f"{scores['dice']:.3f}"
     if mean:

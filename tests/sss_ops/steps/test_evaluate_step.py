@@ -35,12 +35,12 @@ def test_validation_patients_can_be_scored_too(paths, manifest):
     assert {path.name for path in paths["predictions"].iterdir()} == {
         f"{case.case}.nii.gz" for case in manifest.split("val")
     }
-    assert json.loads(paths["metrics"].read_text()) == summary
+    assert json.loads((paths["output"] / "summary.json").read_text()) == summary
 
 
 def test_the_command_says_how_good_it_is_and_where_the_report_lies(paths, capsys):
     evaluate(**paths)
-    found = json.loads(paths["metrics"].read_text())
+    found = json.loads((paths["output"] / "summary.json").read_text())
     last = capsys.readouterr().out.splitlines()[-1]
     report = paths["output"] / "report.html"
     assert last == f"mean Dice {found['dice']:.3f} on {found['cases']} test scans, report in {report}"

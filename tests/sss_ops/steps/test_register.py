@@ -1,5 +1,6 @@
 import base64
 import json
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -136,6 +137,7 @@ def test_the_model_brings_its_code_and_its_pinned_requirements(
 def test_a_missing_report_is_refused_before_anything_is_registered(
     store: mlflow.MlflowClient, checkpoint: Path, steps: Path, tmp_path: Path
 ) -> None:
+    shutil.copy(steps / "evaluation/summary.json", tmp_path)
     with pytest.raises(InputError, match=r"report\.html: no such file"):
         register(
             checkpoint=checkpoint,
