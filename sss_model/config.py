@@ -113,7 +113,7 @@ class Views(Section):
     """Weak view: largest in-plane rotation, either way."""
     scale: float = key(0.2, ge=0, lt=1)
     """Weak view: zoom, drawn from ``1 - scale`` to ``1 / (1 - scale)``."""
-    shift: Share = key(0.1, "of the field of view")
+    shift: Share = key(0.1, "share of the field of view")
     """Weak view: largest translation, either way."""
     flips: bool = key(False)
     """Weak view: whether both in-plane axes are flipped at random."""
@@ -138,7 +138,7 @@ class Train(Section):
     """The training; exactly one of ``steps`` and ``minutes`` is its budget."""
 
     method: Method = key("weak_to_strong")
-    """Training method; ``docs/method.md`` describes them."""
+    """Training method; ``docs/explanation/method.md`` describes them."""
     init_from: str | None = key(None)
     """Trained model to fine-tune: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in MLflow, or a checkpoint folder;
     null for none. Its weights replace those of ``model.checkpoint``, and its training patients count as seen. Caches go
@@ -157,22 +157,22 @@ class Train(Section):
     """Peak learning rate of the encoder; pretrained weights need a smaller one."""
     weight_decay: float = key(0.01, ge=0)
     """AdamW's weight decay."""
-    warmup: Share = key(0.03, "of the budget")
+    warmup: Share = key(0.03, "share of the budget")
     """Linear rise of the learning rate; a cosine to zero follows."""
     ema_decay: float = key(0.99, ge=0, lt=1)
     """Decay per step of the teacher, an exponential moving average of the student."""
     confidence: Share = key(0.9)
     """Teacher probability from which a pseudo-label counts."""
-    unlabelled_from: Share = key(0.1, "of the budget")
+    unlabelled_from: Share = key(0.1, "share of the budget")
     """Start of the unlabelled loss; before it, training is supervised."""
     unlabelled_weight: float = key(1.0, ge=0)
     """Weight of the unlabelled loss after its ramp."""
-    ramp: Share = key(0.1, "of the budget")
+    ramp: Share = key(0.1, "share of the budget")
     """Length of the ramp over which the unlabelled loss reaches its weight."""
-    orientation_from: Share = key(1.0, "of the budget")
+    orientation_from: Share = key(1.0, "share of the budget")
     """When unlabelled scans are rotated to the orientation that the teacher finds best among ``predict.orientations``;
     1 for never."""
-    proportions_at: list[Share] = key([], "of the budget")
+    proportions_at: list[Share] = key([], "share of the budget")
     """When the teacher estimates the unlabelled scans' proportions for ``model.proportions``; before the first time the
     network is not conditioned on them."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = key("auto")
@@ -199,7 +199,7 @@ class UniMatch(Section):
 
     confidence: Share = key(0.95)
     """Replaces ``train.confidence``."""
-    feature_dropout: float = key(0.5, "of the channels", ge=0, lt=1)
+    feature_dropout: float = key(0.5, "share of the channels", ge=0, lt=1)
     """Channels dropped from the features of the perturbed view."""
 
 
@@ -219,7 +219,7 @@ class Sss(Section):
     """Probability that complementary channels of the two strong views' features are dropped."""
     memory: bool = key(True)
     """Whether the memory decoder's masks are added to the feature decoder's."""
-    memory_alone: Share = key(0.0, "of the budget")
+    memory_alone: Share = key(0.0, "share of the budget")
     """Last part of the training, in which only the memory decoder learns, from labelled clips, with a learning-rate
     schedule of its own. 0: it learns together with the rest, in the steps with clips."""
     memory_shapes_features: bool = key(False)
@@ -228,7 +228,7 @@ class Sss(Section):
     """Capacity of a class's memory bank for a volume."""
     reads: int = key(4, "memories", ge=1)
     """Memories that a slice attends to."""
-    jitter: Share = key(0.1, "of the box")
+    jitter: Share = key(0.1, "share of the box")
     """Largest displacement of prompts made from labels; mimics the error of PCSW's."""
     mask_weight: float = key(1.0, ge=0)
     """Weight of the labelled loss on the memory decoder's masks alone."""
@@ -276,16 +276,16 @@ class Pcsw(Section):
 
     enabled: bool = key(True)
     """Whether components are judged; otherwise every one prompts and supervises."""
-    warmup: Share = key(0.1, "of the budget")
+    warmup: Share = key(0.1, "share of the budget")
     """Start of the training in which predictions neither prompt nor are judged."""
-    volume_checks: list[Share] = key([], "of the budget")
+    volume_checks: list[Share] = key([], "share of the budget")
     """When the teacher segments all unlabelled scans and PCSW judges the whole volumes; what it rejects is ignored from
     then on. Takes one byte of memory per pixel."""
     window: int = key(3, "slices", ge=1)
     """N: length of the sliding window, which advances by one slice; 1 disables the comparison between slices."""
     min_area_mm2: float = key(10.0, "mm²", ge=0)
     """Smaller components are rejected without further checks."""
-    min_overlap: float = key(0.1, "of the smaller box", gt=0, le=1)
+    min_overlap: float = key(0.1, "share of the smaller box", gt=0, le=1)
     """Link between slices: smallest overlap of two components' bounding boxes."""
     max_area_ratio: float = key(8.0, ge=1)
     """Link between slices: largest ratio of the larger area to the smaller one."""
@@ -323,8 +323,8 @@ class Predict(Section):
 
 
 class DataChecks(Section):
-    """Thresholds of the data checks; null disables a check. ``docs/validation.md`` lists the checks and says how the
-    values were chosen."""
+    """Thresholds of the data checks; null disables a check. ``docs/reference/data-checks.md`` lists the checks and says
+    how the values were chosen."""
 
     min_labelled_patients: int = key(3, "patients", ge=1)
     """Smallest number of labelled training patients."""
@@ -346,13 +346,13 @@ class DataChecks(Section):
     """Outliers: smallest ratio to the cohort's median intensity range."""
     volume_factor: float = key(12.0, gt=1)
     """Outliers: smallest ratio to the cohort's median volume of a structure."""
-    max_level_shift: float | None = key(0.5, "of the median intensity range", gt=0)
+    max_level_shift: float | None = key(0.5, "share of the median intensity range", gt=0)
     """Largest difference of a scan's darkest intensity from the cohort's median."""
-    max_flat_share: float = key(0.9, "of the voxels", gt=0, le=1)
+    max_flat_share: float = key(0.9, "share of the voxels", gt=0, le=1)
     """Largest share of a scan that may have one and the same value."""
     max_blank_slices: int | None = key(0, "slices", ge=0)
     """Largest number of a scan's slices without any content."""
-    max_dark_share: float = key(0.1, "of the labelled voxels", gt=0, le=1)
+    max_dark_share: float = key(0.1, "share of the labelled voxels", gt=0, le=1)
     """Largest share of labelled voxels that have the scan's lowest value."""
     min_fit: float | None = key(0.8, gt=0, le=1)
     """Smallest ratio of how well a label map explains its scan in place to how well it does shifted or flipped."""
@@ -396,6 +396,11 @@ class Register(Section):
     """Registered model; empty for ``sss-`` and the data set's name."""
     min_dice: Share = key(0.0, "Dice")
     """Mean test Dice below which a model is not registered; 0 registers any."""
+
+
+def registry_names(data: str) -> dict[str, str]:
+    """Keys of section ``register`` that follow from the data set's name if a recipe does not state them."""
+    return {"experiment": data, "model": f"sss-{data}"}
 
 
 class Promotion(Section):
@@ -457,8 +462,10 @@ class Config(Section):
         data, register = filled["data"], filled["register"]
         if isinstance(data, dict) and isinstance(register, dict):
             name = data.get("name", Data.model_fields["name"].default)
-            names = {"experiment": name, "model": f"sss-{name}"}
-            filled["register"] = {**names, **{name: value for name, value in register.items() if value != ""}}
+            filled["register"] = {
+                **registry_names(name),
+                **{name: value for name, value in register.items() if value != ""},
+            }
         return filled
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sss_ops import audit, corrections, doctor, importing
+from sss_ops import audit, config_command, corrections, doctor, importing
 from sss_ops.command_line import new_app, run_app
 from sss_ops.data_versions import commands as data_versions
 from sss_ops.experiments import curve
@@ -33,6 +33,7 @@ def main() -> None:
 app.command("predict", rich_help_panel="Scans")(predict)
 app.command("suggest", rich_help_panel="Scans")(suggest)
 app.command("fetch", rich_help_panel="Scans")(storage.fetch_command)
+app.add_typer(config_command.app, name="config", rich_help_panel="Experiments")
 app.command("curve", rich_help_panel="Experiments")(curve.command)
 app.command("promote", rich_help_panel="Registered models")(registry.promote)
 app.command("rollback", rich_help_panel="Registered models")(registry.rollback)

@@ -42,7 +42,7 @@ def resolve(name: str, settings: dict[str, Any]) -> Config:
         InputError: no such recipe, both budgets at once, a value that the recipe can't have, or a checkpoint of another
             encoder.
     """
-    path = _path(name)
+    path = recipe_path(name)
     overrides = {SETTINGS[key]: value for key, value in settings.items() if value}
     if {"train.steps", "train.minutes"} <= overrides.keys():
         raise InputError("steps and minutes: both are set; expected one budget, the other 0")
@@ -55,7 +55,8 @@ def resolve(name: str, settings: dict[str, Any]) -> Config:
     return config
 
 
-def _path(name: str) -> Path:
+def recipe_path(name: str) -> Path:
+    """The file of a recipe: a path that ends in .yaml, or a name under ``configs/`` such as ``cpu/acdc``."""
     if name.endswith(".yaml"):
         return Path(name)
     known = sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.yaml"))
