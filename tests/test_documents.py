@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -85,10 +86,8 @@ def _fault(line: str) -> str:
     if words[0] == "make":
         verbs = re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
         return "" if len(words) < 2 or words[1] in verbs else f"no verb {words[1]}"
-    if words[0] == "sss" and words[1:2] != ["config"]:
-        return _option_fault(typer.main.get_command(app), words[1:])
     if words[0] == "sss":
-        return ""
+        return _option_fault(typer.main.get_command(app), words[1:])
     module, *rest = words[2:]
     if not importlib.util.find_spec(module):
         return f"no module {module}"

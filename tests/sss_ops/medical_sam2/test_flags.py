@@ -15,7 +15,7 @@ from support.paths import ROOT
 from sss_model.config import Config
 from sss_model.errors import InputError
 from sss_ops.medical_sam2 import run as command_line
-from sss_ops.medical_sam2.flags import FLAGS, flag_table, parser, read_flags
+from sss_ops.medical_sam2.flags import FLAGS, parser, read_flags
 from sss_ops.medical_sam2.settings import settled
 from tests.sss_ops.medical_sam2.conftest import LINES
 
@@ -183,10 +183,6 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_help_names_every_flag() -> None:
     text = parser(2).format_help()
     assert all(f"-{flag.name} " in text for flag in FLAGS)
-
-
-def test_the_document_holds_the_table() -> None:
-    assert "\n".join(flag_table()) in (ROOT / "docs/reference/medical-sam2-flags.md").read_text()
 
 
 @pytest.mark.parametrize("script", ["train_2d.py", "train_3d.py"])
