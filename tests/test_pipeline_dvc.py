@@ -1,9 +1,12 @@
 """`dvc repro` from scans to a registered model, in a copy of this project with a small cohort and a quick recipe."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ from support.dvc_project import ENVIRONMENT, call, make_project
 from support.paths import ROOT
 
 from sss_model.config import Config
+from sss_model.data.phantom import write_phantom
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STEPS = ("version-data", "validate-splits", "train", "evaluate", "register")
@@ -132,3 +136,17 @@ def _wait_until(happened: Callable[[], bool]) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+DVC = [sys.executable, "-m", "dvc"]
+
+
+def test_the_phantom_made_here_is_the_version_that_git_names(tmp_path: Path) -> None:
+    named = yaml.safe_load(Path("data.dvc").read_text())["outs"][0]
+    write_phantom(tmp_path / "data" / "phantom")
+    files = sum(path.is_file() for path in (tmp_path / "data").rglob("*"))
+    if named["nfiles"] != files:
+        pytest.skip("data.dvc names other data than the phantom")
+    subprocess.run([*DVC, "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True)
+    subprocess.run([*DVC, "add", "--quiet", "--no-commit", "data"], cwd=tmp_path, check=True)
+    assert yaml.safe_load((tmp_path / "data.dvc").read_text())["outs"][0]["md5"] == named["md5"]

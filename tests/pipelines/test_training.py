@@ -1,15 +1,56 @@
-"""What the compiled pipeline tells Kubeflow."""
+"""The training pipeline: its compiled files, its tasks, and defaults that fit our overlays."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
+from support.code_graph import ROOT
 
+from k8s.check.targets import read_target
+from pipelines.compile import compile_pipeline
+from pipelines.training import pinned_image, training
+from sss_ops.cluster import pod
 from tests.pipelines.conftest import IMAGE
+
+
+def test_the_manifests_are_a_pipeline_and_its_version(compiled: list[Path]) -> None:
+    pipeline, version = yaml.safe_load_all(compiled[1].read_text())
+    assert (pipeline["kind"], version["kind"]) == ("Pipeline", "PipelineVersion")
+    assert {found["apiVersion"] for found in (pipeline, version)} == {"pipelines.kubeflow.org/v2beta1"}
+    assert version["spec"]["pipelineName"] == pipeline["metadata"]["name"]
+    assert version["spec"]["pipelineSpec"]["pipelineInfo"]["name"] == "sss-training"
+    assert version["spec"]["platformSpec"]["platforms"]["kubernetes"]
+
+
+def test_a_version_is_named_after_its_content(compiled: list[Path], tmp_path: Path) -> None:
+    def name(paths: list[Path]) -> str:
+        return list(yaml.safe_load_all(paths[1].read_text()))[1]["metadata"]["name"]
+
+    assert name(compile_pipeline(tmp_path / "same", image=IMAGE)) == name(compiled)
+    assert name(compile_pipeline(tmp_path / "other", image=IMAGE[:-1] + "2")) != name(compiled)
+
+
+def test_without_an_image_the_form_takes_the_one_that_the_cluster_s_manifests_pin(tmp_path: Path) -> None:
+    package, _ = compile_pipeline(tmp_path)
+    specification = next(yaml.safe_load_all(package.read_text()))
+    assert specification["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"] == pinned_image()
+
+
+def test_the_command_line_says_what_it_wrote(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", "compile", "--output", str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(tmp_path / "sss-training.yaml"), str(tmp_path / "sss-training.k8s.yaml")]
+
 
 STEPS = ["version-data", "validate-splits", "train", "evaluate", "register"]
 Tasks = dict[str, dict[str, Any]]
@@ -112,3 +153,46 @@ def test_secrets_go_by_reference_and_may_be_absent(on_kubernetes: Tasks, compile
 
 def test_the_image_of_the_form_is_the_one_that_was_given(specification: dict[str, Any]) -> None:
     assert specification["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"] == IMAGE
+
+
+OVERLAYS = sorted(path.name for path in (ROOT / "k8s/overlays").iterdir())
+DEFAULTS: dict[str, Any] = {name: spec.default for name, spec in training.component_spec.inputs.items()}
+
+
+def objects(overlay: str, kind: str) -> dict[str, dict[str, Any]]:
+    rendered = read_target(ROOT / "k8s", f"overlays/{overlay}").objects
+    return {each.name: each.document for each in rendered if each.kind == kind}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_tracking_server_is_where_the_form_says(overlay: str) -> None:
+    address = urlsplit(DEFAULTS["mlflow"])
+    service = objects(overlay, "Service")[address.hostname]
+    assert address.port in [port["port"] for port in service["spec"]["ports"]]
+    (server,) = objects(overlay, "Deployment")[address.hostname]["spec"]["template"]["spec"]["containers"]
+    assert address.netloc in " ".join(server["args"]), "the server takes requests under this name"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_volume_the_addresses_and_the_image_are_there(overlay: str) -> None:
+    assert pod.WORK_VOLUME in objects(overlay, "PersistentVolumeClaim")
+    assert DEFAULTS["work"] == pod.WORK_MOUNT
+    assert objects(overlay, "ConfigMap")[pod.OBJECT_STORE]["data"].keys() <= {
+        *pod.OBJECT_STORE_SETTINGS, "MLFLOW_ARTIFACTS_DESTINATION",
+    }  # fmt: skip
+    (server,) = objects(overlay, "Deployment")["sss-mlflow"]["spec"]["template"]["spec"]["containers"]
+    assert server["image"] == DEFAULTS["image"] == pinned_image()
+
+
+def test_the_data_remote_s_bucket_is_made() -> None:
+    job = objects("local", "Job")["sss-buckets"]
+    assert (
+        f'"{urlsplit(DEFAULTS["data_remote"]).netloc}"' in job["spec"]["template"]["spec"]["containers"][0]["args"][0]
+    )
+
+
+def test_the_secret_has_the_keys_that_the_tasks_read() -> None:
+    template = {
+        each["metadata"]["name"]: each for each in yaml.safe_load_all((ROOT / "k8s/secrets/template.yaml").open())
+    }
+    assert set(pod.OBJECT_STORE_SECRETS) <= template[pod.OBJECT_STORE]["stringData"].keys()

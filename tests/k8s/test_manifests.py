@@ -1,7 +1,10 @@
-"""The manifests as they are: every one passes, and they say what the pipeline takes for granted."""
+"""The manifests hold: overlays, GPU pools and the policy that gives a run's pods their priority."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,9 @@ from support.kubelet import container_of
 from k8s.check.__main__ import command
 from k8s.check.objects import Target, pods
 from k8s.check.report import check, placeholders
+from k8s.check.schemas import versions
 from k8s.check.targets import read_target, target_names
+from pipelines.compile import NAME
 
 OVERLAYS = ("aks", "eks", "gke", "local")
 
@@ -114,3 +119,91 @@ def test_everything_of_ours_runs_the_one_image(local: Target) -> None:
     (image,) = yaml.safe_load((ROOT / "k8s/image/kustomization.yaml").read_text())["images"]
     ours = {c["image"] for pod in pods(local) for c in pod.containers() if "sss@" in c["image"]}
     assert ours == {f"{image['newName']}@{image['digest']}"}
+
+
+POOLS = yaml.safe_load((ROOT / "sss_ops/cluster/pools.yaml").read_text())
+FOLDER = ROOT / "k8s/gpu-pools"
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_the_check_runs_where_a_training_does(name: str) -> None:
+    (pod,) = pods(read_target(ROOT / "k8s", f"gpu-pools/{name}"))
+    assert pod.spec["nodeSelector"] == POOLS[name]["node_selector"]
+    assert pod.spec["tolerations"] == POOLS[name]["tolerations"]
+    (container,) = pod.containers()
+    assert container["resources"]["limits"][POOLS[name]["accelerator"]] == "1"
+
+
+def test_without_gpus_the_check_asks_for_none_and_still_writes_on_the_volume() -> None:
+    (pod,) = pods(read_target(ROOT / "k8s", "gpu-pools/without-gpu"))
+    (container,) = pod.containers()
+    assert {amount for side in container["resources"].values() for amount in side} == {"cpu", "memory"}
+    assert "nodeSelector" not in pod.spec
+    assert '"/sss/work/' in container["args"][0]
+    assert {"name": "work", "mountPath": "/sss/work"} in container["volumeMounts"]
+    assert pod.spec["securityContext"]["fsGroup"] == 10001
+
+
+def test_eks_node_groups_carry_the_profiles_labels_and_taint() -> None:
+    (config,) = read_target(ROOT / "k8s", "gpu-pools/eks/node-group.yaml").objects
+    on_demand, spot = config.document["managedNodeGroups"]
+    assert on_demand["instanceType"] == POOLS["eks"]["node_selector"]["node.kubernetes.io/instance-type"]
+    assert spot["instanceTypes"] == [on_demand["instanceType"]]
+    assert spot["spot"] and "spot" not in on_demand
+    assert {taint["key"] for group in (on_demand, spot) for taint in group["taints"]} == {"nvidia.com/gpu"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gke", ("type=nvidia-l4,count=1", "g2-standard-8", "cloud.google.com/gke-spot=true:NoSchedule")),
+        ("aks", ("Standard_NC24ads_A100_v4", "sku=gpu:NoSchedule", "--priority Spot")),
+    ],
+)
+def test_the_commands_that_make_a_pool_parse_and_ask_what_they_need(name: str, words: tuple[str, ...]) -> None:
+    script = FOLDER / name / "create-pool.sh"
+    assert all(word in script.read_text() for word in words)
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    # Without its variables it stops before it calls the cloud's tool, which is not on this PATH either.
+    bash = str(shutil.which("bash"))
+    asked = subprocess.run([bash, str(script)], env={"PATH": "/nonexistent"}, capture_output=True, text=True)
+    assert asked.returncode != 0
+    assert "of the cluster" in asked.stderr
+
+
+FILE = "priority/policy.yaml"
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return read_target(ROOT / "k8s", FILE)
+
+
+def test_it_sets_the_class_that_the_base_makes_on_workflows_of_our_pipeline(target: Target) -> None:
+    spec = target.own("MutatingAdmissionPolicy")[0].spec
+    (mutation,) = spec["mutations"]
+    (name,) = re.findall(r'path: "/spec/podPriorityClassName", value: "([a-z-]+)"', mutation["jsonPatch"]["expression"])
+    assert name in target.known("PriorityClass")
+    (condition,) = spec["matchConditions"]
+    # Kubeflow names a run's workflow for its pipeline.
+    assert set(re.findall(r'"(.*?)"', condition["expression"])) == {f"{NAME}-"}
+
+
+def test_its_binding_names_it(target: Target) -> None:
+    (binding,) = target.own("MutatingAdmissionPolicyBinding")
+    assert binding.spec["policyName"] in target.known("MutatingAdmissionPolicy")
+
+
+def test_only_versions_that_know_such_policies_judge_it(target: Target) -> None:
+    assert [versions(found) for found in target.objects] == [["1.37"], ["1.37"]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("matchConditions:", "matchCondition:"), ("kind: MutatingAdmissionPolicy\n", "kind: MutatingPolicy\n")],
+)
+def test_a_typo_in_it_is_caught(manifests: Path, old: str, new: str) -> None:
+    file = manifests / FILE
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+    assert {rule.__name__ for rule, _ in check(read_target(manifests, FILE)).faults} == {"schema"}

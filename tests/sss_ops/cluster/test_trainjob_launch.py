@@ -1,14 +1,17 @@
+"""A TrainJob's launch, its pods and its log, against a cluster of this process."""
+
 import copy
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_cluster import FakeCluster, terminated
+from support.fake_cluster import FakeCluster, terminated
 
 from sss_model.errors import InputError
 from sss_ops.cluster import trainjob_launch as launch
@@ -16,6 +19,20 @@ from sss_ops.cluster import trainjob_watch as watch
 from sss_ops.cluster.placement import place_training
 from sss_ops.cluster.trainjob_launch import run_training_job
 from sss_ops.cluster.trainjob_watch import TrainingJobError
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
+    """An empty cluster that this process, and those it starts, find; they are the pod ``launcher`` in it."""
+    cluster = FakeCluster()
+    for name in ("KUBERNETES_SERVICE_HOST", "KFP_NAMESPACE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setenv("KFP_POD_NAME", "launcher")
+    monkeypatch.setenv("KFP_POD_UID", "uid-launcher")
+    with cluster.serve(tmp_path / "kubeconfig"):
+        yield cluster
+
 
 NAME = "sss-0123456789abcdef"
 TRAINING: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The step under torchrun as Kubeflow Trainer starts it: one torchrun a node, told its place by PET_* variables."""
+"""Training on several GPUs and several nodes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from support.paths import ROOT
 
 from sss_model.checkpoint import load_checkpoint
+from sss_ops.steps.train_distributed import _share
 
 
 def start(
@@ -65,3 +66,17 @@ def test_two_nodes_learn_what_two_processes_of_one_node_do(
     # Only the first node speaks.
     assert not (tmp_path / "node1" / "checkpoint").exists()
     assert len(store.search_runs([store.get_experiment_by_name("sss").experiment_id])) == 2
+
+
+def test_a_later_attempt_brings_its_own_recipe_and_finds_the_scans_there(tmp_path: Path) -> None:
+    recipe, scans = tmp_path / "params.yaml", tmp_path / "scans"
+    scans.mkdir()
+    shared = tmp_path / "shared"
+    for attempt in ("first", "second"):
+        recipe.write_text(attempt)
+        (scans / "a.nii").write_text(attempt)
+        _share(recipe, shared / "params.yaml", anew=True)
+        _share(scans, shared / "scans", anew=False)
+    assert (shared / "params.yaml").read_text() == "second"
+    assert (shared / "scans/a.nii").read_text() == "first"
+    assert {path.name for path in shared.iterdir()} == {"params.yaml", "scans"}

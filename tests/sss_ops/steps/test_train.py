@@ -1,5 +1,10 @@
+"""The step train, as a command."""
+
 import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -86,3 +91,14 @@ def test_the_same_training_does_not_run_twice_at_once(
     monkeypatch.setattr("sss_model.training.train.train", train_again)
     with pytest.raises(KeyboardInterrupt):
         trained_in(phantom, steps, cache_dir, tmp_path)
+
+
+SHOW = "import os, sys, sss_ops.steps.train; print('torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "5000"), ({"GOMP_SPINCOUNT": "0"}, "0")])
+def test_they_sleep_after_a_short_spin_unless_a_person_says_otherwise(given: dict[str, str], used: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"} | given
+    said = subprocess.check_output([sys.executable, "-c", SHOW], env=environment, text=True)
+    # PyTorch reads it when it is imported, which must come later.
+    assert said.split() == ["False", used]
