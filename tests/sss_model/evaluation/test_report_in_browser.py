@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.scores import score
-from test_report import checkpoint
 
 from sss_model.evaluation.calibration import BINS
 from sss_model.evaluation.report import write_report
 from sss_model.evaluation.summary import aggregate
+from tests.sss_model.evaluation.test_report import checkpoint
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")

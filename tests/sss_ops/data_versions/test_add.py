@@ -17,11 +17,11 @@ import boto3
 import pytest
 from support.dvc_project import call
 from support.scans import edit, intensities, write_nifti
-from test_headers import scan
 
 from sss_model.data import staging
 from sss_ops.data_versions.pull import tracked_version
 from tests.sss_ops.data_versions.conftest import Sss
+from tests.sss_ops.data_versions.test_personal_data import scan
 
 NOTHING = "http://127.0.0.1:9"
 CASE = "data/heart/imagesTr"
