@@ -38,11 +38,11 @@ from sss_model.data.manifest import build_manifest
 folder, data, cache, pause = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])
 module._LOG_EVERY = 1
 best_rotations = finding.best_rotations
-def quarter_turns(*arguments):  # so short a training has no opinion on what lies how
-    with (folder / "turned").open("a") as file:
+def quarter_rotations(*arguments):  # so short a training finds no orientation
+    with (folder / "rotated").open("a") as file:
         file.write("once ")
     return [90.0 * (case % 4) for case, _ in enumerate(best_rotations(*arguments))]
-finding.best_rotations = quarter_turns
+finding.best_rotations = quarter_rotations
 def slow_down(step, metrics):
     (folder / "alive").write_text(str(step))
     time.sleep(pause)
@@ -130,7 +130,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(
     pd.testing.assert_frame_equal(*histories)
     assert not (tmp_path / "killed" / "work").exists()
     if method != "supervised":
-        assert (tmp_path / "killed" / "turned").read_text() == "once "  # before it was killed, and not again
+        assert (tmp_path / "killed" / "rotated").read_text() == "once "  # before it was killed, and not again
 
 
 def test_sigterm_saves_the_state_and_exits_143(tmp_path: Path, launch: Callable[..., subprocess.Popen[str]]) -> None:
