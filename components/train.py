@@ -25,24 +25,28 @@ def train(
     """Learn from labelled and unlabelled scans; after an interruption, go on where it was."""
     from pathlib import Path
 
+    from sss_model.files import write_json
     from sss_ops.cluster.pod import in_pod, recipe_file
-    from sss_ops.records import write_record
-    from sss_ops.steps.train import outcome, refuse_unless
+    from sss_ops.steps.train import require_passed, training_summary
     from sss_ops.steps.train_distributed import train_in_pod
 
     with in_pod(image=image, mlflow=mlflow), recipe_file(recipe) as params:
-        refuse_unless(passed)
+        require_passed(passed)
         train_in_pod(
             params=params,
             data_dir=Path(data.path, data.metadata["name"]),
             manifest=Path(manifest.path),
             data_version=Path(record.path),
             output=Path(checkpoint.path),
-            **{"work": work, "gpus": gpus, "nodes": nodes, "trainer": trainer, "image": image},
+            work=work,
+            gpus=gpus,
+            nodes=nodes,
+            trainer=trainer,
+            image=image,
         )
-        content, figures = outcome(Path(checkpoint.path))
+        content, figures = training_summary(Path(checkpoint.path))
         # Kubeflow's local cache believes in an artifact only if there is a file.
-        write_record(Path(validation.path), figures)
+        write_json(Path(validation.path), figures)
     for name, value in figures.items():
         validation.log_metric(name, value)
     return (content,)

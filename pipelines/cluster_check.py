@@ -11,8 +11,8 @@ from sss_model.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.submit import Submitted
-    from sss_ops.doctor.checks import Line
-    from sss_ops.doctor.cluster import Wish
+    from sss_ops.doctor.checks import CheckResult
+    from sss_ops.doctor.cluster import PodRequest
 
 
 NAME = "sss-cluster-check"
@@ -38,34 +38,34 @@ _FIXES = {
 }
 
 
-def check_parameters(wish: Wish) -> dict[str, object]:
+def check_parameters(request: PodRequest) -> dict[str, object]:
     """The run's parameters, with an experiment and a model of its own: no real model gets a version from a check."""
     return {
         "recipe": "phantom",
         "data_version": "phantom",
         "minutes": 5,
-        "pool": wish.pool,
-        "gpus": wish.gpus,
-        "nodes": wish.nodes,
-        "spot": wish.spot,
+        "pool": request.pool,
+        "gpus": request.gpus,
+        "nodes": request.nodes,
+        "spot": request.spot,
         "experiment": NAME,
         "model_name": NAME,
     }
 
 
-def proof_lines(run: Submitted, titles: dict[str, str], wish: Wish) -> list[Line]:
+def proof_lines(run: Submitted, titles: dict[str, str], request: PodRequest) -> list[CheckResult]:
     """A line for each task that succeeded, with what that proves, and one with the fix where the run failed."""
-    from sss_ops.doctor.checks import Line
+    from sss_ops.doctor.checks import CheckResult
 
-    pods = f"{wish.nodes} × {wish.gpus} GPUs of pool {wish.pool}" if wish.gpus else "CPUs"
+    pods = f"{request.nodes} × {request.gpus} GPUs of pool {request.pool}" if request.gpus else "CPUs"
     lines = [
-        Line(titles[task], "green", proof.format(pods=pods))
+        CheckResult(titles[task], "green", proof.format(pods=pods))
         for task, proof in _PROOFS.items()
         if run.tasks.get(task) == "SUCCEEDED"
     ]
     if run.error:
         fix = next((fix for word, fix in _FIXES.items() if word.lower() in run.error.lower()), f"see {run.link}")
-        lines.append(Line("Run in the cluster", "red", run.error, fix))
+        lines.append(CheckResult("Run in the cluster", "red", run.error, fix))
     return lines
 
 
@@ -89,24 +89,29 @@ def cluster_check_command(
     from pipelines.submit import submit
     from sss_ops.cluster.placement import place_training
     from sss_ops.cluster.pod import WORK_MOUNT
-    from sss_ops.doctor import diagnose, show
-    from sss_ops.doctor.cluster import Wish
+    from sss_ops.doctor import diagnose, show_results
+    from sss_ops.doctor.cluster import PodRequest
 
     compiled = read_package(package)
-    wish = Wish(pool, gpus, nodes, spot)
+    request = PodRequest(pool, gpus, nodes, spot)
     # Refuse here what the first task would refuse.
     place_training(pool, gpus=gpus, nodes=nodes, spot=spot, work=WORK_MOUNT)
     lines = diagnose(
-        wish, checkpoint=None, params=Path("params.yaml"), bucket=bucket, host=host, namespace=namespace or "kubeflow"
+        request,
+        checkpoint=None,
+        params=Path("params.yaml"),
+        bucket=bucket,
+        host=host,
+        namespace=namespace or "kubeflow",
     )
-    show(lines)
+    show_results(lines)
     if not any(line.name == "Kubeflow Pipelines" and line.state in ("green", "yellow") for line in lines):
         raise InputError("Kubeflow Pipelines: can't be used from here, see above; expected a server to run on")
     run = submit(
         package,
         host=host,
         experiment=NAME,
-        arguments=check_parameters(wish),
+        arguments=check_parameters(request),
         namespace=namespace,
         run_name=None,
         service_account=service_account,
@@ -114,7 +119,7 @@ def cluster_check_command(
         timeout_minutes=timeout_minutes,
         cached=False,  # what the cache answers proves nothing
     )
-    proven = proof_lines(run, compiled.tasks, wish)
-    show(proven)
+    proven = proof_lines(run, compiled.tasks, request)
+    show_results(proven)
     if any(line.state == "red" for line in (*lines, *proven)):
         raise typer.Exit(1)

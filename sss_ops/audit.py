@@ -46,9 +46,9 @@ def _audit(run: str) -> "Audit":
         raise InputError(f"{run}: no such folder; expected a folder with an evaluation, or {ADDRESS_FORMS}")
     from sss_ops.registry.evidence import audit_version
     from sss_ops.registry.versions import version_at
-    from sss_ops.tracking.runs import connect
+    from sss_ops.tracking.store import tracking_client
 
-    client = connect()
+    client = tracking_client()
     return audit_version(client, version_at(client, run))
 
 

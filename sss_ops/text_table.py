@@ -1,4 +1,4 @@
-"""Tables as plain aligned text."""
+"""Rows of words as aligned columns, for a terminal, a log or a page."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 
 
 def aligned(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lay out rows as lines, however wide: in a log or a page no edge of a terminal cuts them.
+    """Lines of any width, since no terminal's edge may cut them.
 
-    >>> aligned(["case", "Dice"], [["patient001", "0.91"]])
-    ['case        Dice', 'patient001  0.91']
+    >>> aligned(["scan", "Dice"], [["a.nii", "0.91"], ["ward/b.nii", "0.87"]])
+    ['scan        Dice', 'a.nii       0.91', 'ward/b.nii  0.87']
     """
     from rich.console import Console
     from rich.table import Table
 
     drawn = Table(*columns, box=None, pad_edge=False)
     for row in rows:
-        # Text, not markup: names may have brackets.
+        # Text and not markup: a name in brackets is to be read.
         drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
     console = Console(width=1000, color_system=None)
     with console.capture() as captured:

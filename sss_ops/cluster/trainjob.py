@@ -66,7 +66,7 @@ def build_training_job(
         image: reference of the image to run.
         nodes: how many pods.
         pods: what each of them needs.
-        arguments: command line of `sss_ops.steps.train`; its paths lie under ``/sss/work``.
+        arguments: command line of ``sss train``; its paths lie under ``/sss/work``.
         environment: variables of the training.
         owner: the launching pod; None where no pod launches.
     """
@@ -75,7 +75,7 @@ def build_training_job(
         "trainer": {
             "image": image,
             "command": ["torchrun"],
-            "args": ["-m", "sss_ops.steps.train", *arguments],
+            "args": ["-m", "sss_ops", "train", *arguments],
             "env": _environment({"SSS_IMAGE_DIGEST": image, **environment}, pods),
             "numNodes": nodes,
             "numProcPerNode": _processes(pods),

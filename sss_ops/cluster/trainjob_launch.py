@@ -39,7 +39,7 @@ def run_training_job(
         image: reference of the image to run.
         nodes: how many nodes.
         placement: `Placement.trainer`.
-        arguments: command line of `sss_ops.steps.train`; its paths lie under ``/sss/work``.
+        arguments: command line of ``sss train``; its paths lie under ``/sss/work``.
         environment: variables of the training; MLFLOW_TRACKING_URI of this process is passed on, too.
 
     Raises:

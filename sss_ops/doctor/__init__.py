@@ -10,47 +10,46 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sss_ops.doctor.checks import Line
-    from sss_ops.doctor.cluster import Wish
+    from sss_ops.doctor.checks import CheckResult
+    from sss_ops.doctor.cluster import PodRequest
 
 
 _MARKS = {"green": "✔", "yellow": "!", "red": "✘", "grey": "–"}
 
 
 def diagnose(
-    wish: Wish, *, checkpoint: Path | None, params: Path, bucket: str | None, host: str | None, namespace: str
-) -> list[Line]:
+    request: PodRequest, *, checkpoint: Path | None, params: Path, bucket: str | None, host: str | None, namespace: str
+) -> list[CheckResult]:
     """Run every check.
 
     Args:
-        wish: what a training would ask of the cluster.
+        request: what a training would ask of the cluster.
         checkpoint: SAM-2's weights; None takes those that `params` names.
         bucket: to write a probe object to; None only asks the store for its list of buckets.
         host: of Kubeflow Pipelines; None takes KFP_HOST.
         namespace: where TrainJobs are made.
     """
-    from sss_ops.doctor import cluster, machine, services, storage
-    from sss_ops.doctor import storage as pretrained
+    from sss_ops.doctor import cluster, machine, services
     from sss_ops.doctor.checks import run_checks
 
     return run_checks(
         local={
-            "Python": machine.packages,
-            "Room": machine.room,
-            "GPU": machine.gpu,
-            "SAM-2 checkpoint": partial(pretrained.checkpoint, checkpoint, params),
+            "Python": machine.check_packages,
+            "Memory and disk": machine.check_resources,
+            "GPU": machine.check_gpu,
+            "SAM-2 checkpoint": partial(machine.check_pretrained, checkpoint, params),
         },
         remote={
-            "S3": partial(storage.object_store, bucket),
-            "DVC remote": partial(storage.dvc_remote, Path.cwd()),
-            "MLflow": services.mlflow,
-            "Kubeflow Pipelines": partial(services.pipelines, host),
-            "Kubernetes": partial(cluster.kubernetes, namespace, wish),
+            "S3": partial(services.check_object_store, bucket),
+            "DVC remote": partial(services.check_dvc_remote, Path.cwd()),
+            "MLflow": services.check_mlflow,
+            "Kubeflow Pipelines": partial(services.check_pipelines, host),
+            "Kubernetes": partial(cluster.check_kubernetes, namespace, request),
         },
     )
 
 
-def command(
+def doctor_command(
     checkpoint: Annotated[Path | None, typer.Option(help="SAM-2's weights; if not given, the recipe's.")] = None,
     params: Annotated[Path, typer.Option(help="Recipe that may name the weights.")] = Path("params.yaml"),
     bucket: Annotated[str | None, typer.Option(help="Bucket to try, such as sss-mlflow.")] = None,
@@ -66,27 +65,27 @@ def command(
 
     Example: sss doctor --bucket sss-mlflow --pool gke
     """
-    from sss_ops.doctor.cluster import Wish
+    from sss_ops.doctor.cluster import PodRequest
 
-    wish = Wish(pool, gpus, nodes, spot)
-    lines = diagnose(wish, checkpoint=checkpoint, params=params, bucket=bucket, host=host, namespace=namespace)
+    request = PodRequest(pool, gpus, nodes, spot)
+    results = diagnose(request, checkpoint=checkpoint, params=params, bucket=bucket, host=host, namespace=namespace)
     if as_json:
-        for line in lines:
-            typer.echo(json.dumps(line.as_dict()))
+        for result in results:
+            typer.echo(json.dumps(result.as_dict()))
     else:
-        show(lines)
-    if any(line.state == "red" for line in lines):
+        show_results(results)
+    if any(result.state == "red" for result in results):
         raise typer.Exit(1)
 
 
-def show(lines: list[Line]) -> None:
+def show_results(results: list[CheckResult]) -> None:
     """Print the findings as a table."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table("", "what", "found", "what to do", box=None)
-    for line in lines:
-        style = "bright_black" if line.state == "grey" else line.state
-        table.add_row(Text(_MARKS[line.state], style), Text(line.name, style), Text(line.found), Text(line.fix))
+    for result in results:
+        style = "bright_black" if result.state == "grey" else result.state
+        table.add_row(Text(_MARKS[result.state], style), Text(result.name, style), Text(result.found), Text(result.fix))
     Console().print(table)

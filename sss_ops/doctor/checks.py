@@ -1,4 +1,4 @@
-"""What a check says, and running many without waiting for one that hangs."""
+"""Results of checks, and many checks at once without waiting for one that hangs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Line:
+class CheckResult:
     """One finding.
 
     Attributes:
@@ -33,14 +33,14 @@ class Line:
         return asdict(self)
 
 
-Check = Callable[[], list[Line]]
+Check = Callable[[], list[CheckResult]]
 
 
-def not_configured(name: str, how: str) -> Line:
-    return Line(name, "grey", f"not configured ({how})")
+def not_configured(name: str, how: str) -> CheckResult:
+    return CheckResult(name, "grey", f"not configured ({how})")
 
 
-def run_checks(local: Mapping[str, Check], remote: Mapping[str, Check]) -> list[Line]:
+def run_checks(local: Mapping[str, Check], remote: Mapping[str, Check]) -> list[CheckResult]:
     """Run checks of this machine one after the other, and meanwhile those that wait for a network, all at once.
 
     A check that breaks is a red line, and so is one that still hangs `LIMIT_SECONDS` after the local ones are done.
@@ -52,23 +52,23 @@ def run_checks(local: Mapping[str, Check], remote: Mapping[str, Check]) -> list[
         try:
             lines += future.result(timeout=max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            lines.append(Line(name, "red", f"no result in {LIMIT_SECONDS:g} s", "look at the network in between"))
+            lines.append(CheckResult(name, "red", f"no result in {LIMIT_SECONDS:g} s", "check the network in between"))
     return lines
 
 
-def _start(name: str, check: Check) -> Future[list[Line]]:
-    future: Future[list[Line]] = Future()
+def _start(name: str, check: Check) -> Future[list[CheckResult]]:
+    future: Future[list[CheckResult]] = Future()
     # A daemon, which the process does not wait for at its end; an executor's threads would hold it.
     threading.Thread(target=lambda: future.set_result(_run(name, check)), daemon=True).start()
     return future
 
 
-def _run(name: str, check: Check) -> list[Line]:
+def _run(name: str, check: Check) -> list[CheckResult]:
     try:
         return check()
     except InputError as error:
         found, _, expected = str(error).partition("; ")
-        return [Line(name, "red", found, expected)]
+        return [CheckResult(name, "red", found, expected)]
     except Exception as error:  # a doctor reports what it stumbles over, and goes on with the next check
         reason = " ".join(str(error).split())[:300]
-        return [Line(name, "red", f"{type(error).__name__}: {reason}", "run `make setup`, or report it")]
+        return [CheckResult(name, "red", f"{type(error).__name__}: {reason}", "run `make setup`, or report it")]

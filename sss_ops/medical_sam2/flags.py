@@ -143,7 +143,7 @@ FLAGS = (
     Flag("out_size", side, "1024", "side of the network's masks", "the same as the image size is taken, another "
          "refused: the loss is at that size, and masks are written on the scan's own grid"),
     Flag("distributed", str, "none", "GPUs of one process", "refused, but for `none`", only="none",
-         refusal="this trains on one GPU; several take `torchrun -m sss_ops.steps.train`"),
+         refusal="this trains on one GPU; several take `torchrun -m sss_ops train`"),
     Flag("dataset", one_of((*PHOTOGRAPHS, *VOLUMES)), "btcv", "data set", "the recipe, and the layout of `-data_path`"),
     Flag("sam_ckpt", Path, "None", "SAM-2's weights", "`model.checkpoint`; random weights where it is not given"),
     Flag("sam_config", one_of(tuple(CONFIGS)), "None", "SAM-2's configuration", "`model.encoder` and `model.version`; "

@@ -114,9 +114,8 @@ def _prepare(chosen: dict[str, Any], folder: Path, *, gpu: bool) -> Path:
 
     from sss_model.config import dump_config
     from sss_model.data.manifest import build_manifest, write_manifest
-    from sss_model.files import sha256, write_atomically
+    from sss_model.files import sha256, write_atomically, write_json
     from sss_ops.medical_sam2.settings import fitted, settled
-    from sss_ops.records import write_record
     from sss_ops.storage.pretrained import pretrained_file
 
     config = settled(chosen, gpu=gpu)
@@ -133,7 +132,7 @@ def _prepare(chosen: dict[str, Any], folder: Path, *, gpu: bool) -> Path:
     found = sha256(folder / "manifest.csv")
     # DVC doesn't track raw data: the manifest, which holds every file's hash, names their version.
     record = {"name": config.data.name, "version": found[:32], "manifest_sha256": found, "labels": manifest.labels}
-    write_record(folder / "data_version.json", record)
+    write_json(folder / "data_version.json", record)
     recipe = yaml.safe_dump(dump_config(config), sort_keys=False)
     write_atomically(folder / "recipe.yaml", recipe.encode())
     return data_dir

@@ -45,8 +45,8 @@ def checkpoint_folder(named: str) -> Iterator[Path]:
         yield Path(named)
         return
     from sss_ops.registry.versions import fetch_checkpoint, version_at
-    from sss_ops.tracking.runs import connect
+    from sss_ops.tracking.store import tracking_client
 
-    version = version_at(connect(), named)
+    version = version_at(tracking_client(), named)
     with tempfile.TemporaryDirectory(prefix="sss-") as temporary:
         yield fetch_checkpoint(version.name, str(version.version), Path(temporary, "model"))

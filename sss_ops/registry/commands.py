@@ -51,9 +51,9 @@ def promote(
     """
     from sss_model.config import load_config
     from sss_ops.registry.promotion import compare_with_champion, promote_version
-    from sss_ops.tracking.runs import connect
+    from sss_ops.tracking.store import tracking_client
 
-    client = connect()
+    client = tracking_client()
     comparison = compare_with_champion(client, name, str(version), load_config(params), data=data)
     typer.echo(comparison_table(comparison))
     if explain:
@@ -74,9 +74,9 @@ def rollback(name: ModelName, reason: Reason = "") -> Intent:
         The decision.
     """
     from sss_ops.registry.rollback import roll_back
-    from sss_ops.tracking.runs import connect
+    from sss_ops.tracking.store import tracking_client
 
-    intent = roll_back(connect(), name, reason=reason)
+    intent = roll_back(tracking_client(), name, reason=reason)
     typer.echo(f"{name}: version {intent.after['champion']} is the champion{_instead_of(intent.record['from'])}")
     return intent
 
@@ -98,9 +98,9 @@ def release(
         The content of ``approval.json``.
     """
     from sss_ops.registry.release import write_release
-    from sss_ops.tracking.runs import connect
+    from sss_ops.tracking.store import tracking_client
 
-    client = connect()
+    client = tracking_client()
     found = version_at(client, f"{name}/{version}" if version else name)
     approval = write_release(client, found, output, replace=replace)
     if approval["warning"]:
@@ -122,9 +122,9 @@ def show_registry(
     Returns:
         The models that were listed.
     """
-    from sss_ops.tracking.runs import connect
+    from sss_ops.tracking.store import tracking_client
 
-    client = connect()
+    client = tracking_client()
     names = [name] if name else model_names(client)
     if not names:
         typer.echo("no registered models; `sss register` makes the first")

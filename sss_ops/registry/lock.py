@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sss_model.errors import InputError
 from sss_ops.errors import is_refusal
-from sss_ops.tracking.timeouts import short_calls
+from sss_ops.tracking.store import short_calls
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -1,1 +1,1 @@
-"""The five steps of the pipeline, and the one that reports how a run ended."""
+"""The five steps of the pipeline, each command and function at once, and the report of how a run ended."""

@@ -52,16 +52,16 @@ def register(
     from sss_model.evaluation.audit import EvaluationFiles
     from sss_model.evaluation.summary import SUMMARY_FILE
     from sss_model.evaluation.tables import read_scores
-    from sss_ops.records import read_record, write_record
+    from sss_model.files import read_json, write_json
     from sss_ops.registry.evidence import EVIDENCE_TAG, Evidence, version_tags
     from sss_ops.serving.model_card import write_card
     from sss_ops.serving.package import register_model
-    from sss_ops.tracking.runs import connect
+    from sss_ops.tracking.store import tracking_client
 
     names = load_config(params).register_as
     trained = load_checkpoint(checkpoint)
-    scores = read_record(evaluation / SUMMARY_FILE, "dice", "per_class")
-    data = read_record(data_version, "name", "version")
+    scores = read_json(evaluation / SUMMARY_FILE, "dice", "per_class")
+    data = read_json(data_version, "name", "version")
     _refuse_poor(scores["dice"], names.min_dice)
     reports = {
         "validation/report.html": validation,
@@ -77,7 +77,7 @@ def register(
         evidence.refuse_contradictions()
     rows = read_scores(evaluation / "cases.csv")
     write_card(card, model=names.model, trained=trained, scores=scores, rows=rows, data=data)
-    client = connect()
+    client = tracking_client()
     run_id = _training_run(client, checkpoint, trained, names.experiment)
     tags = version_tags(trained.meta, scores)
     with mlflow.start_run(run_id=run_id):
@@ -90,7 +90,7 @@ def register(
             tags[EVIDENCE_TAG] = evidence.log(client, run_id, documents)
         version = register_model(client, checkpoint, name=names.model, tags=tags, card=card)
     record = {"model": names.model, "version": version, "run_id": run_id, "uri": f"models:/{names.model}/{version}"}
-    write_record(output, record)
+    write_json(output, record)
     return record
 
 

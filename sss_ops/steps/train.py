@@ -1,6 +1,5 @@
-"""The step ``train``: manifest and recipe in, checkpoint out, its curves in MLflow while it learns."""
+"""The step ``train``: manifest and recipe in, checkpoint out, live curves in MLflow."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from sss_model.errors import InputError
 
 if TYPE_CHECKING:
     from sss_model.training.fine_tuning import Parent
@@ -26,8 +27,8 @@ def train(
 ) -> None:
     """Train a model on the labelled and the unlabelled scans of a manifest.
 
-    A training that was killed goes on where it was when the same command is typed again. Its curves are in MLflow while
-    it learns.
+    A training that was killed goes on where it was when the same command runs again. MLflow shows its curves while it
+    learns.
 
     Example: sss train --data-dir data/phantom --params params.yaml
     \f
@@ -35,9 +36,9 @@ def train(
         InputError: something in the inputs can't be used, or another process is at the same training.
         SystemExit: 143 after SIGTERM, once the state is saved.
     """
-    from sss_ops.storage.parent_model import pinned
+    from sss_ops.storage.parent_model import pinned_recipe
 
-    with pinned(params) as exact:
+    with pinned_recipe(params) as exact:
         _train(exact, data_dir, manifest, data_version, output, work, cache, checkpoints)
 
 
@@ -53,8 +54,7 @@ def _train(
 ) -> None:
     from sss_model.config import load_config
     from sss_model.data.manifest import read_manifest
-    from sss_model.files import sha256
-    from sss_ops.records import read_record, write_record
+    from sss_model.files import read_json, sha256, write_json
     from sss_ops.storage.parent_model import parent_of
     from sss_ops.storage.pretrained import pretrained_file
     from sss_ops.storage.training_state import work_place
@@ -62,10 +62,10 @@ def _train(
 
     config = load_config(params)
     cases = read_manifest(manifest)
-    version = read_record(data_version, "version")["version"]
+    version = read_json(data_version, "version")["version"]
     pretrained = pretrained_file(config.model, checkpoints)
     parent = parent_of(config)
-    identity = identity_of(
+    identity = identity_of_training(
         params=params, manifest=manifest, data_version=data_version, pretrained=pretrained, parent=parent
     )
     # Seconds of imports, after what can be refused at once.
@@ -91,21 +91,20 @@ def _train(
                 on_save=place.on_save,
             )
         if first:
-            write_record(output / "tracking.json", live.as_record())
-            # Who trains the same again starts a new run.
+            write_json(output / "tracking.json", live.as_record())
+            # The same training, started again, is a new run.
             place.forget()
 
 
-def identity_of(
+def identity_of_training(
     *, params: Path, manifest: Path, data_version: Path, pretrained: Path | None, parent: "Parent | None" = None
 ) -> str:
     """The name that a training's unfinished state is kept under; see `sss_model.training.identity`."""
     from sss_model.config import load_config
-    from sss_model.files import sha256
+    from sss_model.files import read_json, sha256
     from sss_model.training.identity import training_identity
-    from sss_ops.records import read_record
 
-    version = read_record(data_version, "version")["version"]
+    version = read_json(data_version, "version")["version"]
     return training_identity(
         load_config(params),
         data_version=version,
@@ -118,31 +117,34 @@ def identity_of(
 @contextmanager
 def _alone(work_dir: Path) -> Iterator[None]:
     """Hold the work folder against a second process, such as one whose parent was killed and that still trains."""
-    from sss_model.errors import InputError
+    from filelock import FileLock, Timeout
 
     work_dir.mkdir(parents=True, exist_ok=True)
-    with (work_dir / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{work_dir}: another process is at this same training; expected to be alone") from None
+    lock = FileLock(work_dir / "lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"{work_dir}: another process is at this same training; expected to be alone") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def refuse_unless(passed: bool) -> None:
-    """Stop, with an `InputError`, where the data gate did not pass; it has succeeded so that its report can be read."""
-    from sss_model.errors import InputError
+def require_passed(passed: bool) -> None:
+    """Raise `InputError` where the data checks did not pass.
 
+    In a pipeline the step before succeeds either way, so that its report can be read.
+    """
     if not passed:
-        raise InputError("the data did not pass the gate; expected a pass, see the report of the step before")
+        raise InputError("the data did not pass the data checks; expected a pass, see the report of the step before")
 
 
-def outcome(checkpoint: Path) -> tuple[str, dict[str, float]]:
-    """The SHA-256 of a checkpoint's weights, and what a list of runs shows of its training."""
-    from sss_model.files import sha256
-    from sss_ops.records import read_record
+def training_summary(checkpoint: Path) -> tuple[str, dict[str, float]]:
+    """The SHA-256 of a checkpoint's weights, and the figures of its training for a list of runs."""
+    from sss_model.files import read_json, sha256
 
-    meta = read_record(checkpoint / "meta.json", "val_dice", "val_dice_per_class", "steps", "minutes")
+    meta = read_json(checkpoint / "meta.json", "val_dice", "val_dice_per_class", "steps", "minutes")
     figures = {"Dice, validation": meta["val_dice"], "steps": meta["steps"], "minutes": meta["minutes"]}
     figures |= {f"Dice {name}, validation": dice for name, dice in meta["val_dice_per_class"].items()}
     return sha256(checkpoint / "weights.pt"), {name: round(value, 4) for name, value in figures.items()}

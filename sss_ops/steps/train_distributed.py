@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from sss_ops.steps.train import identity_of, train
+from sss_ops.steps.train import identity_of_training, train
 
 
 def train_in_pod(*, work: str, gpus: int, nodes: int, trainer: dict[str, Any], image: str, **inputs: Path) -> None:
@@ -40,9 +40,9 @@ def train_on_gpus(*, params: Path, work: str, gpus: int, **inputs: Path) -> None
     Raises:
         SystemExit: with torchrun's exit status where it is not 0; the reason is in the log above.
     """
-    from sss_ops.storage.parent_model import pinned
+    from sss_ops.storage.parent_model import pinned_recipe
 
-    with pinned(params) as exact:
+    with pinned_recipe(params) as exact:
         options = _options(params=exact, **inputs, work=work, **_caches(work))
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"]
         status = subprocess.run([*command, "-m", "sss_ops", "train", *options]).returncode
@@ -66,9 +66,9 @@ def train_on_nodes(
         InputError: the job can't be launched; its reason is in the sentence.
         SystemExit: 1, after one sentence on stderr, where the training failed or its pods did not start.
     """
-    from sss_ops.storage.parent_model import pinned
+    from sss_ops.storage.parent_model import pinned_recipe
 
-    with pinned(params) as exact:
+    with pinned_recipe(params) as exact:
         _launch({"params": exact, **inputs}, output=output, work=work, nodes=nodes, trainer=trainer, image=image)
 
 
@@ -85,7 +85,7 @@ def _launch(
     # Here, so that weights which can't be had are said before nodes are asked for; the nodes find them on the volume.
     config = load_config(inputs["params"])
     pretrained, parent = pretrained_file(config.model, caches["checkpoints"]), parent_of(config)
-    identity = identity_of(
+    identity = identity_of_training(
         **{name: path for name, path in inputs.items() if name != "data_dir"}, pretrained=pretrained, parent=parent
     )
     shared = Path(work, f"{identity}-shared")

@@ -1,4 +1,4 @@
-"""The step ``validate-splits``: the data checks that stop a training on data that can't be trusted."""
+"""The step ``validate-splits``: the data checks before a training, and their report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from sss_model.errors import InputError
 
 
 class DataChecksFailedError(InputError):
-    """The data break a rule; the report says which."""
+    """A data check failed; the report says which."""
 
 
 def validate_splits(
@@ -19,7 +19,7 @@ def validate_splits(
     params: Annotated[Path, typer.Option(help="Recipe to be trained.")] = Path("params.yaml"),
     report: Annotated[Path, typer.Option(help="HTML report to write.")] = Path("validation/report.html"),
 ) -> None:
-    """Check that the data can be trusted; exit with code 2 and a report where it can't.
+    """Run the data checks and write their report; exit code 2 where one fails.
 
     Example: sss validate-splits --data-dir data/phantom
     \f

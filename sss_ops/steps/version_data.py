@@ -1,4 +1,4 @@
-"""The step ``version-data``: a data set in, its manifest and the name of its version out."""
+"""The step ``version-data``: a data set in, its manifest and version record out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,9 +25,8 @@ def version_data(
     """
     from sss_model.data.canonical import channels_of, read_description
     from sss_model.data.manifest import build_manifest, write_manifest
-    from sss_model.files import sha256
+    from sss_model.files import sha256, write_json
     from sss_ops.data_versions.pull import tracked_version
-    from sss_ops.records import write_record
 
     version = version or tracked_version(dvc_file)
     found = build_manifest(data_dir)
@@ -42,4 +41,4 @@ def version_data(
         "licence": str(description.get("licence", "")),
         "citation": str(description.get("citation", "")),
     }
-    write_record(data_version, record)
+    write_json(data_version, record)

@@ -23,7 +23,7 @@ SCHEME = "models:/"
 
 
 @contextmanager
-def pinned(params: Path) -> Iterator[Path]:
+def pinned_recipe(params: Path) -> Iterator[Path]:
     """A recipe in which ``train.init_from`` names a version of a model where it named an alias.
 
     An alias moves; what a training started from must not change while it runs, nor between its processes.
@@ -72,10 +72,10 @@ def parent_of(config: Config) -> Parent | None:
 
 def _version(address: str) -> ModelVersion:
     from sss_ops.registry.versions import version_at
-    from sss_ops.tracking.runs import connect
+    from sss_ops.tracking.store import tracking_client
 
     try:
-        return version_at(connect(), address)
+        return version_at(tracking_client(), address)
     except InputError as error:
         raise InputError(f"train.init_from: {error}") from None
 

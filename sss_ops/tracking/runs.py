@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from sss_model.files import read_json, write_json
 from sss_ops.errors import (
     TRACKING_SERVER,
     AccessRefusedError,
@@ -19,9 +20,7 @@ from sss_ops.errors import (
     tracking_address,
     without_secrets,
 )
-from sss_ops.records import read_record, write_record
-from sss_ops.tracking.store import connect, is_server, open_store
-from sss_ops.tracking.timeouts import short_calls
+from sss_ops.tracking.store import is_server, open_store, short_calls, tracking_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,7 +46,7 @@ def find_run(client: MlflowClient, record: Path) -> str | None:
     """The run that `record` (see `LiveRun`) names; None without a record, and where the run is not there or deleted."""
     from mlflow.exceptions import MlflowException
 
-    run_id = read_record(record, "run_id")["run_id"] if record.exists() else None
+    run_id = read_json(record, "run_id")["run_id"] if record.exists() else None
     if run_id is None:
         return None
     try:
@@ -135,7 +134,7 @@ class LiveRun:
     def _begin(self) -> None:
         try:
             with as_sentences(TRACKING_SERVER, tracking_address()):
-                self._open(connect())
+                self._open(tracking_client())
         except AccessRefusedError:
             raise
         except Exception as error:
@@ -146,7 +145,7 @@ class LiveRun:
         count = len(self._gathered)
         try:
             # After a failure, a database gets a quick look before MLflow tries for minutes.
-            client = connect() if self._store_may_have_some else open_store()
+            client = tracking_client() if self._store_may_have_some else open_store()
             run_id = self._open(client)
             metrics = [metric for row in self._gathered[:count] for metric in scalars_to_metrics(*row)]
             (log_missing if self._store_may_have_some else log_metrics)(client, run_id, metrics)
@@ -165,7 +164,7 @@ class LiveRun:
             given = os.environ.get("MLFLOW_RUN_ID")
             self.run_id = find_run(client, self._record) or given or create_run(client, self.experiment, self._name)
             client.update_run(self.run_id, status="RUNNING")
-            write_record(self._record, self.as_record())
+            write_json(self._record, self.as_record())
         return self.run_id
 
     def _wait_after(self, error: Exception, status: str | None = None) -> None:

@@ -121,7 +121,7 @@ def test_train_refuses_data_that_did_not_pass(
     with pytest.raises(SystemExit) as ended:
         train_step(given, tmp_path, passed=False)
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("error: the data did not pass the gate; expected a pass")
+    assert capsys.readouterr().err.startswith("error: the data did not pass the data checks; expected a pass")
 
 
 def test_train_makes_a_checkpoint_and_names_its_content(

@@ -123,7 +123,7 @@ def test_unchanged_bytes_run_nothing_again_and_changed_ones_do(ran: Path, here: 
     # The gate's report is there although the run failed, and the next step refused.
     assert changed.returncode == 2
     assert changed.stderr.splitlines()[-1].startswith("error: sss-training: ")
-    assert "error: the data did not pass the gate; expected a pass" in changed.stdout
+    assert "error: the data did not pass the data checks; expected a pass" in changed.stdout
     assert "failed" in (here.latest() / "validate-splits/report").read_text()
     assert (here.latest() / "report-end/summary").read_text().startswith("# The run ended as failed")
     assert not (here.latest() / "evaluate").exists()

@@ -242,11 +242,11 @@ def test_control_c_ends_the_waiting_and_not_the_run(server: KfpServer, package: 
 def test_the_cluster_check_tells_what_was_proven_and_what_to_mend(
     server: KfpServer, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sss_ops.doctor.cluster import Wish
+    from sss_ops.doctor.cluster import PodRequest
 
-    wish = Wish("gke", 1, 1, False)
+    request = PodRequest("gke", 1, 1, False)
     titles = {"version-data": "Fetch", "train": "Train"}
     run = Submitted("r1", "link", "FAILED", "the task train (Train) failed: OOMKilled", {"version-data": "SUCCEEDED"})
-    fetched, failed = cluster_check.proof_lines(run, titles, wish)
+    fetched, failed = cluster_check.proof_lines(run, titles, request)
     assert (fetched.name, fetched.state) == ("Fetch", "green")
     assert (failed.state, failed.fix) == ("red", "give the pool more memory in sss_ops/cluster/pools.yaml")

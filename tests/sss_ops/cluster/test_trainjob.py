@@ -81,7 +81,7 @@ def test_trainer_refuses_a_slip(schema: Validator, spoil: Callable[[dict[str, An
 def test_torchrun_gets_one_process_a_gpu_and_the_steps_own_arguments() -> None:
     trainer = job(pool="bare", gpus=4)["spec"]["trainer"]
     assert trainer["command"] + trainer["args"] == [
-        *("torchrun", "-m", "sss_ops.steps.train"),
+        *("torchrun", "-m", "sss_ops", "train"),
         *("--params", "/sss/work/params.yaml"),
     ]
     assert (trainer["image"], trainer["numNodes"], trainer["numProcPerNode"]) == ("registry/sss@sha256:0", 2, 4)

@@ -19,7 +19,7 @@ from support.registry import (
 
 from sss_model.errors import InputError
 from sss_ops.registry.commands import list_versions
-from sss_ops.tracking.store import connect
+from sss_ops.tracking.store import tracking_client
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def database() -> Iterator[str]:
 @pytest.fixture
 def client(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlflow.MlflowClient]:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
-    client = connect()
+    client = tracking_client()
     fill(client)
     yield client
     for model in client.search_registered_models():
@@ -62,6 +62,6 @@ def test_a_password_that_the_database_does_not_know_is_one_sentence_without_it(
     wrong = database.replace("sss:", "sss:planted-")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", wrong)
     with pytest.raises(InputError, match="password authentication failed") as caught:
-        connect()
+        tracking_client()
     assert "planted" not in str(caught.value)
     assert "\n" not in str(caught.value)

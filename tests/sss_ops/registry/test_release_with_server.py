@@ -15,7 +15,7 @@ from sss_model.errors import InputError
 from sss_ops.registry.evidence import EVIDENCE_TAG, audit_version, evidence_place
 from sss_ops.registry.release import write_release
 from sss_ops.registry.versions import version_at
-from sss_ops.tracking.runs import connect
+from sss_ops.tracking.store import tracking_client
 
 
 def test_a_version_is_audited_and_released_from_the_server_alone(
@@ -27,7 +27,7 @@ def test_a_version_is_audited_and_released_from_the_server_alone(
         steps = Path(shutil.copytree(evaluated, tmp_path / "steps"))
         register_it(steps, tmp_path)
         shutil.rmtree(steps)
-        client = connect()
+        client = tracking_client()
         version = version_at(client, f"models:/{MODEL}@challenger")
         assert version_at(client, str(version.run_id)).version == version.version
         assert audit_version(client, version).findings == []

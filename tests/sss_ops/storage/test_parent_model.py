@@ -13,8 +13,8 @@ from sss_model.checkpoint import load_checkpoint, read_meta
 from sss_model.files import sha256
 from sss_ops.serving.package import register_model
 from sss_ops.steps import train_distributed
-from sss_ops.storage.parent_model import pinned
-from sss_ops.tracking.runs import connect
+from sss_ops.storage.parent_model import pinned_recipe
+from sss_ops.tracking.store import tracking_client
 
 Train = Callable[..., int]
 
@@ -24,7 +24,7 @@ def from_model(name: str) -> dict[str, object]:
 
 
 def register(checkpoint: Path) -> mlflow.MlflowClient:
-    client = connect()
+    client = tracking_client()
     Path("card.md").write_text("A card.")
     with mlflow.start_run():
         version = register_model(client, checkpoint, name="heart", tags={}, card=Path("card.md"))
@@ -64,7 +64,7 @@ def test_a_folder_is_a_model_too_and_an_alias_is_looked_up_when_it_is_used(sss_t
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace(str(checkpoint), "models:/heart@champion"))
     for version in ("2", "1"):
         client.set_registered_model_alias("heart", "champion", version)
-        with pinned(Path("params.yaml")) as exact:
+        with pinned_recipe(Path("params.yaml")) as exact:
             assert yaml.safe_load(exact.read_text())["train"]["init_from"] == f"models:/heart/{version}"
 
 

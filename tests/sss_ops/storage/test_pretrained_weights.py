@@ -18,7 +18,7 @@ from sss_model.errors import InputError
 from sss_model.files import sha256
 from sss_ops import recipe as recipes
 from sss_ops.steps import train_distributed
-from sss_ops.steps.train import identity_of
+from sss_ops.steps.train import identity_of_training
 from sss_ops.storage import published
 from sss_ops.storage.pretrained import pretrained_file
 from sss_ops.storage.published import Published
@@ -181,10 +181,10 @@ def test_other_weights_are_another_training(steps: Path, tmp_path: Path) -> None
 
     def identity(content: bytes) -> str:
         own.write_bytes(content)
-        return identity_of(**files, pretrained=own)
+        return identity_of_training(**files, pretrained=own)
 
     assert identity(b"a") == identity(b"a") != identity(b"b")
-    assert identity_of(**files, pretrained=None) not in (identity(b"a"), identity(b"b"))
+    assert identity_of_training(**files, pretrained=None) not in (identity(b"a"), identity(b"b"))
 
 
 def test_processes_of_a_pod_keep_weights_on_its_volume(steps: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sss_model.errors import InputError
 from sss_ops.tracking.runs import LiveRun
-from sss_ops.tracking.store import connect
+from sss_ops.tracking.store import tracking_client
 
 
 def only_run(store: mlflow.MlflowClient) -> mlflow.entities.Run:
@@ -64,7 +64,7 @@ def test_a_run_that_was_deleted_is_not_gone_on_in(store: mlflow.MlflowClient, tm
 def test_an_address_of_no_known_store_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     with pytest.raises(InputError, match=r"expected http\(s\)://HOST, sqlite:///FILE or postgresql\+psycopg2") as error:
-        connect()
+        tracking_client()
     assert "secret" not in str(error.value)
 
 

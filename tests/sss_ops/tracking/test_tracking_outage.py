@@ -21,7 +21,7 @@ from support.tracking_server import free_port, kill, tracking_server
 from sss_model.checkpoint import load_checkpoint
 from sss_model.errors import InputError
 from sss_ops.tracking.runs import LiveRun
-from sss_ops.tracking.store import connect
+from sss_ops.tracking.store import tracking_client
 
 
 def test_a_server_that_is_killed_during_a_training_gets_everything_from_register(
@@ -115,7 +115,7 @@ def complaint_of_connecting(address: str, monkeypatch: pytest.MonkeyPatch) -> st
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     began = time.monotonic()
     with pytest.raises(InputError) as caught:
-        connect()
+        tracking_client()
     assert time.monotonic() - began < 30
     return str(caught.value)
 
