@@ -15,9 +15,9 @@ from typing import Any
 from sss_model.data.splits import Assignment, read_splits, write_splits
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
+from sss_model.io import FILE_ENDINGS
 
 __all__ = ["Assignment", "CaseFiles", "Dataset", "load_description", "open_dataset", "write_dataset"]
-FILE_ENDINGS = (".nii.gz", ".nii", ".png")
 RGB = "RGB"
 """The channel of colour pictures: one file with all three, as nnU-Net reads them."""
 _RGB_NAMES = {"0": "R", "1": "G", "2": "B"}
@@ -81,12 +81,12 @@ def write_dataset(
     citation: str = "",
     notes: Sequence[str] = (),
 ) -> None:
-    """Write ``dataset.json`` and ``splits.csv``; the images and labels are the caller's.
+    """Write ``dataset.json`` and ``splits.csv``; the caller writes images and labels.
 
     Args:
         labels: class name to integer, background 0.
         channel: nnU-Net's name of the one input channel, ``MRI`` or ``CT`` for instance, or `RGB`.
-        notes: what else a reader of ``dataset.json`` should know.
+        notes: further sentences for ``dataset.json``.
     """
     description = {
         "channel_names": _RGB_NAMES if channel == RGB else {"0": channel},

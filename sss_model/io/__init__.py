@@ -1,1 +1,4 @@
-"""Reading and writing volumes, masks and weights."""
+"""Reading and writing volumes, masks, tables and weights."""
+
+FILE_ENDINGS = (".nii.gz", ".nii", ".png")
+"""Of scans and masks."""

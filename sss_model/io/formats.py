@@ -19,84 +19,20 @@ from nibabel.wrapstruct import WrapStructError
 from PIL import Image
 
 from sss_model.errors import InputError
+from sss_model.io import FILE_ENDINGS
 
-# How large a stranger's file may be, told from its header before the rest of it is expanded.
-
-
-_HEADERS = 1 << 20  # bytes before the voxels: a NIfTI-2 header takes 544, its extensions rarely much more
-
-
-def within_limit(data: bytes, where: str, *, most: int) -> bytes:
-    """A file's bytes, a NIfTI file's without its compression.
-
-    No more is expanded than the header promises. A file that is none of ours passes as it is, for who decodes it to
-    say so.
-
-    Args:
-        data: of a .nii, .nii.gz or .png file.
-        where: opens the sentence of an error.
-        most: how many voxels it may have.
-
-    Raises:
-        InputError: it promises more voxels, or its compression is damaged.
-    """
-    if data.startswith(PNG_SIGNATURE):
-        refuse_more(_declared_pixels(data, where), where, most=most)
-        return data
-    if not data.startswith(b"\x1f\x8b"):
-        refuse_more(_voxels(data[:_HEADERS])[0], where, most=most)
-        return data
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-        try:
-            voxels, size = _voxels(head := stream.read(_HEADERS))
-            refuse_more(voxels, where, most=most)
-            # One byte more than there should be, so that gzip meets the end and compares its checksum.
-            return head + stream.read(max(1, size + 1 - len(head)))
-        except (EOFError, OSError, zlib.error):
-            raise InputError(
-                f"{where}: its compressed data is damaged or ends early; expected an intact gzip file"
-            ) from None
-
-
-def refuse_more(voxels: int, where: str, *, most: int) -> None:
-    """Raise an `InputError` where there are more voxels than `most`."""
-    if voxels > most:
-        raise InputError(f"{where}: {voxels} voxels; expected at most {most}")
-
-
-def _voxels(head: bytes) -> tuple[int, int]:
-    """How many voxels a NIfTI header promises, and in how many bytes of file; nothing where it is none."""
-    second = nib.Nifti2Header.sizeof_hdr
-    kind = nib.Nifti2Header if head[:4] in (second.to_bytes(4, "little"), second.to_bytes(4, "big")) else None
-    try:
-        header = (kind or nib.Nifti1Header).from_fileobj(io.BytesIO(head), check=False)
-        voxels = math.prod(max(0, int(side)) for side in header.get_data_shape())
-        return voxels, _HEADERS + voxels * header.get_data_dtype().itemsize
-    except (ValueError, OverflowError, OSError, HeaderDataError, WrapStructError):
-        return 0, 0
-
-
-def _declared_pixels(data: bytes, where: str) -> int:
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
-            return math.prod(picture.size)
-    except Image.DecompressionBombError:
-        raise InputError(f"{where}: more pixels than any picture has; expected a photograph") from None
-    except (OSError, SyntaxError, ValueError):
-        return 0
-
-
-ENDINGS = (".nii.gz", ".nii", ".png")
+_HEADERS = 1 << 20
+"""Bytes before the voxels: a NIfTI-2 header takes 544, its extensions rarely much more."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY = {"1", "L", "I", "I;16"}
 
 
 def ending_of(path: Path) -> str:
-    """The one of `ENDINGS` that a file has; raises `InputError` for any other."""
-    for ending in ENDINGS:
+    """The one of `FILE_ENDINGS` that a file has; raises `InputError` for any other."""
+    for ending in FILE_ENDINGS:
         if path.name.endswith(ending):
             return ending
-    raise InputError(f"{path}: unknown kind of file; expected a name ending in {', '.join(ENDINGS)}")
+    raise InputError(f"{path}: unknown kind of file; expected a name ending in {', '.join(FILE_ENDINGS)}")
 
 
 def decode_nifti(data: bytes, where: str) -> tuple[np.ndarray, nib.Nifti1Header]:
@@ -104,7 +40,7 @@ def decode_nifti(data: bytes, where: str) -> tuple[np.ndarray, nib.Nifti1Header]
 
     Args:
         data: a NIfTI-1 or NIfTI-2 file, gzip-compressed or not.
-        where: opens the sentence of an error.
+        where: opens the error message.
 
     Raises:
         InputError: not NIfTI, truncated, without voxels, not 3-D, or with voxels or zooms that are no numbers.
@@ -119,7 +55,7 @@ def decode_nifti(data: bytes, where: str) -> tuple[np.ndarray, nib.Nifti1Header]
     except (ValueError, OSError, HeaderDataError, ImageFileError, WrapStructError):
         raise InputError(f"{where}: not a NIfTI file; expected .nii or .nii.gz data") from None
     _check_promises(stored, kind, len(data), where)
-    # nibabel repairs a zoom of zero to 1 mm without a word, so the check needs the header as stored.
+    # nibabel silently repairs a zoom of zero to 1 mm, so the check needs the header as stored.
     _check_zooms(np.abs(stored["pixdim"][1:4]), where)
     return _three_axes(np.asanyarray(image.dataobj), where), header
 
@@ -218,3 +154,62 @@ def _pixels(picture: Image.Image, where: str, *, label: bool) -> np.ndarray:
     if picture.mode in _GREY or label:
         return np.asarray(picture)
     return np.asarray(picture.convert("L"))
+
+
+def within_limit(data: bytes, where: str, *, most: int) -> bytes:
+    """Check a file's size by its header before expanding the rest; return its bytes, a NIfTI file's uncompressed.
+
+    No more is expanded than the header promises. A file of another kind passes unchanged: decoding it raises.
+
+    Args:
+        data: of a .nii, .nii.gz or .png file.
+        where: opens the error message.
+        most: how many voxels it may have.
+
+    Raises:
+        InputError: it promises more voxels, or its compression is damaged.
+    """
+    if data.startswith(PNG_SIGNATURE):
+        refuse_more(_declared_pixels(data, where), where, most=most)
+        return data
+    if not data.startswith(b"\x1f\x8b"):
+        refuse_more(_voxels(data[:_HEADERS])[0], where, most=most)
+        return data
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        try:
+            voxels, size = _voxels(head := stream.read(_HEADERS))
+            refuse_more(voxels, where, most=most)
+            # One byte more than there should be, so that gzip meets the end and compares its checksum.
+            return head + stream.read(max(1, size + 1 - len(head)))
+        except (EOFError, OSError, zlib.error):
+            raise InputError(
+                f"{where}: its compressed data is damaged or ends early; expected an intact gzip file"
+            ) from None
+
+
+def refuse_more(voxels: int, where: str, *, most: int) -> None:
+    """Raise `InputError` for more voxels than `most`."""
+    if voxels > most:
+        raise InputError(f"{where}: {voxels} voxels; expected at most {most}")
+
+
+def _voxels(head: bytes) -> tuple[int, int]:
+    """Voxels that a NIfTI header promises, and bytes of the file; (0, 0) where it is no NIfTI header."""
+    second = nib.Nifti2Header.sizeof_hdr
+    kind = nib.Nifti2Header if head[:4] in (second.to_bytes(4, "little"), second.to_bytes(4, "big")) else None
+    try:
+        header = (kind or nib.Nifti1Header).from_fileobj(io.BytesIO(head), check=False)
+        voxels = math.prod(max(0, int(side)) for side in header.get_data_shape())
+        return voxels, _HEADERS + voxels * header.get_data_dtype().itemsize
+    except (ValueError, OverflowError, OSError, HeaderDataError, WrapStructError):
+        return 0, 0
+
+
+def _declared_pixels(data: bytes, where: str) -> int:
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            return math.prod(picture.size)
+    except Image.DecompressionBombError:
+        raise InputError(f"{where}: more pixels than any picture has; expected a photograph") from None
+    except (OSError, SyntaxError, ValueError):
+        return 0

@@ -1,4 +1,4 @@
-"""2-D images and masks as files of the usual kinds, and as PNG."""
+"""Read 2-D pictures and masks (PNG, JPEG, BMP, TIFF); write PNG."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sss_model.errors import InputError
 from sss_model.files import write_atomically
 
 LOSSY = (".jpg", ".jpeg")
-ENDINGS = (".png", *LOSSY, ".bmp", ".tif", ".tiff")
+PICTURE_ENDINGS = (".png", *LOSSY, ".bmp", ".tif", ".tiff")
 NO_SPACING = "Pictures carry no pixel size: a pixel counts as 1 mm, so that distances are in pixels."
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _GREY = {"1", "L", "I", "I;16", "I;16B"}
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """A grey (H, W) uint8 or uint16 or a colour (H, W, 3) uint8 picture.
+    """Read a grey (H, W) uint8 or uint16 or a colour (H, W, 3) uint8 picture.
 
     Raises:
         InputError: not a picture, or a damaged one.
@@ -31,7 +31,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """A mask's values (H, W): grey values, palette indices, or the one value that its three colours share.
+    """Read a mask's values (H, W): grey values, palette indices, or the one value that its three colours share.
 
     Raises:
         InputError: not a picture, a damaged one, or one whose colours differ.

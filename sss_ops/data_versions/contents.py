@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from sss_model.data.splits import Assignment, parse_splits
 from sss_model.errors import InputError
+from sss_model.io import FILE_ENDINGS
 
 _KINDS = {"imagesTr": "image", "imagesTs": "image", "labelsTr": "label", "labelsTs": "label"}
 _SPLITS = "splits.csv"
-_ENDINGS = (".nii.gz", ".nii", ".png")
 
 Read = Callable[[str], bytes]
 """An object's bytes by its md5."""
@@ -91,7 +91,7 @@ def _listing(version: str, data: bytes) -> dict[str, str]:
 def _place(path: PurePosixPath) -> tuple[str, str, str] | None:
     """Data set, case, and kind and name of a file of a case; None for any other."""
     kind = _KINDS.get(path.parent.name)
-    ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), None)
+    ending = next((ending for ending in FILE_ENDINGS if path.name.endswith(ending)), None)
     if kind is None or ending is None:
         return None
     stem = path.name.removesuffix(ending)

@@ -58,7 +58,6 @@ def masked(text: str) -> str:
 _TEXT_FIELDS = ("descrip", "db_name", "aux_file", "intent_name", "data_type")
 _NAME_FIELDS = {"db_name", "aux_file", "intent_name"}
 _DICOM_EXTENSION = 2
-_ENDINGS = (".nii.gz", ".nii", ".png")
 _MOST_HEADER_BYTES = 16 << 20
 _PERSON = {
     "PatientName": NAME,
@@ -90,9 +89,10 @@ class Finding:
 
 def look_through(folder: Path) -> list[Finding]:
     """What the headers of a folder's scans tell about people, sorted by path; voxels are not read."""
+    from sss_model.io import FILE_ENDINGS
     from sss_model.parallel import for_each
 
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_ENDINGS))
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(FILE_ENDINGS))
     found = for_each(inspect, paths, description="Looking for names and birth dates")
     return [finding for findings in found for finding in findings]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sss_model.errors import InputError
+from sss_model.io import FILE_ENDINGS
 from sss_ops.errors import OBJECT_STORE, as_sentences
-from sss_ops.prediction.scans import ENDINGS
 from sss_ops.storage import s3
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def masks_at(place: str, *, single: bool) -> Masks:
     Raises:
         InputError: nothing can be written there.
     """
-    own = single and place.endswith(ENDINGS) and not Path(place).is_dir()
+    own = single and place.endswith(FILE_ENDINGS) and not Path(place).is_dir()
     if place.startswith(s3.SCHEME):
         bucket, _ = s3.bucket_and_key(place)
         if not bucket:
@@ -147,7 +147,7 @@ class MaskBucket(Masks):
 
     def write(self, name: str, mask: Volume) -> None:
         with tempfile.TemporaryDirectory(prefix="sss-") as folder:
-            ending = next(ending for ending in ENDINGS if self.address(name).endswith(ending))
+            ending = next(ending for ending in FILE_ENDINGS if self.address(name).endswith(ending))
             path = Path(folder, f"mask{ending}")
             _write(mask, path)
             self._upload(self.address(name), path.read_bytes())

@@ -9,13 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from sss_model.errors import InputError
+from sss_model.io import FILE_ENDINGS
 from sss_ops.storage import s3
 
 if TYPE_CHECKING:
     from sss_model.io.volumes import Volume
-
-
-ENDINGS = (".nii.gz", ".nii", ".png")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def find_scans(place: str, *, masks: str | None = None) -> list[Scan]:
         return [_file(path, path.parent)]
     if not path.is_dir():
         raise InputError(
-            f"{place}: no such file or folder; expected a scan ({', '.join(ENDINGS)}), a folder of scans, or "
+            f"{place}: no such file or folder; expected a scan ({', '.join(FILE_ENDINGS)}), a folder of scans, or "
             "s3://BUCKET/PREFIX"
         )
     files = {file.relative_to(path).as_posix(): file for file in _below(path, masks)}
@@ -92,9 +90,9 @@ def _images(names: Iterable[str], place: str) -> list[str]:
     if "dataset.json" in names:
         # Labels have the same endings.
         names = [name for name in names if PurePosixPath(name).parts[0] in ("imagesTr", "imagesTs")]
-    scans = sorted(name for name in names if name.endswith(ENDINGS))
+    scans = sorted(name for name in names if name.endswith(FILE_ENDINGS))
     if not scans:
-        raise InputError(f"{place}: no scans there; expected files that end in {', '.join(ENDINGS)}")
+        raise InputError(f"{place}: no scans there; expected files that end in {', '.join(FILE_ENDINGS)}")
     return scans
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from sss_model.data.layouts.bhsd import TEST
+from sss_model.data.layouts.bhsd import TEST_CASES
 from sss_model.data.layouts.btcv import LABELS as ORGANS
 
 
@@ -61,7 +61,7 @@ def write_bhsd(folder: Path, shape: tuple[int, int, int] = (64, 64, 6)) -> Path:
     training = ["05331dc6_47213b7e2e", "089596a9_ea71b57820", "09b33fc4_bcd322d4ed", "0c3eef60_6994ad7df0"]
     training += ["2db7ee14_2591d00dfc", "2db7ee14_f27e38fdfd"]
     unlabelled = ["0f00aa11_1111111111", "0f00bb22_2222222222"]
-    for seed, name in enumerate([*sorted(TEST)[:2], *training, *unlabelled]):
+    for seed, name in enumerate([*sorted(TEST_CASES)[:2], *training, *unlabelled]):
         patient, study = name.split("_")
         file = f"ID_{patient}_ID_{study}.nii.gz"
         mask = blobs(seed, shape, 5)

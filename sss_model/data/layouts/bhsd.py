@@ -11,10 +11,7 @@ from pathlib import Path
 from sss_model.data.inventory import Inventory, Scan, files_below
 from sss_model.errors import InputError
 
-# BHSD's official test cases, as its own dataset.json lists them (github.com/White65534/BHSD).
-
-
-TEST = frozenset(
+TEST_CASES = frozenset(
     """
     0237f3c9_40015688b9 029ebbea_563afa0901 02b882cc_a4892e60ae 02f779fb_c4d7f33559
     041e6601_1fa1d20bba 0492041f_b4fcf2f799 07365cde_8e661b8f07 0b10cbee_f91d6a7cd2
@@ -42,7 +39,10 @@ TEST = frozenset(
     eb093f57_0e2b33b4c9 f1a342da_13d6f969d2 f335b6db_d180629430 faa3c13d_c31106b8dc
     """.split()  # noqa: SIM905
 )
-"""Patient and study, as in ``ID_PATIENT_ID_STUDY.nii.gz``; the other 96 labelled cases are the training set."""
+"""The official test cases, PATIENT_STUDY, as BHSD's dataset.json lists them (github.com/White65534/BHSD).
+
+The other 96 labelled cases are the training set.
+"""
 
 
 LABELS = {"background": 0, "EDH": 1, "IPH": 2, "IVH": 3, "SAH": 4, "SDH": 5}
@@ -93,12 +93,12 @@ def inventory(source: Path) -> Inventory:
 
 
 def _scan(match: re.Match[str], image: Path, label: Path | None) -> Scan:
-    official = "test" if label and f"{match[1][3:]}_{match[2][3:]}" in TEST else ""
+    official = "test" if label and f"{match[1][3:]}_{match[2][3:]}" in TEST_CASES else ""
     return Scan(_case(match), match[1], "", image, label, official)
 
 
 def _with_patient(scan: Scan, split: str) -> Scan:
-    """The 1980 may hold further studies of a test patient, who is then no training patient either."""
+    """A test patient may have further studies among the unlabelled scans: all get one split."""
     return Scan(scan.case, scan.patient, scan.group, scan.image, scan.label, split)
 
 

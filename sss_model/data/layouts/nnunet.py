@@ -1,4 +1,7 @@
-"""nnU-Net's raw format, which our canonical layout extends, and the Medical Segmentation Decathlon's, its ancestor."""
+"""nnU-Net's raw format, which our canonical layout extends, and the Medical Segmentation Decathlon's, its ancestor.
+
+Source: Antonelli et al., "The Medical Segmentation Decathlon", Nature Communications 13, 2022; medicaldecathlon.com.
+"""
 
 from __future__ import annotations
 
@@ -15,60 +18,6 @@ from sss_model.data.inventory import Convert, Inventory, PatientOf, Scan, patien
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
 from sss_model.io.formats import encode_nifti
-
-# The Medical Segmentation Decathlon: all channels of a case in one 4-D file, labels listed by number.
-#
-# Source: Antonelli et al., "The Medical Segmentation Decathlon", Nature Communications 13, 2022; medicaldecathlon.com.
-
-
-def is_decathlon(description: dict[str, Any]) -> bool:
-    """Whether ``dataset.json`` is the Decathlon's and not nnU-Net's: labels by number, ``{"1": "liver"}``."""
-    labels = description.get("labels")
-    return isinstance(labels, dict) and bool(labels) and all(str(key).isdecimal() for key in labels)
-
-
-def translated(description: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The same in nnU-Net's words; raises `InputError` for two classes of one name."""
-    labels = {str(name).strip(): int(value) for value, name in description["labels"].items()}
-    if len(labels) != len(description["labels"]):
-        raise InputError(f"{path}: labels are {description['labels']}; expected every name once")
-    names = dict(sorted(labels.items(), key=lambda item: item[1]))
-    if 0 in names.values():
-        names = {"background" if value == 0 else name: value for name, value in names.items()}
-    return {"file_ending": ".nii.gz", "citation": description.get("reference", ""), **description, "labels": names}
-
-
-def decathlon_cases(root: Path, part: str, ending: str) -> list[CaseFiles]:
-    """``imagesTr/CASE.nii.gz`` and ``labelsTr/CASE.nii.gz``, for `part` ``Tr``."""
-    images, labels = (
-        {path.name.removesuffix(ending): path for path in sorted((root / f"{kind}{part}").glob(f"[!.]*{ending}"))}
-        for kind in ("images", "labels")
-    )
-    orphans = sorted(labels.keys() - images.keys())
-    if orphans:
-        raise InputError(f"{labels[orphans[0]]}: a label without an image; expected images{part}/{orphans[0]}{ending}")
-    return [CaseFiles(case.removesuffix("_0000"), path, labels.get(case)) for case, path in images.items()]
-
-
-def take_channel(scan: Scan, image: Path, label: Path | None, number: int) -> None:
-    """Write one channel of a 4-D file, and copy the label.
-
-    Raises:
-        InputError: the image can't be read or has no such channel.
-    """
-    try:
-        source = nib.Nifti1Image.from_filename(scan.image)
-        array = np.asanyarray(source.dataobj)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
-        raise InputError(f"{scan.image}: not a readable NIfTI file; expected a 4-D image of several channels") from None
-    if array.ndim != 4 or array.shape[3] <= number:
-        raise InputError(f"{scan.image}: shape {array.shape}; expected four axes, the last with channel {number}")
-    header: nib.Nifti1Header = source.header.copy()
-    header.set_data_shape(array.shape[:3])
-    header["scl_slope"], header["scl_inter"] = 1, 0
-    write_atomically(image, encode_nifti(array[..., number], header, compress=image.name.endswith(".gz")))
-    if label and scan.label:
-        shutil.copyfile(scan.label, label)
 
 
 def inventory(source: Path, channel: str | None = None) -> Inventory:
@@ -87,15 +36,15 @@ def inventory(source: Path, channel: str | None = None) -> Inventory:
     root = _root(source)
     path = root / "dataset.json"
     description = load_description(root)
-    decathlon = is_decathlon(description)
+    decathlon = _is_decathlon(description)
     if decathlon:
-        description = translated(description, path)
+        description = _in_nnunet_terms(description, path)
     channels = channels_of(description, path)
     number = _choose(channels, channel, path)
     check_description(description | {"channel_names": {"0": channels[number]}}, path)
     ending = str(description["file_ending"])
     several = number if len(channels) > 1 else None
-    listed = decathlon_cases if decathlon else partial(list_cases, channel=several)
+    listed = _decathlon_cases if decathlon else partial(list_cases, channel=several)
     parts = {part: listed(root, part, ending) for part in ("Tr", "Ts")}
     if not any(parts.values()):
         raise InputError(f"{root}: no images; expected imagesTr/CASE_0000{ending}")
@@ -104,7 +53,7 @@ def inventory(source: Path, channel: str | None = None) -> Inventory:
     return Inventory(
         labels=description["labels"],
         scans=tuple(
-            _scan(files, patients, side="test" if part == "Ts" else "") for part in parts for files in parts[part]
+            _scan(files, patients, split="test" if part == "Ts" else "") for part in parts for files in parts[part]
         ),
         channel=channels[number],
         file_ending=ending,
@@ -137,9 +86,62 @@ def _choose(channels: list[str], wanted: str | None, path: Path) -> int:
 def _converter(channels: list[str], number: int, *, decathlon: bool) -> Convert | None:
     if not decathlon or len(channels) == 1:
         return None
-    return lambda scan, image, label: take_channel(scan, image, label, number)
+    return lambda scan, image, label: _write_channel(scan, image, label, number)
 
 
-def _scan(files: CaseFiles, patient_of: PatientOf, *, side: str) -> Scan:
+def _scan(files: CaseFiles, patient_of: PatientOf, *, split: str) -> Scan:
     patient, group = patient_of(files.case)
-    return Scan(files.case, patient, group, files.image, files.label, side)
+    return Scan(files.case, patient, group, files.image, files.label, split)
+
+
+# The Decathlon: all channels of a case in one 4-D file, labels listed by number
+
+
+def _is_decathlon(description: dict[str, Any]) -> bool:
+    """Whether ``dataset.json`` is the Decathlon's and not nnU-Net's: labels by number, ``{"1": "liver"}``."""
+    labels = description.get("labels")
+    return isinstance(labels, dict) and bool(labels) and all(str(key).isdecimal() for key in labels)
+
+
+def _in_nnunet_terms(description: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The description in nnU-Net's terms; raises `InputError` for two classes of one name."""
+    labels = {str(name).strip(): int(value) for value, name in description["labels"].items()}
+    if len(labels) != len(description["labels"]):
+        raise InputError(f"{path}: labels are {description['labels']}; expected every name once")
+    names = dict(sorted(labels.items(), key=lambda item: item[1]))
+    if 0 in names.values():
+        names = {"background" if value == 0 else name: value for name, value in names.items()}
+    return {"file_ending": ".nii.gz", "citation": description.get("reference", ""), **description, "labels": names}
+
+
+def _decathlon_cases(root: Path, part: str, ending: str) -> list[CaseFiles]:
+    """``imagesTr/CASE.nii.gz`` and ``labelsTr/CASE.nii.gz``, for `part` ``Tr``."""
+    images, labels = (
+        {path.name.removesuffix(ending): path for path in sorted((root / f"{kind}{part}").glob(f"[!.]*{ending}"))}
+        for kind in ("images", "labels")
+    )
+    orphans = sorted(labels.keys() - images.keys())
+    if orphans:
+        raise InputError(f"{labels[orphans[0]]}: a label without an image; expected images{part}/{orphans[0]}{ending}")
+    return [CaseFiles(case.removesuffix("_0000"), path, labels.get(case)) for case, path in images.items()]
+
+
+def _write_channel(scan: Scan, image: Path, label: Path | None, number: int) -> None:
+    """Write one channel of a 4-D file, and copy the label.
+
+    Raises:
+        InputError: the image can't be read or has no such channel.
+    """
+    try:
+        source = nib.Nifti1Image.from_filename(scan.image)
+        array = np.asanyarray(source.dataobj)
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
+        raise InputError(f"{scan.image}: not a readable NIfTI file; expected a 4-D image of several channels") from None
+    if array.ndim != 4 or array.shape[3] <= number:
+        raise InputError(f"{scan.image}: shape {array.shape}; expected four axes, the last with channel {number}")
+    header: nib.Nifti1Header = source.header.copy()
+    header.set_data_shape(array.shape[:3])
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    write_atomically(image, encode_nifti(array[..., number], header, compress=image.name.endswith(".gz")))
+    if label and scan.label:
+        shutil.copyfile(scan.label, label)

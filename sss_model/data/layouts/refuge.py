@@ -21,71 +21,6 @@ from sss_model.errors import InputError
 from sss_model.io import pictures
 from sss_model.io.pictures import read_picture
 
-# REFUGE as Medical-SAM2 offers it: a folder per photograph, with a mask of every rater.
-#
-# Source: github.com/SuperMedIntel/Medical-SAM2, ``func_2d/dataset.py``.
-
-
-_NAME = re.compile(r"(?P<case>.+)_seg_(?P<what>cup|disc)_(?P<rater>\d+)(?P<cropped>_cropped)?\.(?:jpg|png)")
-
-
-@dataclass(frozen=True)
-class Rated:
-    """A photograph, and the raters' masks of the cup and, where there are any, of the disc."""
-
-    photograph: Path
-    cup: tuple[Path, ...]
-    disc: tuple[Path, ...]
-
-
-def find_cases(files: Iterable[Path]) -> dict[str, Rated]:
-    """``ID/ID_cropped.jpg`` with ``ID_seg_cup_1_cropped.jpg`` and so on, or the same without ``_cropped``.
-
-    Cropped photographs are taken where there are both.
-
-    Raises:
-        InputError: masks without their photograph, or of the disc alone.
-    """
-    masks: dict[tuple[str, Path], dict[str, list[Path]]] = defaultdict(lambda: {"cup": [], "disc": []})
-    for path in files:
-        if (match := _NAME.fullmatch(path.name)) and match["case"] == path.parent.name:
-            masks[match["cropped"] or "", path.parent][match["what"]].append(path)
-    cases: dict[str, Rated] = {}
-    for (cropped, folder), found in sorted(masks.items()):
-        cases[folder.name] = _rated(folder, cropped, found["cup"], found["disc"])
-    return cases
-
-
-def majority(masks: Sequence[Path]) -> np.ndarray:
-    """(H, W) bool: where at least half of the raters see it; grey values from 128 on are seen.
-
-    Raises:
-        InputError: masks of different sizes.
-    """
-    votes = [_grey(path) >= 128 for path in masks]
-    sizes = {vote.shape for vote in votes}
-    if len(sizes) > 1:
-        raise InputError(f"{masks[0].parent}: masks of {' and '.join(map(str, sorted(sizes)))}; expected one size")
-    return np.mean(votes, axis=0) >= 0.5
-
-
-def _rated(folder: Path, cropped: str, cup: list[Path], disc: list[Path]) -> Rated:
-    photograph = folder / f"{folder.name}{cropped}.jpg"
-    if not photograph.is_file():
-        raise InputError(f"{folder}: no {photograph.name}; expected the photograph that the raters' masks belong to")
-    if not cup:
-        raise InputError(f"{folder}: masks of the disc alone; expected {folder.name}_seg_cup_1{cropped}.jpg and so on")
-    return Rated(photograph, tuple(cup), tuple(disc))
-
-
-def _grey(path: Path) -> np.ndarray:
-    array = read_picture(path)
-    peak = array.max() if array.ndim == 2 else 255
-    # One-bit PNG files hold 0 and 1.
-    scaled = array * 255 if peak == 1 else array
-    return scaled if scaled.ndim == 2 else scaled.mean(2)
-
-
 LABELS = {"background": 0, "rim": 1, "cup": 2}
 _DISC = "The optic disc is rim and cup together."
 LICENCE = "The challenge's terms (refuge.grand-challenge.org): registration, research use, citation; no open licence"
@@ -96,7 +31,8 @@ CITATION = (
 )
 # The challenge's grey values: white around, grey disc, black cup.
 _GREY_VALUES = {255: 0, 128: 1, 0: 2}
-_SIDES = (("valid", "val"), ("test", "test"))
+_SPLIT_FOLDERS = (("valid", "val"), ("test", "test"))
+_RATER_MASK = re.compile(r"(?P<case>.+)_seg_(?P<what>cup|disc)_(?P<rater>\d+)(?P<cropped>_cropped)?\.(?:jpg|png)")
 
 
 def inventory(source: Path) -> Inventory:
@@ -110,7 +46,7 @@ def inventory(source: Path) -> Inventory:
         InputError: neither of the two, or a mask without its photograph.
     """
     files = files_below(source)
-    rated = find_cases(files)
+    rated = _find_rated(files)
     if rated:
         return _of_raters(rated)
     masks = {path.stem: path for path in files if "Disc_Cup_Masks" in path.relative_to(source).parts and _is_mask(path)}
@@ -127,21 +63,21 @@ def inventory(source: Path) -> Inventory:
     return _inventory(LABELS, scans, _convert_challenge, notes=(_DISC, pictures.NO_SPACING))
 
 
-def side_of(parts: tuple[str, ...], case: str = "") -> str:
-    """The side that folder names tell, or the letter that the challenge's names begin with."""
-    told = next((side for word, side in _SIDES if any(word in part.lower() for part in parts)), "")
-    return told or {"V": "val", "T": "test"}.get(case[:1], "")
+def split_of(parts: tuple[str, ...], case: str = "") -> str:
+    """The split by the names of folders, else by the first letter of the challenge's file names."""
+    found = next((split for word, split in _SPLIT_FOLDERS if any(word in part.lower() for part in parts)), "")
+    return found or {"V": "val", "T": "test"}.get(case[:1], "")
 
 
 def group_of(case: str) -> str:
-    """The diagnosis, as training photographs are named for it."""
+    """The diagnosis, by the first letter of a training photograph's name."""
     return {"g": "glaucoma", "n": "non-glaucoma"}.get(case[:1], "")
 
 
-def _of_raters(rated: dict[str, Rated]) -> Inventory:
+def _of_raters(rated: dict[str, _Rated]) -> Inventory:
     both = all(case.disc for case in rated.values())
     scans = tuple(
-        Scan(name, name, group_of(name), case.photograph, case.cup[0], side_of((case.photograph.parents[1].name,)))
+        Scan(name, name, group_of(name), case.photograph, case.cup[0], split_of((case.photograph.parents[1].name,)))
         for name, case in rated.items()
     )
     counts = sorted({len(case.cup) for case in rated.values()})
@@ -175,8 +111,8 @@ def _is_mask(path: Path) -> bool:
 
 
 def _scan(case: str, photograph: Path, mask: Path | None, source: Path) -> Scan:
-    side = side_of(photograph.relative_to(source).parts[:-1], case)
-    return Scan(case, case, group_of(case), photograph, mask, "" if side == "val" and mask is None else side)
+    split = split_of(photograph.relative_to(source).parts[:-1], case)
+    return Scan(case, case, group_of(case), photograph, mask, "" if split == "val" and mask is None else split)
 
 
 def _convert_challenge(scan: Scan, image: Path, label: Path | None) -> None:
@@ -193,7 +129,7 @@ def _convert_challenge(scan: Scan, image: Path, label: Path | None) -> None:
     pictures.write_picture(mask, label)
 
 
-def _convert_rated(case: Rated, image: Path, label: Path | None, *, both: bool) -> None:
+def _convert_rated(case: _Rated, image: Path, label: Path | None, *, both: bool) -> None:
     pictures.write_picture(pictures.read_picture(case.photograph), image)
     if label is None:
         return
@@ -202,3 +138,63 @@ def _convert_rated(case: Rated, image: Path, label: Path | None, *, both: bool) 
         disc = majority(case.disc)
         mask = np.where(mask > 0, np.uint8(2), disc.astype(np.uint8))
     pictures.write_picture(mask, label)
+
+
+# Medical-SAM2's folders (github.com/SuperMedIntel/Medical-SAM2): one per photograph, with a mask of every rater
+
+
+@dataclass(frozen=True)
+class _Rated:
+    """A photograph, and the raters' masks of the cup and, where there are any, of the disc."""
+
+    photograph: Path
+    cup: tuple[Path, ...]
+    disc: tuple[Path, ...]
+
+
+def _find_rated(files: Iterable[Path]) -> dict[str, _Rated]:
+    """``ID/ID_cropped.jpg`` with ``ID_seg_cup_1_cropped.jpg`` and so on, or the same without ``_cropped``.
+
+    Cropped photographs are taken where there are both.
+
+    Raises:
+        InputError: masks without their photograph, or of the disc alone.
+    """
+    masks: dict[tuple[str, Path], dict[str, list[Path]]] = defaultdict(lambda: {"cup": [], "disc": []})
+    for path in files:
+        if (match := _RATER_MASK.fullmatch(path.name)) and match["case"] == path.parent.name:
+            masks[match["cropped"] or "", path.parent][match["what"]].append(path)
+    cases: dict[str, _Rated] = {}
+    for (cropped, folder), found in sorted(masks.items()):
+        cases[folder.name] = _rated(folder, cropped, found["cup"], found["disc"])
+    return cases
+
+
+def majority(masks: Sequence[Path]) -> np.ndarray:
+    """(H, W) bool: pixels that at least half of the raters marked, with a grey value from 128 on.
+
+    Raises:
+        InputError: masks of different sizes.
+    """
+    votes = [_grey(path) >= 128 for path in masks]
+    sizes = {vote.shape for vote in votes}
+    if len(sizes) > 1:
+        raise InputError(f"{masks[0].parent}: masks of {' and '.join(map(str, sorted(sizes)))}; expected one size")
+    return np.mean(votes, axis=0) >= 0.5
+
+
+def _rated(folder: Path, cropped: str, cup: list[Path], disc: list[Path]) -> _Rated:
+    photograph = folder / f"{folder.name}{cropped}.jpg"
+    if not photograph.is_file():
+        raise InputError(f"{folder}: no {photograph.name}; expected the photograph that the raters' masks belong to")
+    if not cup:
+        raise InputError(f"{folder}: masks of the disc alone; expected {folder.name}_seg_cup_1{cropped}.jpg and so on")
+    return _Rated(photograph, tuple(cup), tuple(disc))
+
+
+def _grey(path: Path) -> np.ndarray:
+    array = read_picture(path)
+    peak = array.max() if array.ndim == 2 else 255
+    # One-bit PNG files hold 0 and 1.
+    scaled = array * 255 if peak == 1 else array
+    return scaled if scaled.ndim == 2 else scaled.mean(2)

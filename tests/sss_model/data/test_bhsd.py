@@ -10,7 +10,7 @@ from support.samples import write_bhsd
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset
-from sss_model.data.layouts.bhsd import TEST, inventory
+from sss_model.data.layouts.bhsd import TEST_CASES, inventory
 from sss_model.errors import InputError
 
 
@@ -20,15 +20,15 @@ def source(tmp_path):
 
 
 def test_the_official_test_cases_are_96():
-    assert len(TEST) == 96
-    assert all(re.fullmatch(r"[0-9a-f]{8}_[0-9a-f]{10}", name) for name in TEST)
+    assert len(TEST_CASES) == 96
+    assert all(re.fullmatch(r"[0-9a-f]{8}_[0-9a-f]{10}", name) for name in TEST_CASES)
 
 
 def test_official_test_cases_are_the_test_set_and_validation_comes_from_the_others(source, tmp_path):
     import_dataset("bhsd", source, tmp_path / "bhsd")
     rows = open_dataset(tmp_path / "bhsd").splits
     tests = {row.case for row in rows if row.split == "test"}
-    assert {case.replace("ID_", "") for case in tests} == set(sorted(TEST)[:2])
+    assert {case.replace("ID_", "") for case in tests} == set(sorted(TEST_CASES)[:2])
     assert {row.split for row in rows} == {"train", "val", "test"}
 
 
@@ -52,7 +52,7 @@ def test_unlabelled_scans_go_to_training(source, tmp_path):
 
 
 def test_a_test_patients_unlabelled_study_is_not_trained_on(source, tmp_path):
-    patient = sorted(TEST)[0].split("_")[0]
+    patient = sorted(TEST_CASES)[0].split("_")[0]
     study = source / "unlabel_1980" / f"ID_{patient}_ID_3333333333.nii.gz"
     shutil.copy(source / "unlabel_1980" / "ID_0f00aa11_ID_1111111111.nii.gz", study)
     import_dataset("bhsd", source, tmp_path / "bhsd")

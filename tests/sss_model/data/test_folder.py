@@ -12,8 +12,7 @@ from support.samples import save, write_folder, write_pictures
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset, plan_import
-from sss_model.data.layouts.folder import inventory
-from sss_model.data.layouts.masks import find_pairs
+from sss_model.data.layouts.folder import find_pairs, inventory
 from sss_model.errors import InputError
 
 
