@@ -17,7 +17,8 @@ from PIL import Image
 
 from sss_model.checkpoint import Checkpoint
 from sss_model.config import dump_config
-from sss_model.evaluation.charts import HEIGHT, WIDTH, Axis, Curve, Scatter, Tick, bland_altman, curve, reliability
+from sss_model.evaluation.calibration import expected_calibration_error
+from sss_model.evaluation.charts import Chart, Spread, bland_altman, line_chart, reliability_charts, spread_chart
 from sss_model.evaluation.metrics import Score
 from sss_model.evaluation.summary import MEASURES, SSL4MIS_MEASURES, by
 from sss_model.evaluation.volumetry import ejection_fractions
@@ -52,19 +53,6 @@ class CaseView:
     """A data URI; None beyond the worst cases, so that the page stays small."""
 
 
-@dataclass(frozen=True)
-class Spread:
-    """The Dice of one class in every case, as (position in per cent, what it is) along the axis of `spreads`.
-
-    `middle` is where the middle half of the cases lies, from the lower quartile to the upper one.
-    """
-
-    name: str
-    mean: float | None
-    middle: tuple[float, float] | None
-    dots: tuple[tuple[float, str], ...]
-
-
 def write_report(
     *,
     checkpoint: Checkpoint,
@@ -84,7 +72,7 @@ def write_report(
         output: the HTML file; it needs no other file and loads nothing.
         calibration: (3, bins) of `sss_model.evaluation.calibration.count_reliability`; None draws no diagram.
     """
-    axis, spreads = dice_spreads(scores)
+    colours = {name: class_colour(value) for name, value in checkpoint.meta.labels.items()}
     page = _template().render(
         meta=checkpoint.meta,
         config=checkpoint.config,
@@ -94,15 +82,14 @@ def write_report(
         measures=MEASURES,
         ssl4mis_measures=SSL4MIS_MEASURES,
         digits={name: 2 if name.split("_")[0] in ("hd95", "asd") else 3 for name in (*MEASURES, *SSL4MIS_MEASURES)},
-        colours={name: class_colour(value) for name, value in checkpoint.meta.labels.items()},
+        colours=colours,
         cases=worst_first(scores, overlays),
         volumes=volume_charts(scores, summary),
-        axis=axis,
-        spreads=spreads,
+        spreads=dice_spreads(scores, colours),
         curves=training_curves(checkpoint.history),
-        calibration=None if calibration is None else reliability(calibration),
-        width=WIDTH,
-        height=HEIGHT,
+        reliability=[]
+        if calibration is None
+        else reliability_charts(calibration, expected_calibration_error(calibration)),
     )
     write_atomically(output, page.encode())
 
@@ -122,7 +109,7 @@ def worst_first(
     return views
 
 
-def volume_charts(scores: Sequence[Score], summary: Mapping[str, Any]) -> list[Scatter]:
+def volume_charts(scores: Sequence[Score], summary: Mapping[str, Any]) -> list[Chart]:
     """How measured volumes lie about true ones, per class, and ejection fractions where there are any."""
     charts = []
     for name, rows in by(scores, "class_name").items():
@@ -139,31 +126,26 @@ def volume_charts(scores: Sequence[Score], summary: Mapping[str, Any]) -> list[S
     return charts
 
 
-def dice_spreads(scores: Sequence[Score]) -> tuple[tuple[Tick, ...], list[Spread]]:
-    """An axis that holds every Dice and ends at 1, in per cent of the width, and each class's dots along it."""
-    known = [score.dice for score in scores if score.dice is not None]
-    axis = Axis.up_to_one(min(known, default=0.0))
-    spreads = []
-    for name, rows in by(scores, "class_name").items():
-        dots = [(score.dice, f"{score.case}: {score.dice:.3f}") for score in rows if score.dice is not None]
-        places = 100 * axis.share([dice for dice, _ in dots])
-        mean = _mean(score.dice for score in rows)
-        spreads.append(
-            Spread(
-                name=name,
-                mean=None if mean is None else float(100 * axis.share([mean])[0]),
-                middle=(float(np.percentile(places, 25)), float(np.percentile(places, 75))) if dots else None,
-                dots=tuple((float(place), text) for place, (_, text) in zip(places, dots, strict=True)),
-            )
-        )
-    return axis.grid(0, 100), spreads
+def dice_spreads(scores: Sequence[Score], colours: Mapping[str, str]) -> Chart:
+    """The Dice of every case, by class."""
+    return spread_chart(
+        [
+            Spread(name, colours[name], [(row.dice, row.case) for row in rows if row.dice is not None])
+            for name, rows in by(scores, "class_name").items()
+        ]
+    )
 
 
-def training_curves(history: pd.DataFrame) -> list[Curve]:
+def calibration_charts(table: np.ndarray | None) -> list[Chart]:
+    """A reliability diagram and its histogram of voxels, where there is a table."""
+    return [] if table is None else reliability_charts(table, expected_calibration_error(table))
+
+
+def training_curves(history: pd.DataFrame) -> list[Chart]:
     """The curves of the scalars that this training logged."""
     logged = {column: history[["step", column]].dropna() for column in _CURVES if column in history}
     return [
-        curve(_CURVES[column][0], rows["step"].tolist(), rows[column].tolist(), top=_CURVES[column][1])
+        line_chart(_CURVES[column][0], rows["step"].tolist(), rows[column].tolist(), top=_CURVES[column][1])
         for column, rows in logged.items()
         if len(rows)
     ]

@@ -14,7 +14,7 @@ from support.scores import score
 
 from sss_model.checkpoint import Checkpoint, Meta, Patients
 from sss_model.config import load_config
-from sss_model.evaluation.report import dice_spreads, training_curves, volume_charts, worst_first, write_report
+from sss_model.evaluation.report import training_curves, volume_charts, worst_first, write_report
 from sss_model.evaluation.summary import aggregate
 
 HOSTILE = "<script>alert(1)</script>"
@@ -164,13 +164,11 @@ def test_groups_have_a_row_with_what_they_missed(tmp_path, scores, pictures):
     assert "Per group" not in report(tmp_path, scores[:2], pictures)
 
 
-def test_volumes_lie_about_their_bias(scores):
-    (first, second) = volume_charts(scores, aggregate(scores))
-    assert (first.title, len(first.dots), second.title, len(second.dots)) == ("Volume of RV", 2, "Volume of LV", 3)
-    assert first.note == "bias +4.5 ml"
-    assert first.dots[0].text == "p1_a: +9.0 ml"
-    assert first.dots[0].x / first.dots[1].x == pytest.approx(104.5 / 100)
-    assert first.dots[0].y < first.lines[0].at < first.zero
+def test_volumes_have_a_chart_for_every_class(scores):
+    charts = volume_charts(scores, aggregate(scores))
+    assert [chart.title for chart in charts] == ["Volume of RV", "Volume of LV"]
+    assert charts[0].note == "bias +4.5 ml"
+    assert "p1_a: +9.0 ml" in charts[0].svg
 
 
 def test_ejection_fractions_have_a_chart_where_a_cavity_is_named(scores):
@@ -178,22 +176,6 @@ def test_ejection_fractions_have_a_chart_where_a_cavity_is_named(scores):
     *_, last = volume_charts(rows, aggregate(rows, ejection_class="LV"))
     # 100 to 50 ml; measured 108 to 54.
     assert (last.title, last.note) == ("Ejection fraction of LV", "bias +0.0 points")
-
-
-def test_every_dice_has_its_dot_along_the_axis(scores):
-    axis, spreads = dice_spreads(scores)
-    assert (axis[0].at, axis[0].text, axis[-1].at, axis[-1].text) == (0, "0", 100, "1")
-    assert [(spread.name, len(spread.dots)) for spread in spreads] == [("RV", 2), ("LV", 3)]
-    assert spreads[0].dots[0] == (pytest.approx(90), "p1_a: 0.900")
-    assert spreads[0].mean == pytest.approx(45)
-    assert spreads[0].middle == (pytest.approx(22.5), pytest.approx(67.5))
-
-
-def test_no_axis_of_dice_goes_beyond_one(scores):
-    high = [score(f"p{number}_a", "RV", dice) for number, dice in enumerate((0.85, 0.91, 0.99))]
-    axis, spreads = dice_spreads(high)
-    assert (axis[-1].at, axis[-1].text) == (100, "1")
-    assert all(0 <= at <= 100 for at, _ in spreads[0].dots)
 
 
 def test_curves_are_drawn_for_what_was_logged():
