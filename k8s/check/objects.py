@@ -1,4 +1,4 @@
-"""Kubernetes objects as read, and the pods and containers inside them."""
+"""Kubernetes objects as read from manifests, and the pods and containers in them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ LONG_RUNNING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 
 @dataclass(frozen=True)
 class Object:
+    """A Kubernetes object.
+
+    >>> print(Object({"kind": "Service", "metadata": {"name": "sss-mlflow"}}))
+    Service/sss-mlflow
+    """
+
     document: dict[str, Any]
 
     @property
@@ -57,16 +63,16 @@ class Pod:
 
 @dataclass(frozen=True)
 class Target:
-    """What is checked together: a rendered folder or a file."""
+    """The objects that are checked together: of a rendered folder or a file."""
 
     name: str
     objects: list[Object]
     around: list[Object] = field(default_factory=list)
-    """Objects that are there when these are applied."""
+    """Objects that exist when these are applied."""
     secrets: dict[str, set[str]] = field(default_factory=dict)
     """Secrets that a person makes, and their keys."""
     image: str = ""
-    """Our image's name in its registry."""
+    """The project's image, by its name in a registry."""
 
     def own(self, *kinds: str) -> list[Object]:
         return [found for found in self.objects if found.kind in kinds]
@@ -77,12 +83,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Fault:
+    """A rule that an object breaks, in the form "found; expected"."""
+
     owner: Object
     found: str
     expected: str
 
 
 def pods(target: Target) -> Iterator[Pod]:
+    """The pods that a target's objects create."""
     for owner in target.objects:
         if owner.kind == "TrainJob":
             yield _training_pod(owner)
@@ -94,13 +103,14 @@ def pods(target: Target) -> Iterator[Pod]:
 
 
 def containers(target: Target) -> Iterator[tuple[Object, dict[str, Any]]]:
+    """The containers of a target's pods, each with the object that creates it."""
     for pod in pods(target):
         for container in pod.containers():
             yield pod.owner, container
 
 
 def _training_pod(owner: Object) -> Pod:
-    """The pod of a TrainJob: what its trainer says of the container, laid over its patch of the runtime's pod."""
+    """The pod of a TrainJob: its patch of the runtime's pod, with image, variables and resources of its trainer."""
     runtime = owner.spec["runtimePatches"][0]["trainingRuntimeSpec"]
     template = runtime["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
     trainer = owner.spec["trainer"]

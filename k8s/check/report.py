@@ -1,4 +1,4 @@
-"""What was checked, as a table; what is wrong, a line each."""
+"""Apply the rules to a target, and print the results as a table."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from k8s.check.schemas import VERSIONS, has_shape, versions
 
 @dataclass(frozen=True)
 class Result:
+    """The faults of a target, each with its rule."""
+
     target: Target
     faults: list[tuple[Rule, Fault]]
 
@@ -27,8 +29,8 @@ class Result:
         ]
 
 
-def check(target: Target) -> Result:
-    """Apply every rule. Where the schema is broken the others are skipped, for they rely on it."""
+def check_target(target: Target) -> Result:
+    """Apply every rule; where the schema is broken, the other rules, which rely on it, are skipped."""
     for rules in (RULES[:1], RULES[1:]):
         faults = [(rule, fault) for rule in rules for fault in rule(target)]
         if faults:
@@ -36,8 +38,8 @@ def check(target: Target) -> Result:
     return Result(target, [])
 
 
-def show(results: list[Result], console: Console) -> None:
-    """One row a target: its objects, how many of them each Kubernetes version or our own shapes judged, its faults."""
+def print_results(results: list[Result], console: Console) -> None:
+    """A row per target: its objects, how many each Kubernetes version or our own shapes validated, its faults."""
     headings = ("checked", "objects", *VERSIONS, "shapes", "faults")
     table = Table(*(Column(heading, no_wrap=True) for heading in headings), box=SIMPLE_HEAD)
     for result in results:
@@ -51,7 +53,7 @@ def show(results: list[Result], console: Console) -> None:
 
 
 def placeholders(root: Path) -> list[str]:
-    """What a person has yet to fill in: the image that nobody has pushed, and values called REPLACE."""
+    """Values that users must fill in: the image before its first push, and values called REPLACE."""
     notes = []
     if re.search(r"sha256:0{64}", (root / "image" / "kustomization.yaml").read_text()):
         notes.append("k8s/image: no image is pinned yet; `make push` writes its name and digest")

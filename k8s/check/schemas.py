@@ -1,4 +1,4 @@
-"""Each object against Kubernetes' own strict schema, or ours where Kubernetes has none."""
+"""Validate objects against Kubernetes' own strict schemas, or ours where Kubernetes has none."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from k8s.check.objects import Fault, Object, Target
 
 # The oldest that clouds still offer and the newest: a field that is gone or not yet there fails in one of them.
 VERSIONS = ("1.34", "1.37")
-# Kinds that came after the oldest of them; what is of these kinds is applied by itself, and says what it needs.
+# Kinds newer than the oldest version; objects of these kinds are applied on their own, and say what they need.
 SINCE = {"MutatingAdmissionPolicy": "1.36", "MutatingAdmissionPolicyBinding": "1.36"}
 SHAPES = Path(__file__).with_name("shapes")
 
 
 def schema(target: Target) -> Iterator[Fault]:
-    """Fields, their types and values, with unknown fields refused."""
+    """Fields have the types and values of the schema; unknown fields are refused."""
     for owner in target.objects:
         yield from _validate_shape(owner) if has_shape(owner) else _validate_builtin(owner)
 
 
 def has_shape(owner: Object) -> bool:
-    """Whether a kind is one of those that Kubernetes' schemas lack and ours list."""
+    """Whether a kind is missing from Kubernetes' schemas and has a shape of ours."""
     return owner.kind == "TrainJob" or _shape_file(owner.kind).exists()
 
 
 def versions(owner: Object) -> list[str]:
-    """The Kubernetes versions that judge an object."""
+    """The Kubernetes versions whose schemas an object is validated against."""
     return [] if has_shape(owner) else [version for version in VERSIONS if version >= SINCE.get(owner.kind, version)]
 
 
@@ -43,7 +43,7 @@ def _validate_builtin(owner: Object) -> Iterator[Fault]:
 
 @cache
 def _builtin_error(text: str, version: str) -> str | None:
-    """What is wrong with a document, given as JSON; overlays share most of theirs, so it is kept."""
+    """The first error of a document, given as JSON; cached, since overlays share most documents."""
     import kubernetes_validate
 
     try:
@@ -80,7 +80,7 @@ def _shape_file(kind: str) -> Path:
 
 
 def _train_job() -> dict[str, Any]:
-    """Kubeflow Trainer's own schema, in which its generator has made objects of what are plain strings or numbers."""
+    """Kubeflow Trainer's own schema; its generator declares objects where quantities are strings or numbers."""
     from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 
     found = _closed(TrainerV1alpha1TrainJob.model_json_schema(by_alias=True))

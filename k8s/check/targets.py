@@ -1,4 +1,4 @@
-"""What is checked: every overlay and GPU pool as kubectl renders it, and the loose files beside them."""
+"""The targets of the checks: every overlay and GPU pool as kubectl renders it, and the loose files beside them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from k8s.check.objects import Object, Target
 from sss_model.errors import InputError
 
-# libyaml's, where PyYAML was built with it, is ten times as fast.
+# Ten times as fast where PyYAML was built with libyaml.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 LOOSE = (
@@ -39,24 +39,24 @@ def read_target(root: Path, name: str) -> Target:
     secrets = read_template(root / "secrets" / "template.yaml")
     (image,) = yaml.safe_load((root / "image" / "kustomization.yaml").read_text())["images"]
     path = root / name
-    objects = render(path) if path.is_dir() else parse(path.read_text(), name)
+    objects = render_folder(path) if path.is_dir() else parse_manifests(path.read_text(), name)
     around = [] if name.startswith("overlays/") else _around(root)
     return Target(name, objects, around, secrets, image["newName"])
 
 
 @cache
 def _around(root: Path) -> list[Object]:
-    return render(root / "base")
+    return render_folder(root / "base")
 
 
-def render(folder: Path) -> list[Object]:
+def render_folder(folder: Path) -> list[Object]:
     done = subprocess.run([_kubectl(), "kustomize", str(folder)], capture_output=True, text=True)
     if done.returncode:
         raise InputError(f"{folder} can't be rendered: {done.stderr.strip()}")
-    return parse(done.stdout, str(folder))
+    return parse_manifests(done.stdout, str(folder))
 
 
-def parse(text: str, source: str) -> list[Object]:
+def parse_manifests(text: str, source: str) -> list[Object]:
     try:
         documents = [document for document in yaml.load_all(text, Loader=_Loader) if document]
     except yaml.YAMLError as error:
@@ -70,12 +70,12 @@ def parse(text: str, source: str) -> list[Object]:
 
 
 def read_template(file: Path) -> dict[str, set[str]]:
-    """The secrets that a person makes -> their keys.
+    """Names of the secrets that users create, to their keys.
 
     Raises:
         InputError: one of them has a value.
     """
-    secrets = {secret.name: secret.document["stringData"] for secret in parse(file.read_text(), str(file))}
+    secrets = {secret.name: secret.document["stringData"] for secret in parse_manifests(file.read_text(), str(file))}
     for name, data in secrets.items():
         for key, value in data.items():
             if value != "REPLACE":

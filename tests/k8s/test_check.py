@@ -1,4 +1,8 @@
+<<<<<<<< HEAD:tests/k8s/test_check.py
 """The checks of manifests: faults are found and named, what the pipeline makes is held against the same rules."""
+========
+"""Each way to break a manifest, a TrainJob or the compiled pipeline is caught, by its rule and by no other."""
+>>>>>>>> 08e0b74 (k8s/check: plain words, rules without seams; its tests in two files):tests/k8s/test_rules.py
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ import pytest
 import yaml
 from support.code_graph import ROOT
 
-from k8s.check.__main__ import command
-from k8s.check.report import check
+from k8s.check.__main__ import check_manifests
+from k8s.check.report import check_target
 from k8s.check.targets import read_target
 from pipelines.compile import compile_pipeline
 from pipelines.training import pinned_image
@@ -130,7 +134,7 @@ def apply(broken: Break, manifests: Path) -> None:
 @pytest.mark.parametrize("broken", BREAKS.values(), ids=BREAKS)
 def test_one_rule_objects(broken: Break, manifests: Path) -> None:
     apply(broken, manifests)
-    faults = check(read_target(manifests, broken.target)).faults
+    faults = check_target(read_target(manifests, broken.target)).faults
     assert {rule.__name__ for rule, _ in faults} == {broken.rule}
 
 
@@ -141,7 +145,7 @@ def test_a_fault_is_one_line_with_overlay_object_what_and_expected(
     for other in ("overlays/aks", "overlays/gke", "overlays/eks", "gpu-pools/bare", "gpu-pools/aks"):
         shutil.rmtree(manifests / other)
     with pytest.raises(SystemExit) as exit_:
-        command([], manifests)
+        check_manifests([], manifests)
     assert exit_.value.code == 1
     line = (
         "fault: overlays/local: Deployment/sss-mlflow: Secret sss-postgres has no key POSTGRES_USERNAME; "
@@ -168,7 +172,11 @@ TAGGED = pinned_image().partition("@")[0] + ":v1.0"
 
 def faults_of(file: Path) -> set[str]:
     """The names of the rules that a file breaks."""
-    return {rule.__name__ for rule, _ in check(read_target(ROOT / "k8s", str(file))).faults}
+<<<<<<<< HEAD:tests/k8s/test_check.py
+    return {rule.__name__ for rule, _ in check_target(read_target(ROOT / "k8s", str(file))).faults}
+========
+    return {rule.__name__ for rule, _ in check_target(read_target(ROOT / "k8s", str(file))).faults}
+>>>>>>>> 08e0b74 (k8s/check: plain words, rules without seams; its tests in two files):tests/k8s/test_rules.py
 
 
 @pytest.fixture

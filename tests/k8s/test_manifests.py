@@ -12,9 +12,9 @@ import yaml
 from support.code_graph import ROOT
 from support.kubelet import container_of
 
-from k8s.check.__main__ import command
+from k8s.check.__main__ import check_manifests
 from k8s.check.objects import Target, pods
-from k8s.check.report import check, placeholders
+from k8s.check.report import check_target, placeholders
 from k8s.check.schemas import versions
 from k8s.check.targets import read_target, target_names
 from pipelines.compile import NAME
@@ -23,7 +23,7 @@ OVERLAYS = ("aks", "eks", "gke", "local")
 
 
 def test_everything_holds_and_the_table_says_what_was_checked(capsys: pytest.CaptureFixture[str]) -> None:
-    command([], ROOT / "k8s")
+    check_manifests([], ROOT / "k8s")
     shown = capsys.readouterr().out
     assert all(name in shown for name in target_names(ROOT / "k8s"))
     assert all(f"overlays/{overlay}" in shown for overlay in OVERLAYS)
@@ -78,7 +78,7 @@ def test_another_namespace_is_one_word_in_an_overlay(manifests: Path) -> None:
     overlay.write_text(overlay.read_text().replace("namespace: kubeflow", "namespace: team-a"))
     target = read_target(manifests, "overlays/local")
     assert {found.namespace for found in target.objects} == {"team-a", None}
-    assert check(target).faults == []
+    assert check_target(target).faults == []
 
 
 def test_a_managed_database_is_one_line_in_an_overlay(manifests: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_managed_database_is_one_line_in_an_overlay(manifests: Path) -> None:
     line = "  - ../../components/cloud-store\n"
     overlay.write_text(overlay.read_text().replace(line, line + "  - ../../components/external-postgres\n"))
     target = read_target(manifests, "overlays/gke")
-    assert check(target).faults == []
+    assert check_target(target).faults == []
     assert target.own("StatefulSet") == []
     assert target.known("Service")["sss-postgres"].spec == {
         "type": "ExternalName",
@@ -206,4 +206,4 @@ def test_a_typo_in_it_is_caught(manifests: Path, old: str, new: str) -> None:
     file = manifests / FILE
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new, 1))
-    assert {rule.__name__ for rule, _ in check(read_target(manifests, FILE)).faults} == {"schema"}
+    assert {rule.__name__ for rule, _ in check_target(read_target(manifests, FILE)).faults} == {"schema"}

@@ -1,4 +1,4 @@
-"""Who may ask what of Kubernetes."""
+"""Rules for access to the Kubernetes API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from k8s.check.objects import Fault, Target, pods
 
 
 def rights_by_name(target: Target) -> Iterator[Fault]:
-    """Rights are listed one by one, reach no further than the namespace, and not to secrets."""
+    """Rights are listed by name, within the namespace, and never to secrets."""
     for owner in target.own("ClusterRole", "ClusterRoleBinding"):
         yield Fault(owner, "rights over the whole cluster", "a Role and a RoleBinding")
     for owner in target.own("Role"):
@@ -19,7 +19,7 @@ def rights_by_name(target: Target) -> Iterator[Fault]:
 
 
 def subjects_in_namespace(target: Target) -> Iterator[Fault]:
-    """A binding names a role that is there and accounts of its own namespace, so an overlay can move it as a whole."""
+    """A binding names a role that exists and accounts of its own namespace, so that an overlay can move it."""
     for owner in target.own("RoleBinding"):
         role = owner.document["roleRef"]
         if role["name"] not in target.known(role["kind"]):
@@ -30,7 +30,7 @@ def subjects_in_namespace(target: Target) -> Iterator[Fault]:
 
 
 def accounts_without_token(target: Target) -> Iterator[Fault]:
-    """None of our services calls Kubernetes, so none holds a key to it."""
+    """Our services never call Kubernetes, so their pods get no token."""
     for pod in pods(target):
         if pod.owner.kind != "TrainJob" and pod.spec.get("automountServiceAccountToken") is not False:
             yield Fault(pod.owner, "a service account's token in the pod", "automountServiceAccountToken: false")

@@ -1,4 +1,4 @@
-"""Services lead to pods, and every pod's traffic is spoken for."""
+"""Rules for services and network policies."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 from k8s.check.objects import Fault, Object, Pod, Target, pods
 
-# Label selectors, as Kubernetes reads them.
-
 
 def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    """Whether a LabelSelector picks an object with these labels; an empty one picks all."""
+    """Whether a LabelSelector picks an object with these labels; an empty one picks all.
+
+    >>> matches({"matchLabels": {"app": "mlflow"}}, {"app": "mlflow", "tier": "web"})
+    True
+    """
     equal = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
     return equal and all(_holds(expression, labels) for expression in selector.get("matchExpressions", []))
 
@@ -42,9 +44,9 @@ def service_targets(target: Target) -> Iterator[Fault]:
 
 
 def network_policies(target: Target) -> Iterator[Fault]:
-    """Each pod is under a policy for what comes in and one for what goes out; ports that policies open exist.
+    """Each pod has a policy for ingress and one for egress; ports that policies open exist.
 
-    Pods of a TrainJob are left out, as those of Kubeflow's runs are: they need more than we know of.
+    Pods of a TrainJob are left out, as those of Kubeflow's runs are: what they need is not known here.
     """
     for pod in pods(target):
         policies = [policy for policy in target.known("NetworkPolicy").values() if _applies(policy, pod)]

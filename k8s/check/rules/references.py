@@ -1,4 +1,4 @@
-"""What a compiled pipeline takes from the cluster is what the overlays and the secrets' template put there."""
+"""Rules for references: objects that pods and the compiled pipeline name exist, and secrets hold no values."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8s.check.objects import Fault, Object, Pod, Target, containers, pods
-
-# What a pod names is there: rendered with it, made by a person from the secrets' template, or by Kubeflow.
-
 
 KUBEFLOW_ACCOUNTS = {"default", "pipeline-runner", "default-editor"}
 SYSTEM_PRIORITIES = {"system-cluster-critical", "system-node-critical"}
@@ -23,17 +20,22 @@ FIELDS = {
     "configMap": "ConfigMap",
     "persistentVolumeClaim": "PersistentVolumeClaim",
 }
+"""Field of a volume or a variable, to the kind that it names."""
+TELLING_NAME = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(ACCESS|PRIVATE|API)_?KEY", re.IGNORECASE)
+TELLING_VALUE = re.compile(r"://[^/\s:@]+:[^/\s:@]+@|\bAKIA[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
 @dataclass(frozen=True)
 class Reference:
+    """An object that a pod names, and the key in it, if one is named."""
+
     kind: str
     name: str
     key: str | None = None
 
 
 def references(target: Target) -> Iterator[Fault]:
-    """A pod with a name that leads nowhere stays in CreateContainerConfigError or Pending."""
+    """Objects that a pod names exist, rendered, made by users or by Kubeflow; otherwise the pod never starts."""
     known = {kind: _known(target, kind) for kind in {*FIELDS.values(), "ServiceAccount", "PriorityClass"}}
     for pod in pods(target):
         for reference in _references(pod):
@@ -47,7 +49,7 @@ def references(target: Target) -> Iterator[Fault]:
 
 
 def _known(target: Target, kind: str) -> dict[str, set[str]]:
-    """Name -> keys of the objects of a kind that are there when the target's pods start."""
+    """Name to keys of the objects of a kind that exist when the target's pods start."""
     known = {name: set(found.document.get("data", {})) for name, found in target.known(kind).items()}
     made_by_others: dict[str, dict[str, set[str]]] = {
         "Secret": target.secrets,
@@ -70,7 +72,7 @@ def _references(pod: Pod) -> Iterator[Reference]:
 
 
 def _sources(pod: Pod) -> Iterator[dict[str, Any]]:
-    """Where a pod's volumes and variables come from."""
+    """The sources of a pod's volumes and variables."""
     yield from pod.spec.get("volumes", [])
     for container in pod.containers():
         yield from container.get("envFrom", [])
@@ -78,15 +80,8 @@ def _sources(pod: Pod) -> Iterator[dict[str, Any]]:
             yield variable.get("valueFrom", {})
 
 
-# Secrets are named, never shown.
-
-
-TELLING_NAME = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(ACCESS|PRIVATE|API)_?KEY", re.IGNORECASE)
-TELLING_VALUE = re.compile(r"://[^/\s:@]+:[^/\s:@]+@|\bAKIA[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----")
-
-
 def no_secret_values(target: Target) -> Iterator[Fault]:
-    """No Secret object, no literal under a name that tells of a secret, nothing that looks like a key."""
+    """No Secret object, no literal value for a variable named like a secret, nothing that looks like a key."""
     for owner in target.own("Secret"):
         yield Fault(owner, "a Secret object", "a reference; people and vaults make secrets")
     for owner in target.objects:
@@ -123,7 +118,7 @@ def _strings(node: Any) -> Iterator[str]:
 
 
 def pipeline_references(target: Target) -> Iterator[Fault]:
-    """Secrets with their keys, config maps and volumes by name, also optional ones: a typo there would go unseen."""
+    """Secrets with their keys, config maps and volumes that the pipeline names exist, the optional ones, too."""
     for owner in target.own("PipelineVersion"):
         for kind, name, keys in _taken(owner.spec.get("platformSpec", {})):
             known: dict[str, Any] = target.secrets if kind == "Secret" else target.known(kind)
@@ -134,7 +129,7 @@ def pipeline_references(target: Target) -> Iterator[Fault]:
 
 
 def _taken(platform: dict[str, Any]) -> Iterator[tuple[str, str, set[str]]]:
-    """Kind, name and keys, as Kubeflow Pipelines' platform specification has them."""
+    """Kind, name and keys of the objects that Kubeflow Pipelines' platform specification names."""
     if not platform:
         return
     for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():

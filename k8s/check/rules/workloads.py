@@ -1,6 +1,6 @@
-"""The pod security standard `restricted`, and a read-only root.
+"""Rules for workloads: labels, pinned images, resources, probes, GPUs, and the pod security standard `restricted`.
 
-Source: Kubernetes, Pod Security Standards.
+Source: Kubernetes, Pod Security Standards. A read-only root file system is asked for beyond it.
 """
 
 from __future__ import annotations
@@ -11,30 +11,25 @@ from typing import Any
 
 from k8s.check.objects import LONG_RUNNING, Fault, Object, Pod, Target, containers, pods
 
-# What is ours can be told from what is not.
-
-
 FOREIGN = ("ClusterConfig", "Pipeline", "PipelineVersion", "ExternalSecret")
-"""Kinds whose objects other tools make or read."""
+"""Kinds whose objects other tools create or read."""
+OUR_IMAGE = "sss"  # its name in the manifests, before kustomize gives it its name in a registry
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+GPU = "nvidia.com/gpu"
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+HOST = ("hostNetwork", "hostPID", "hostIPC")
 
 
 def part_of_label(target: Target) -> Iterator[Fault]:
-    """`kubectl get all -l app.kubernetes.io/part-of=sss` lists everything of ours."""
+    """Every object of this project has its label: `kubectl get all -l app.kubernetes.io/part-of=sss` lists them."""
     for owner in target.objects:
         labels = owner.document["metadata"].get("labels", {})
         if owner.kind not in FOREIGN and labels.get("app.kubernetes.io/part-of") != "sss":
             yield Fault(owner, f"labels {labels}", "app.kubernetes.io/part-of: sss")
 
 
-# What every container states: its image, its resources, how to tell that it lives.
-
-
-OURS = "sss"  # as manifests call it, before kustomize gives it its name in a registry
-PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
-
-
 def images_pinned(target: Target) -> Iterator[Fault]:
-    """Our image by digest, others by a version: what runs tomorrow is what was checked today."""
+    """Our image is pinned by digest, others by a version."""
     for owner, image in _images(target):
         repository, _, digest = image.partition("@")
         # A colon before the last slash is a registry's port.
@@ -43,14 +38,14 @@ def images_pinned(target: Target) -> Iterator[Fault]:
         if digest:
             if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
                 yield Fault(owner, f"image {image}", "a sha256 digest of 64 digits")
-        elif f"{folder}{slash}{name}" in (OURS, target.image):
+        elif f"{folder}{slash}{name}" in (OUR_IMAGE, target.image):
             yield Fault(owner, f"image {image}", "our image by its digest, from k8s/image")
         elif not re.match(r"v?\d+\.\d+", tag):
             yield Fault(owner, f"image {image}", "a version such as name:1.2")
 
 
 def resources(target: Target) -> Iterator[Fault]:
-    """CPU and memory requested and limited, no request above its limit: without them a node is overcommitted."""
+    """CPU and memory have requests and limits, no request above its limit; without them a node is overcommitted."""
     from kubernetes.utils.quantity import parse_quantity
 
     for owner, container in containers(target):
@@ -64,7 +59,7 @@ def resources(target: Target) -> Iterator[Fault]:
 
 
 def probes(target: Target) -> Iterator[Fault]:
-    """What runs for long is watched from its start to its end."""
+    """Containers of long-running workloads have startup, readiness and liveness probes."""
     for pod in pods(target):
         if pod.owner.kind in LONG_RUNNING:
             for container in pod.spec["containers"]:
@@ -82,7 +77,7 @@ def _images(target: Target) -> Iterator[tuple[Object, str]]:
 
 
 def _default(owner: Object, image: str) -> str:
-    """An image that is a parameter of the run: the parameter's default."""
+    """The image itself, or the default of the run's parameter that holds it."""
     parameter = re.fullmatch(r"\{\{\$\.inputs\.parameters\['pipelinechannel--(.+)'\]\}\}", image)
     if not parameter:
         return image
@@ -90,14 +85,8 @@ def _default(owner: Object, image: str) -> str:
     return str(inputs[parameter[1]].get("defaultValue", image))
 
 
-# A pod that asks for a GPU says where GPUs are; otherwise it waits for ever or keeps a GPU node from others.
-
-
-GPU = "nvidia.com/gpu"
-
-
 def gpu_toleration(target: Target) -> Iterator[Fault]:
-    """GPU nodes are tainted by their resource's name."""
+    """A pod with a GPU tolerates the taint of GPU nodes, their resource's name; otherwise it waits for ever."""
     for pod in _with_gpu(target):
         if not any(
             toleration.get("key") == GPU and toleration.get("effect") in (None, "NoSchedule")
@@ -107,7 +96,7 @@ def gpu_toleration(target: Target) -> Iterator[Fault]:
 
 
 def gpu_selector(target: Target) -> Iterator[Fault]:
-    """Which GPU it is to be is chosen, not left to chance."""
+    """A pod with a GPU selects its nodes; otherwise any GPU will do."""
     for pod in _with_gpu(target):
         if not pod.spec.get("nodeSelector"):
             yield Fault(pod.owner, f"limit {GPU} without a node selector", "labels of a GPU pool")
@@ -119,12 +108,8 @@ def _with_gpu(target: Target) -> Iterator[Pod]:
             yield pod
 
 
-VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
-HOST = ("hostNetwork", "hostPID", "hostIPC")
-
-
 def restricted(target: Target) -> Iterator[Fault]:
-    """No pod has rights over its node."""
+    """Pods meet the pod security standard `restricted`, with a read-only root file system."""
     for pod in pods(target):
         yield from (Fault(pod.owner, found, expected) for found, expected in _pod_faults(pod))
         for container in pod.containers():
