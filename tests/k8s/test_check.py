@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:tests/k8s/test_check.py
 """The checks of manifests: faults are found and named, what the pipeline makes is held against the same rules."""
-========
-"""Each way to break a manifest, a TrainJob or the compiled pipeline is caught, by its rule and by no other."""
->>>>>>>> 08e0b74 (k8s/check: plain words, rules without seams; its tests in two files):tests/k8s/test_rules.py
 
 from __future__ import annotations
 
@@ -172,11 +168,7 @@ TAGGED = pinned_image().partition("@")[0] + ":v1.0"
 
 def faults_of(file: Path) -> set[str]:
     """The names of the rules that a file breaks."""
-<<<<<<<< HEAD:tests/k8s/test_check.py
     return {rule.__name__ for rule, _ in check_target(read_target(ROOT / "k8s", str(file))).faults}
-========
-    return {rule.__name__ for rule, _ in check_target(read_target(ROOT / "k8s", str(file))).faults}
->>>>>>>> 08e0b74 (k8s/check: plain words, rules without seams; its tests in two files):tests/k8s/test_rules.py
 
 
 @pytest.fixture
