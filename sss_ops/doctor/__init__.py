@@ -52,13 +52,13 @@ def diagnose(
 def doctor_command(
     checkpoint: Annotated[Path | None, typer.Option(help="SAM-2's weights; if not given, the recipe's.")] = None,
     params: Annotated[Path, typer.Option(help="Recipe that may name the weights.")] = Path("params.yaml"),
-    bucket: Annotated[str | None, typer.Option(help="Bucket to try, such as sss-mlflow.")] = None,
+    bucket: Annotated[str | None, typer.Option(help="Bucket to write a probe to, such as sss-mlflow.")] = None,
     host: Annotated[str | None, typer.Option(help="Address of Kubeflow Pipelines; if not given, KFP_HOST.")] = None,
     namespace: Annotated[str, typer.Option(help="Namespace of the runs' pods.")] = "kubeflow",
     pool: Annotated[str | None, typer.Option(help="GPU pool to look for nodes of: gke, eks, aks, bare.")] = None,
     gpus: Annotated[int, typer.Option(help="GPUs on each node.")] = 1,
     nodes: Annotated[int, typer.Option(help="Nodes to train on.")] = 1,
-    spot: Annotated[bool, typer.Option(help="Whether on spot nodes.")] = False,
+    spot: Annotated[bool, typer.Option(help="Train on spot nodes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Check this machine and the services that the environment names; exit code 1 where a line is red.
@@ -79,7 +79,7 @@ def doctor_command(
 
 
 def show_results(results: list[CheckResult]) -> None:
-    """Print the findings as a table."""
+    """Print results as a table."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -6,7 +6,7 @@ from sss_model.files import write_atomically
 
 
 def report_end(*, state: str, task: str, error: str, model: str, mlflow: str, output: Path) -> str:
-    """Write a few lines of Markdown on how a run ended.
+    """Write how a run ended, in a few lines of Markdown.
 
     Args:
         state: Kubeflow's word for it, such as SUCCEEDED.

@@ -14,7 +14,7 @@ def version_data(
     dvc_file: Annotated[Path, typer.Option(help="DVC's record of the data folder.")] = Path("data.dvc"),
     version: Annotated[str, typer.Option(help="Data version; what DVC recorded if not given.")] = "",
 ) -> None:
-    """Write the manifest of a data set and the version DVC tracks it under.
+    """Write the manifest of a data set and the record of its DVC version.
 
     Example: sss version-data --data-dir data/phantom
     \f

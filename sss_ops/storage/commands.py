@@ -19,7 +19,7 @@ app = new_app(help="SAM-2's pretrained weights: download and check them.")
 
 def fetch_command(
     source: Annotated[str, typer.Argument(metavar="s3://BUCKET/PREFIX", help="Objects under a prefix, or one object.")],
-    destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder to bring them to.")],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write to.")],
     threads: Annotated[int, typer.Option(min=1, max=64, help="How many objects at once.")] = 8,
 ) -> None:
     """Download scans from an object store and check them by their ETags; run again, it goes on where it was cut off.
@@ -44,7 +44,7 @@ def fetch_command(
         )
 
 
-Folder = Annotated[Path, typer.Option("--to", help="Folder to keep them in.")]
+Folder = Annotated[Path, typer.Option("--to", help="Folder of the weights.")]
 
 
 class Version(StrEnum):
@@ -62,7 +62,7 @@ def get_command(
         typer.Option(help="Address to use in place of Meta's, with the same folders.", envvar="SSS_CHECKPOINT_MIRROR"),
     ] = None,
 ) -> None:
-    """Fetch a checkpoint, going on where an earlier attempt was cut off, and check its SHA-256.
+    """Download pretrained weights and check their SHA-256; run again, it goes on where it was cut off.
 
     Example: sss checkpoint get small --version 2.1
     """
@@ -76,7 +76,7 @@ def get_command(
 
 @app.command("list")
 def list_command(folder: Folder = Path("checkpoints")) -> None:
-    """Show what Meta has published, and what of it is in a folder and is right.
+    """List the weights that Meta has published, and whether a folder holds them, whole and unchanged.
 
     Example: sss checkpoint list --to checkpoints
     """

@@ -1,4 +1,4 @@
-"""Where the state of an unfinished training lies: in a folder, or on an object store with a copy here."""
+"""The state of an unfinished training: in a folder, or on an object store, for machines that come and go."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from types import TracebackType
 from sss_model.errors import InputError
 from sss_ops.errors import OBJECT_STORE, as_sentences
 from sss_ops.storage.s3 import SCHEME, bucket_and_key, s3_client
-
-# The state of an unfinished training on an object store, for machines that come and go.
-
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +113,7 @@ class StateStore:
 
 @dataclass(frozen=True)
 class WorkPlace:
-    """The work place of one training.
+    """The folder of one unfinished training, and what to call when it is saved or ends.
 
     Attributes:
         folder: its folder on this machine.
@@ -131,7 +128,7 @@ class WorkPlace:
 
 @contextmanager
 def work_place(work: str, identity: str) -> Iterator[WorkPlace]:
-    """Open the work place of a training, with what an earlier process left in it.
+    """Open the folder of a training, with what an earlier process left in it.
 
     Args:
         work: a folder, or ``s3://bucket/prefix``, which outlives the machine.

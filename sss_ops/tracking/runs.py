@@ -1,4 +1,4 @@
-"""MLflow's runs: a training's curves while it learns, and what is sent later."""
+"""MLflow runs: live curves of a training, and what is sent later where the store was away."""
 
 from __future__ import annotations
 
