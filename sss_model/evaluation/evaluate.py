@@ -32,6 +32,7 @@ from sss_model.files import write_atomically
 from sss_model.inference.predictor import Predictor, Segmentation
 from sss_model.io.formats import ending_of
 from sss_model.io.volumes import Volume, read_pair, write_volume
+from sss_model.progress import ProgressBar
 
 
 def evaluate(
@@ -189,13 +190,7 @@ def _mask_ending(case: Case) -> str:
 
 
 def _with_progress(cases: Sequence[Case]) -> Iterator[Case]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console()
-    if console.is_terminal:
-        yield from track(cases, "Evaluating", console=console, transient=True)
-        return
-    for number, case in enumerate(cases, start=1):
-        print(f"evaluate: {case.case}, {number} of {len(cases)}", flush=True)
-        yield case
+    with ProgressBar("evaluate", unit="items") as progress:
+        for number, case in enumerate(cases, start=1):
+            yield case
+            progress.show(number, total=len(cases), note=case.case)

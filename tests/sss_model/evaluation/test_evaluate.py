@@ -81,7 +81,7 @@ def test_a_predictor_that_knows_the_truth_scores_one(scans):
 def test_progress_is_plain_lines_in_a_log(scans, capsys):
     manifest, where = scans
     evaluate_cases(bright_is_first_class, manifest.split("test"), labels=LABELS, **where)
-    assert capsys.readouterr().out == "evaluate: p4_a, 1 of 2\nevaluate: p4_b, 2 of 2\n"
+    assert capsys.readouterr().out == "evaluate: 1 of 2, p4_a\nevaluate: 2 of 2, p4_b\n"
 
 
 def test_an_evaluation_leaves_tables_overlays_masks_and_a_report(tmp_path, checkpoint, phantom, manifest):
