@@ -43,7 +43,7 @@ class Prompting(NamedTuple):
 # Batches and outputs are named tuples and no dataclasses: Fabric and DistributedDataParallel look into tuples for
 # tensors, and refuse or overlook frozen dataclasses.
 class ClipBatch(NamedTuple):
-    """What a network is given: B slices, or n clips of `clip` neighbouring slices each, B = n · clip.
+    """The input of a network: B slices, or n clips of `clip` neighbouring slices each, B = n · clip.
 
     A network reads what it needs: `seeds` and `perturbed` are for those that see single slices, what follows them for
     `SssSegmenter`.
@@ -134,7 +134,7 @@ class MemoryMasks(NamedTuple):
 
 
 class SegmenterOutput(NamedTuple):
-    """What a network returns for B slices."""
+    """The output of a network for B slices."""
 
     coarse: Tensor
     """(B, classes, S, S) float32 class logits of the decoder that needs no prompt."""

@@ -123,7 +123,7 @@ class Batches:
     clip is a single slice. Such a step rounds its batches up to whole clips, and to pairs of unlabelled ones: a strong
     view receives its box from another clip of the batch.
 
-    For a GPU, the CPU's share is done some steps ahead and lies in pinned memory, so that the GPU need not wait for it.
+    For a GPU, the CPU's share is done some steps ahead and put into pinned memory: the GPU doesn't wait for it.
 
     Args:
         proportions: (cases, K) of the labelled scans, see `sss_model.inference.volume_context`; or None.
@@ -308,5 +308,5 @@ def _seeds(drawn: ViewDraw) -> Tensor:
 
 
 def _pinned(read: Callable[[_At], _Source]) -> Callable[[_At], _Source]:
-    # Only from pinned memory does a copy to the GPU run while the CPU goes on.
+    # Copies to the GPU are asynchronous only from pinned memory.
     return lambda at: apply_to_collection(read(at), Tensor, Tensor.pin_memory)

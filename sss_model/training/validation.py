@@ -93,7 +93,7 @@ def _mask(logits: Tensor, config: Config) -> Tensor:
 
 
 def _pseudo_labels(logits: Tensor, spacing: Spacing, config: Config, prompter: Prompter) -> tuple[Tensor, Tensor]:
-    """What training would use as pseudo-labels: classes, and where they count."""
+    """The pseudo-labels that training would use: classes, and where they count."""
     classes, kept = pseudo_labels(logits, config.confidence)
     if config.train.method == "sss" and config.pcsw.enabled:
         rows = torch.tensor([spacing]).expand(len(logits), 3)

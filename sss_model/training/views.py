@@ -1,4 +1,4 @@
-"""Weak and strong views of a batch, computed on batched tensors wherever the batch lies.
+"""Weak and strong views of a batch, computed on batched tensors on their device.
 
 A weak view moves a slice (flip, rotation, zoom, shift, and local zoom in one spot). Strong views are made from the
 weak one and only recolour it or paste into it, so that all views of a slice stay aligned pixel by pixel. Every sample's
@@ -76,7 +76,7 @@ def weak_grid(draw: ViewDraw, config: Views, *, data: Data, rotations: Tensor | 
 def _zoom_locally(points: Tensor, draw: ViewDraw, config: Views) -> Tensor:
     """Points (B, S, S, 2) of a view, from -1 to 1, moved away from the middle of a spot in it or towards it.
 
-    What lies there shrinks or grows, as a heart does between its phases. The map is one to one: nothing folds.
+    The image shrinks or grows there, as a heart does between its phases. The map is one to one: nothing folds.
     """
     u = draw.uniform[:, None, None, 17:21]
     middle = (2 * u[..., :2] - 1) * _SPOT_WITHIN

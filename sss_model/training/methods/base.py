@@ -23,9 +23,9 @@ Teacher = Callable[[ClipBatch], SegmenterOutput]
 
 @dataclass(frozen=True)
 class Task:
-    """What the student is given in a step, and the objective of its outputs.
+    """The student's batch in a step, and the objective of its outputs.
 
-    One batch, because DistributedDataParallel wants a single forward pass, which is also faster.
+    All streams are in one batch: DistributedDataParallel wants a single forward pass, which is also faster.
     """
 
     batch: ClipBatch
