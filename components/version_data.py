@@ -54,11 +54,11 @@ def version_data(
     from sss_ops.data_versions.pull import fetch_data
     from sss_ops.steps.version_data import version_data
 
-    settings = {name: value for name, value in locals().items() if name in recipes.SETTINGS}
+    settings = {name: value for name, value in locals().items() if name in recipes.FORM_KEYS}
     with in_pod(image=image):
         # First what can fail at once, before a scan is fetched.
         where = place_training(pool, gpus=gpus, nodes=nodes, spot=spot, work=work)
-        config = recipes.resolve(recipe, settings)
+        config = recipes.recipe_of_run(recipe, settings)
         name = config.data.name
         version = fetch_data(remote=data_remote, version=data_version, name=name, into=Path(data.path))
         files = {"manifest": Path(manifest.path), "data_version": Path(record.path)}

@@ -355,7 +355,7 @@ class DataChecks(Section):
     max_dark_share: float = key(0.1, "share of the labelled voxels", gt=0, le=1)
     """Largest share of labelled voxels that have the scan's lowest value."""
     min_fit: float | None = key(0.8, gt=0, le=1)
-    """Smallest ratio of how well a label map explains its scan in place to how well it does shifted or flipped."""
+    """Smallest ratio of how well a label map explains its scan to how well it does shifted by some pixels."""
     max_gap_mm: float | None = key(20.0, "mm", ge=0)
     """Largest distance from a structure's largest component to its farthest one; null if a class may be in several
     places."""

@@ -1,4 +1,4 @@
-"""The recipe of a run: one of ``configs/``, with what a person set in the form."""
+"""Recipes by name, and the recipe of a Kubeflow run: one of them with the values of the Create-run form."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from sss_ops.storage.pretrained import refuse_misfit
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
-# What the form calls it, and the recipe's key. A form has no empty number: 0 and "" leave the recipe's own value.
-SETTINGS = {
+FORM_KEYS = {
     "labelled_patients": "data.labelled",
     "image_size": "data.size",
     "encoder": "model.encoder",
@@ -27,28 +26,28 @@ SETTINGS = {
     "experiment": "register.experiment",
     "model_name": "register.model",
 }
-ALL_PATIENTS = -1
+"""Field of the form to key of the recipe; 0 or an empty text leaves the recipe's own value."""
+_ALL_PATIENTS = -1
 
 
-def resolve(name: str, settings: dict[str, Any]) -> Config:
+def recipe_of_run(name: str, form: dict[str, Any]) -> Config:
     """The recipe that a run trains.
 
     Args:
-        name: a file of ``configs/`` without its ending, or the path of any .yaml file.
-        settings: keys of `SETTINGS`; ``labelled_patients`` -1 means all, and a budget in steps replaces one in minutes
+        name: see `recipe_path`.
+        form: values of `FORM_KEYS`; ``labelled_patients`` -1 means all, and a budget in steps replaces one in minutes
             and the other way round.
 
     Raises:
-        InputError: no such recipe, both budgets at once, a value that the recipe can't have, or a checkpoint of another
-            encoder.
+        InputError: no such recipe, both budgets at once, a value out of bounds, or a checkpoint of another encoder.
     """
     path = recipe_path(name)
-    overrides = {SETTINGS[key]: value for key, value in settings.items() if value}
+    overrides = {FORM_KEYS[field]: value for field, value in form.items() if value}
     if {"train.steps", "train.minutes"} <= overrides.keys():
         raise InputError("steps and minutes: both are set; expected one budget, the other 0")
     if "train.steps" in overrides or "train.minutes" in overrides:
         overrides = {"train.steps": None, "train.minutes": None, **overrides}
-    if overrides.get("data.labelled") == ALL_PATIENTS:
+    if overrides.get("data.labelled") == _ALL_PATIENTS:
         overrides["data.labelled"] = None
     config = load_config(path, overrides)
     refuse_misfit(config.model)

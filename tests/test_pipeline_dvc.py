@@ -46,6 +46,13 @@ def test_every_section_of_the_recipe_is_read_by_some_stage() -> None:
     assert read == names - {"promotion"}
 
 
+@pytest.mark.parametrize("recipe", [ROOT / "params.yaml", *sorted((ROOT / "configs").rglob("*.yaml"))])
+def test_every_recipe_states_what_dvc_reads_from_it_or_is_told_to_change(recipe: Path) -> None:
+    stated = yaml.safe_load(recipe.read_text())
+    assert stated["data"]["name"], "dvc.yaml reads ${data.name}"
+    assert stated["train"]["method"], "`dvc exp run -S train.method=…` changes only keys that are stated"
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, phantom: Path, recipe: Callable[..., Config]) -> Path:
     """The project, reproduced once."""
@@ -78,12 +85,30 @@ def test_git_sees_only_the_lock_and_the_data_version(project: Path) -> None:
 
 
 def test_the_second_time_nothing_runs(project: Path) -> None:
+    for folder in ("sss_model", "sss_ops/registry"):
+        (project / folder / "__pycache__").mkdir(exist_ok=True)
+        (project / folder / "__pycache__/another.pyc").write_bytes(b"bytecode")
     said = call(project, "dvc", "repro")
     assert said.count("didn't change, skipping") == 1 + len(PIPELINE["stages"])
     assert "Running" not in said
 
 
+def test_a_key_that_no_stage_reads_runs_none_of_them(project: Path) -> None:
+    params = project / "params.yaml"
+    before = params.read_text()
+    recipe = yaml.safe_load(before)
+    recipe["promotion"]["margin"] = 0.5
+    params.write_text(yaml.safe_dump(recipe))
+    said = call(project, "dvc", "repro")
+    assert "Running stage 'recipe'" in said
+    assert said.count("Running stage") == 1
+    params.write_text(before)
+    call(project, "dvc", "repro")
+
+
 def test_metrics_and_plots_are_shown(project: Path) -> None:
+    lines = call(project, "dvc", "metrics", "show").splitlines()
+    assert max(map(len, lines)) <= 120
     shown = json.loads(call(project, "dvc", "metrics", "show", "--json"))
     metrics = json.loads((project / "metrics.json").read_text())
     assert shown[""]["data"]["metrics.json"]["data"]["dice"] == metrics["dice"]

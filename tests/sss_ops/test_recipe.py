@@ -4,51 +4,51 @@ import pytest
 
 from sss_model.config import load_config
 from sss_model.errors import InputError
-from sss_ops.recipe import CONFIGS, SETTINGS, recipe_text, resolve
+from sss_ops.recipe import CONFIGS, FORM_KEYS, recipe_of_run, recipe_text
 
-UNTOUCHED = dict.fromkeys(SETTINGS, 0)
+UNTOUCHED = dict.fromkeys(FORM_KEYS, 0)
 
 
 def test_an_untouched_form_leaves_the_recipe_as_it_is() -> None:
-    assert resolve("cpu/acdc", UNTOUCHED) == load_config(CONFIGS / "cpu/acdc.yaml")
-    assert resolve("cpu/acdc", dict.fromkeys(SETTINGS, "")) == load_config(CONFIGS / "cpu/acdc.yaml")
+    assert recipe_of_run("cpu/acdc", UNTOUCHED) == load_config(CONFIGS / "cpu/acdc.yaml")
+    assert recipe_of_run("cpu/acdc", dict.fromkeys(FORM_KEYS, "")) == load_config(CONFIGS / "cpu/acdc.yaml")
 
 
 def test_what_is_set_replaces_the_recipe_s_own() -> None:
-    config = resolve("cpu/acdc", {**UNTOUCHED, "labelled_patients": 3, "encoder": "tiny", "min_dice": 0.5})
+    config = recipe_of_run("cpu/acdc", {**UNTOUCHED, "labelled_patients": 3, "encoder": "tiny", "min_dice": 0.5})
     assert (config.data.labelled, config.model.encoder, config.register_as.min_dice) == (3, "tiny", 0.5)
 
 
 def test_minus_one_is_all_patients() -> None:
-    assert resolve("cpu/acdc", {"labelled_patients": -1}).data.labelled is None
+    assert recipe_of_run("cpu/acdc", {"labelled_patients": -1}).data.labelled is None
 
 
 @pytest.mark.parametrize(
     ("recipe", "budget", "other"), [("acdc", "minutes", "steps"), ("cpu/acdc", "steps", "minutes")]
 )
 def test_one_budget_replaces_the_other(recipe: str, budget: str, other: str) -> None:
-    train = resolve(recipe, {budget: 7}).train
+    train = recipe_of_run(recipe, {budget: 7}).train
     assert (getattr(train, budget), getattr(train, other)) == (7, None)
 
 
 def test_both_budgets_at_once_are_refused() -> None:
     with pytest.raises(InputError, match="steps and minutes: both are set; expected one"):
-        resolve("cpu/acdc", {"steps": 10, "minutes": 1.0})
+        recipe_of_run("cpu/acdc", {"steps": 10, "minutes": 1.0})
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"recipe: found 'acdcc'; expected one of acdc, .*cpu/acdc, .*phantom"):
-        resolve("acdcc", {})
+        recipe_of_run("acdcc", {})
 
 
 def test_a_value_that_the_recipe_can_t_have_is_refused() -> None:
     with pytest.raises(InputError, match=r"data\.size"):
-        resolve("cpu/acdc", {"image_size": 100})
+        recipe_of_run("cpu/acdc", {"image_size": 100})
 
 
 def test_a_recipe_survives_as_text(tmp_path: Path) -> None:
-    config = resolve("cpu/acdc", {"steps": 10})
+    config = recipe_of_run("cpu/acdc", {"steps": 10})
     path = tmp_path / "params.yaml"
     path.write_text(recipe_text(config))
     assert load_config(path) == config
-    assert resolve(str(path), {}) == config
+    assert recipe_of_run(str(path), {}) == config

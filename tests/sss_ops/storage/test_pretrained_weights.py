@@ -95,8 +95,8 @@ def test_what_is_nothing_known_is_refused(web: FileServer, model: Callable[..., 
 
 def test_a_form_that_asks_for_weights_of_another_encoder_is_refused_in_the_first_step() -> None:
     with pytest.raises(InputError, match="expected both alike"):
-        recipes.resolve("phantom", {"checkpoint": "small"})
-    assert recipes.resolve("phantom", {"checkpoint": "small", "encoder": "small"}).model.checkpoint == "small"
+        recipes.recipe_of_run("phantom", {"checkpoint": "small"})
+    assert recipes.recipe_of_run("phantom", {"checkpoint": "small", "encoder": "small"}).model.checkpoint == "small"
 
 
 def test_the_table_names_every_size_of_both_versions_once() -> None:
