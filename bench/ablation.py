@@ -1,4 +1,4 @@
-"""What each mechanism is worth: from labelled slices alone to the whole of SSS, one more at a time.
+"""Worth of each mechanism: from labelled slices alone to the whole of SSS, one more at a time.
 
     python -m bench.ablation --labelled 3 --minutes 15 --seeds 3
 

@@ -1,4 +1,4 @@
-"""What segmenting a volume costs, by encoder and image size: slices encoded once for all classes, or once a class.
+"""Cost of segmenting a volume, by encoder and image size: slices encoded once for all classes, or once a class.
 
     python -m bench.volume --encoder micro --encoder tiny --size 128 --size 256
 

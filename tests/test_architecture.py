@@ -1,5 +1,7 @@
 """Imports go one way, through the packages and through the rooms of `sss_model`, and never in a circle."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +78,35 @@ def test_packages_and_rooms_import_each_other_in_no_circle() -> None:
 def folder(module: str) -> str:
     """A room, or a module beside the rooms."""
     return ".".join(module.split(".")[:2])
+
+
+def test_a_module_says_first_what_it_does_or_is() -> None:
+    firsts = {name: (ast.get_docstring(ast.parse(file.read_text())) or "") for name, file in modules().items()}
+    assert [name for name, first in firsts.items() if re.match(r"(What|Whose|Which|How)\b", first)] == []
+    assert [name for name, first in firsts.items() if not first] == []
+
+
+SHARED = {
+    # A step is one idea, as a function, a command and a Kubeflow component.
+    *("version_data", "validate_splits", "train", "evaluate", "register", "report_end"),
+    # Each layout has an inventory; each program has a command or a main; a network is one in the benches too.
+    *("inventory", "command", "main", "Network"),
+    # The same idea of two kinds: two versions of a model or of data, two tables of results, two records.
+    *("Dataset", "Difference", "Evidence", "Row", "Scan", "Source"),
+    *("add", "compare", "judge", "list_versions", "open_store", "resolve", "restore", "run", "version_at"),
+}
+"""Public names of more than one module."""
+
+
+def test_no_two_public_names_are_shared_by_accident() -> None:
+    homes: dict[str, list[str]] = {}
+    for module, file in modules().items():
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module)
+    shared = {name: found for name, found in homes.items() if len(found) > 1}
+    assert {name: found for name, found in shared.items() if name not in SHARED} == {}
+    assert shared.keys() >= SHARED, "the list names more than there is"
 
 
 def test_the_guard_sees_imports_inside_functions_and_under_type_checking(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an export holds: where its masks came from, a row a case, and what a person says of it."""
+"""Record of an export: where its masks came from, a row a case, and what a person says of it."""
 
 from __future__ import annotations
 

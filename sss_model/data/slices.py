@@ -1,4 +1,4 @@
-"""Which slices a step sees: labelled and unlabelled ones, drawn without a state that would have to be saved."""
+"""Choice of the slices of a step: labelled and unlabelled ones, drawn without a state that would have to be saved."""
 
 from __future__ import annotations
 

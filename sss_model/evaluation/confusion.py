@@ -1,4 +1,4 @@
-"""Which class was taken for which, voxel by voxel."""
+"""Confusion matrix of classes, voxel by voxel."""
 
 from __future__ import annotations
 

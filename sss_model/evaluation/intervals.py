@@ -1,4 +1,4 @@
-"""How sure a mean is: bootstrap confidence intervals over patients."""
+"""Bootstrap confidence intervals of a mean over patients."""
 
 from __future__ import annotations
 

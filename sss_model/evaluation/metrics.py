@@ -1,4 +1,4 @@
-"""How well a predicted mask agrees with the truth: overlaps, surfaces in millimetres, volumes in millilitres."""
+"""Agreement of a predicted mask with the truth: overlaps, surfaces in millimetres, volumes in millilitres."""
 
 from __future__ import annotations
 

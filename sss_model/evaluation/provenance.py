@@ -1,4 +1,4 @@
-"""What an evaluation was made from and what it left, by hash, so that it can be audited later."""
+"""Hashes of what an evaluation was made from and of what it left, so that it can be audited later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scans of a training look like, and whether another scan looks like them."""
+"""Fingerprint of the scans of a training, and warnings about a scan that is unlike them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a whole volume tells about each of its slices: its in-plane rotation and the proportions of its structures.
+"""In-plane rotation and proportions of structures, estimated from a whole volume for each of its slices.
 
 A slice at the end of a heart does not show whether the heart has contracted or how thick its walls are; the volume
 does. Proportions, the share of each structure in all foreground of the middle half of the slices, need neither a size

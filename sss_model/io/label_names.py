@@ -1,4 +1,4 @@
-"""What a mask's numbers mean, in files beside the masks: a NIfTI or PNG file has no place for names.
+"""Names of a mask's values, in files beside the masks: a NIfTI or PNG file has no place for them.
 
 ``dataset.json`` is nnU-Net's (its ``labels`` give each name its number), ``labels.txt`` a label description file of
 ITK-SNAP (Segmentation > Import Label Descriptions), ``labels.ctbl`` a colour table of 3D Slicer.

@@ -1,4 +1,4 @@
-"""Which chains are kept."""
+"""Judgement of chains: which are kept."""
 
 from __future__ import annotations
 

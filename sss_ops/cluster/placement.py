@@ -115,7 +115,7 @@ def read_pools(path: Path = POOLS) -> dict[str, Pool]:
 def place_training(pool: str, *, gpus: int, nodes: int, spot: bool, work: str, pools: Path = POOLS) -> Placement:
     """Place a training on a pool.
 
-    >>> placed = place_training("gke", gpus=2, nodes=1, spot=False, work="/sss/work")
+    >>> placed = place_training("bare", gpus=2, nodes=1, spot=False, work="/sss/work")
     >>> placed.accelerator, placed.accelerator_count, placed.cpu
     ('nvidia.com/gpu', '2', '12')
     >>> place_training("gke", gpus=0, nodes=1, spot=False, work="/sss/work").node_selector

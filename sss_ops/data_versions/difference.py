@@ -1,4 +1,4 @@
-"""What differs between two versions: cases, patients and other files."""
+"""Difference between two versions: cases, patients and other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What DVC raises or only logs, as one sentence."""
+"""Errors that DVC raises or only logs, as one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What headers of scans say about a person: NIfTI's text fields and extensions, PNG's text chunks."""
+"""Personal data in headers of scans: NIfTI's text fields and extensions, PNG's text chunks."""
 
 from __future__ import annotations
 
