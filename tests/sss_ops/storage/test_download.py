@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.code_graph import ROOT
@@ -19,6 +20,7 @@ FOLDER = Path("checkpoints")
 FETCH = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from sss_ops.storage import published
 from sss_ops.storage.pretrained import fetch_pretrained
 known = published.Published(*sys.argv[2:6], int(sys.argv[6]), sys.argv[7])
@@ -151,3 +153,10 @@ def test_of_many_processes_one_downloads_and_all_find_it(web: FileServer, known:
     assert [process.wait(timeout=60) for process in started] == [0] * 4
     assert len(web.asked) == 1
     assert listing() == [known.file]
+
+
+def test_a_disk_without_room_is_told_of_before_anything_comes(web: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    with pytest.raises(InputError, match=r"checkpoints: 5\.2 MB are to come and 1\.0 MB are free; expected room"):
+        get()
+    assert web.asked == []

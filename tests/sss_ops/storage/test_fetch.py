@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -169,3 +170,13 @@ def test_a_disk_without_room_is_told_of_first_and_a_full_one_is_no_end(
         assert not (disk / "there/a.nii").exists()
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_two_that_fetch_into_one_folder_at_once_end_alike(bucket: Any, tmp_path: Path) -> None:
+    program = "from sss_ops.cli import main; main()"
+    command = [sys.executable, "-c", program, "fetch", f"s3://{BUCKET}/scans", str(tmp_path)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * 3, said
+    assert files(tmp_path) == {key.removeprefix("scans/"): content for key, content in CONTENT.items()}
+    assert sum(int(text.split(" files fetched")[0].rsplit(" ", 1)[1]) for text in said) == 3
