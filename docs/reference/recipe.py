@@ -6,7 +6,7 @@ import itertools
 import json
 
 from sss_model.config import SECTIONS
-from sss_ops.config_command import RecipeKey, recipe_keys
+from sss_ops.recipe_keys import RecipeKey, recipe_keys
 
 _HEAD = """# Recipe keys
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from sss_model.config import load_config
 from sss_ops.cli import app
-from sss_ops.config_command import recipe_keys
 from sss_ops.recipe import CONFIGS
+from sss_ops.recipe_keys import recipe_keys
 
 NAMES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
 
