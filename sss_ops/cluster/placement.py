@@ -118,7 +118,7 @@ def place_training(pool: str, *, gpus: int, nodes: int, spot: bool, work: str, p
     >>> placed = place_training("bare", gpus=2, nodes=1, spot=False, work="/sss/work")
     >>> placed.accelerator, placed.accelerator_count, placed.cpu
     ('nvidia.com/gpu', '2', '12')
-    >>> place_training("gke", gpus=0, nodes=1, spot=False, work="/sss/work").node_selector
+    >>> place_training("bare", gpus=0, nodes=1, spot=False, work="/sss/work").node_selector
     {}
 
     Args:
