@@ -1,4 +1,4 @@
-"""Pseudo-labels out to a viewer: scans, the model's masks beside them, and a table to tell what was done."""
+"""Export scans and the model's masks for correction in a viewer, with a table to mark what is done."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Save the corrected mask under its own name, in the same format, on the same grid
 A mask that is right as it is: write yes into the column done of {TABLE}.
 A mask that is not finished: write no there. What is neither saved nor marked is left out.
 
-Leave {ORIGIN} and the folder {PREDICTED} as they are: they tell what the model drew.
+Leave {ORIGIN} and the folder {PREDICTED} as they are: they hold what the model drew.
 """
 
 

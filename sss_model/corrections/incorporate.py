@@ -1,4 +1,4 @@
-"""Corrected masks become labels of the data set, whole or not at all."""
+"""Import corrected masks as labels of the data set, all or none."""
 
 from __future__ import annotations
 
@@ -22,89 +22,8 @@ from sss_model.files import sha256, write_atomically
 from sss_model.io.tables import cells_of, columns_of, parse_row, table_bytes
 from sss_model.io.volumes import Source, Volume, on_source_grid, read_label, read_volume, write_volume
 
-# Masks that a viewer saved, put back on their scans' own grids.
-
-
-_SLACK = 0.1
-"""How far voxels may lie from their scan's, in shares of the smallest voxel side: headers hold 32-bit numbers."""
-
-
-def on_grid_of(scan: Volume, mask: Volume, where: str) -> Volume:
-    """The mask's voxels on the scan's grid, with the scan's header.
-
-    A viewer writes headers of its own: it may store axes in another order, put the voxel size into an affine that had
-    none, or place a scan that has no place. So voxels are compared by where they lie, not headers by their fields.
-
-    Args:
-        where: opens the sentence of an error.
-
-    Raises:
-        InputError: another shape or voxel size, or voxels that lie elsewhere.
-    """
-    # Without a place in the header every program invents one; only the order in which voxels are stored counts then.
-    nowhere = not int(scan.source.header["sform_code"]) and not int(scan.source.header["qform_code"])
-    array = apply_orientation(on_source_grid(mask), io_orientation(scan.source.affine)) if nowhere else mask.array
-    spacing = _turned(mask.source.spacing, scan) if nowhere else mask.spacing
-    if array.shape != scan.array.shape:
-        found, expected = ("x".join(map(str, volume.source.shape)) for volume in (mask, scan))
-        raise InputError(f"{where}: shape {found}; expected that of its scan, {expected}")
-    if not np.allclose(spacing, scan.spacing, rtol=1e-3):
-        raise InputError(
-            f"{where}: voxels of {_millimetres(spacing)}; expected its scan's, {_millimetres(scan.spacing)}"
-        )
-    apart = 0.0 if nowhere else float(np.linalg.norm(_corners(mask.source) - _corners(scan.source), axis=1).max())
-    if apart > _SLACK * min(scan.spacing):
-        raise InputError(f"{where}: lies up to {apart:.3g} mm from its scan's voxels; expected the same grid")
-    return scan.like(np.ascontiguousarray(array))
-
-
-def _turned(spacing: tuple[float, ...], scan: Volume) -> list[float]:
-    turned = np.empty(3)
-    turned[io_orientation(scan.source.affine)[:, 0].astype(int)] = spacing
-    return [float(side) for side in turned]
-
-
-def _corners(source: Source) -> np.ndarray:
-    """Where the corner voxels of the canonical array lie: (8, 3), in mm."""
-    first_zoom = float(source.header.get_zooms()[0])
-    placed = source.affine.copy()
-    placed[:3, :3] *= np.asarray(source.spacing) / np.linalg.norm(placed[:3, :3], axis=0)
-    placed[:3, 3] *= source.spacing[0] / first_zoom
-    orientation = io_orientation(source.affine)
-    canonical = placed @ inv_ornt_aff(orientation, source.shape)
-    ends = np.empty(3)
-    ends[orientation[:, 0].astype(int)] = np.asarray(source.shape) - 1
-    corners = np.array([[*(ends * place), 1.0] for place in product((0, 1), repeat=3)])
-    return (corners @ canonical.T)[:, :3]
-
-
-def _millimetres(sides: tuple[float, ...] | list[float]) -> str:
-    return " x ".join(f"{side:.4g}" for side in sides) + " mm"
-
-
-# The queue of patients that lend their labels, when corrected ones join it.
-
-
-def joined(rows: Sequence[Assignment], *, labelled: Collection[str], corrected: Sequence[str]) -> list[Assignment]:
-    """Rows of ``splits.csv`` in which corrected patients come after all who had labels before.
-
-    So the first patients of the queue, which ``data.labelled`` counts, stay who they were.
-
-    Args:
-        rows: all of them.
-        labelled: training cases that have a label already.
-        corrected: training cases that get one, in the order in which their patients are to join.
-    """
-    of_case = {row.case: row for row in rows}
-    before = {of_case[case].patient: of_case[case].label_order for case in sorted(labelled)}
-    new = list(dict.fromkeys(of_case[case].patient for case in corrected if of_case[case].patient not in before))
-    if not new:
-        return list(rows)
-    # Who has no place in the queue comes last in it, by name: a place keeps him before those who join now.
-    unplaced = sorted(patient for patient, order in before.items() if order is None)
-    free = 1 + max((row.label_order for row in rows if row.label_order is not None), default=-1)
-    places = {patient: free + number for number, patient in enumerate([*unplaced, *new])}
-    return [replace(row, label_order=places.get(row.patient, row.label_order)) for row in rows]
+_TOLERANCE = 0.1
+"""Distance allowed between a mask's and its scan's voxels, relative to the smallest voxel side (float32 headers)."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +54,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """The result of `import_corrections`.
 
     Attributes:
         added: labels that are new or were corrected once more.
@@ -155,7 +74,7 @@ class Imported:
 def import_corrections(
     folder: Path, data_dir: Path, *, check: Callable[[Path, Sequence[str]], None] = lambda *_: None
 ) -> Imported:
-    """Bring the masks of an export that were saved since, or are marked as done, into the data set that it came from.
+    """Import the masks of an export that were saved since, or are marked as done, into their data set.
 
     Importing the same folder again changes nothing; a mask that was corrected once more replaces its label.
 
@@ -202,7 +121,7 @@ def import_corrections(
 
 
 def read_corrections(data_dir: Path) -> list[Correction]:
-    """The labels of a data set that came from a model's masks; none where nothing was ever imported."""
+    """List the labels of a data set that came from a model's masks."""
     path = data_dir / TABLE
     if not path.exists():
         return []
@@ -223,12 +142,14 @@ def _is_taken(row: Exported, folder: Path) -> bool:
 
 
 def _check_cases(taken: Sequence[Exported], dataset: Dataset, past: dict[str, Correction]) -> None:
-    places = {row.case: row for row in dataset.splits}
+    rows_by_case = {row.case: row for row in dataset.splits}
     files = {one.case: one for one in dataset.cases}
-    gone = [row.case for row in taken if row.case not in places]
+    gone = [row.case for row in taken if row.case not in rows_by_case]
     if gone:
         raise InputError(f"{dataset.folder}: has no cases {', '.join(gone)}; expected the data set of the export")
-    held_out = [f"{row.case} ({places[row.case].split})" for row in taken if places[row.case].split != "train"]
+    held_out = [
+        f"{row.case} ({rows_by_case[row.case].split})" for row in taken if rows_by_case[row.case].split != "train"
+    ]
     if held_out:
         raise InputError(
             f"{dataset.folder}: cases {', '.join(held_out)} are of validation or test patients; "
@@ -271,15 +192,15 @@ def _write_label(row: Exported, export: Export, dataset: Dataset, staged: Path, 
 
 
 def _mask(path: Path, scan: Volume, dataset: Dataset) -> Volume:
-    mask = on_grid_of(scan, read_label(path, scan.case_id), str(path))
+    mask = _on_grid_of(scan, read_label(path, scan.case_id), str(path))
     count_voxels(mask, dataset.labels, where=str(path))
     return mask
 
 
 def _write_tables(dataset: Dataset, staged: Path, past: dict[str, Correction], added: Sequence[Correction]) -> None:
-    places = {row.case: row for row in dataset.splits}
-    labelled = [one.case for one in dataset.cases if one.label and places[one.case].split == "train"]
-    rows = joined(dataset.splits, labelled=labelled, corrected=[one.case for one in added])
+    rows_by_case = {row.case: row for row in dataset.splits}
+    labelled = [one.case for one in dataset.cases if one.label and rows_by_case[one.case].split == "train"]
+    rows = _with_corrected(dataset.splits, labelled=labelled, corrected=[one.case for one in added])
     write_splits(rows, staged / "splits.csv")
     history = past | {one.case: one for one in added}
     write_atomically(staged / TABLE, table_bytes(_COLUMNS, map(cells_of, history.values())))
@@ -291,3 +212,80 @@ def _write_tables(dataset: Dataset, staged: Path, past: dict[str, Correction], a
 def _labelled_patients(dataset: Dataset) -> set[str]:
     labelled = {one.case for one in dataset.cases if one.label}
     return {row.patient for row in dataset.splits if row.split == "train" and row.case in labelled}
+
+
+def _on_grid_of(scan: Volume, mask: Volume, where: str) -> Volume:
+    """Bring a viewer's mask back onto its scan's grid and header.
+
+    Viewers write their own headers: axes in another order, the voxel size in an affine that had none, a position for a
+    scan that had none. So positions of voxels are compared, not header fields.
+
+    Args:
+        where: opens the error message.
+
+    Raises:
+        InputError: another shape or voxel size, or voxels that lie elsewhere.
+    """
+    # Programs invent a position for a scan without one; only the storage order of voxels counts then.
+    unplaced_scan = not int(scan.source.header["sform_code"]) and not int(scan.source.header["qform_code"])
+    array = apply_orientation(on_source_grid(mask), io_orientation(scan.source.affine)) if unplaced_scan else mask.array
+    spacing = _turned(mask.source.spacing, scan) if unplaced_scan else mask.spacing
+    if array.shape != scan.array.shape:
+        found, expected = ("x".join(map(str, volume.source.shape)) for volume in (mask, scan))
+        raise InputError(f"{where}: shape {found}; expected that of its scan, {expected}")
+    if not np.allclose(spacing, scan.spacing, rtol=1e-3):
+        raise InputError(
+            f"{where}: voxels of {_millimetres(spacing)}; expected its scan's, {_millimetres(scan.spacing)}"
+        )
+    apart = 0.0 if unplaced_scan else float(np.linalg.norm(_corners(mask.source) - _corners(scan.source), axis=1).max())
+    if apart > _TOLERANCE * min(scan.spacing):
+        raise InputError(f"{where}: lies up to {apart:.3g} mm from its scan's voxels; expected the same grid")
+    return scan.like(np.ascontiguousarray(array))
+
+
+def _turned(spacing: tuple[float, ...], scan: Volume) -> list[float]:
+    turned = np.empty(3)
+    turned[io_orientation(scan.source.affine)[:, 0].astype(int)] = spacing
+    return [float(side) for side in turned]
+
+
+def _corners(source: Source) -> np.ndarray:
+    """Where the corner voxels of the canonical array lie: (8, 3), in mm."""
+    first_zoom = float(source.header.get_zooms()[0])
+    placed = source.affine.copy()
+    placed[:3, :3] *= np.asarray(source.spacing) / np.linalg.norm(placed[:3, :3], axis=0)
+    placed[:3, 3] *= source.spacing[0] / first_zoom
+    orientation = io_orientation(source.affine)
+    canonical = placed @ inv_ornt_aff(orientation, source.shape)
+    ends = np.empty(3)
+    ends[orientation[:, 0].astype(int)] = np.asarray(source.shape) - 1
+    corners = np.array([[*(ends * place), 1.0] for place in product((0, 1), repeat=3)])
+    return (corners @ canonical.T)[:, :3]
+
+
+def _millimetres(sides: tuple[float, ...] | list[float]) -> str:
+    return " x ".join(f"{side:.4g}" for side in sides) + " mm"
+
+
+def _with_corrected(
+    rows: Sequence[Assignment], *, labelled: Collection[str], corrected: Sequence[str]
+) -> list[Assignment]:
+    """Rows of ``splits.csv`` with corrected patients last in label order.
+
+    So the first patients in label order, which ``data.labelled`` counts, stay the same.
+
+    Args:
+        rows: all of them.
+        labelled: training cases that have a label already.
+        corrected: training cases that get one, in the order in which their patients are to join.
+    """
+    of_case = {row.case: row for row in rows}
+    before = {of_case[case].patient: of_case[case].label_order for case in sorted(labelled)}
+    new = list(dict.fromkeys(of_case[case].patient for case in corrected if of_case[case].patient not in before))
+    if not new:
+        return list(rows)
+    # Patients without a label order come last, by name; a number keeps them before those who join now.
+    unplaced = sorted(patient for patient, order in before.items() if order is None)
+    free = 1 + max((row.label_order for row in rows if row.label_order is not None), default=-1)
+    orders = {patient: free + number for number, patient in enumerate([*unplaced, *new])}
+    return [replace(row, label_order=orders.get(row.patient, row.label_order)) for row in rows]

@@ -1,4 +1,4 @@
-"""Record of an export: where its masks came from, a row a case, and what a person says of it."""
+"""An export's files: ``export.json`` (origin of the masks) and ``corrections.csv`` (a row per case, with its state)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DONE = {
 
 
 class Origin(BaseModel):
-    """``export.json``: whose predictions the masks are, of which data set, and when they were written."""
+    """``export.json``: the model and data set of the masks, and when they were written."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     dataset: str
@@ -43,8 +43,7 @@ class Exported:
     Attributes:
         image, mask: files of the folder; the model's own mask also lies, under the same name, in ``predicted``.
         image_sha256, mask_sha256: of their bytes when they were exported.
-        done: ``yes`` takes a mask that is right as it is, ``no`` leaves out one that is not finished; nothing takes
-            what was saved since.
+        done: ``yes`` takes a mask as it is, ``no`` leaves out an unfinished one; empty takes it if it was saved since.
     """
 
     case: str
@@ -57,7 +56,7 @@ class Exported:
 
     @property
     def verdict(self) -> bool | None:
-        """What `done` says; None where it says nothing."""
+        """`done` as a truth value; None where it is empty."""
         return _DONE[self.done.strip().lower()]
 
 
@@ -78,7 +77,7 @@ def write_export(export: Export) -> None:
 
 
 def read_export(folder: Path) -> Export:
-    """Read a folder that came back; raises `InputError` where it is no export, or its table can't be read."""
+    """Read an export that was corrected; raises `InputError` where it is no export, or its table can't be read."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected one that sss export corrections wrote")
     try:

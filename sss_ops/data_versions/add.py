@@ -1,4 +1,4 @@
-"""A new version of the scans: checked for names, added, pushed."""
+"""Add a version of the scans: check headers for personal data, add to DVC, push."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from sss_model.data import staging
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
 from sss_ops.data_versions.contents import Contents, Read, read_contents
-from sss_ops.data_versions.difference import Difference, compare
+from sss_ops.data_versions.difference import Difference, compare_contents
 from sss_ops.data_versions.dvc_log import dvc_sentences
-from sss_ops.data_versions.personal_data import Finding, look_through
-from sss_ops.data_versions.store import MissingObjectError, Store, open_store
-from sss_ops.data_versions.versions import in_git, to_commit, version_at, version_in
+from sss_ops.data_versions.personal_data import Finding, find_personal_data
+from sss_ops.data_versions.store import DvcStore, MissingObjectError, open_store
+from sss_ops.data_versions.versions import in_git, present_version, to_commit, version_at
 
-_SHOWN = 5
+_MOST_FINDINGS = 5
 
 
 @dataclass(frozen=True)
 class Added:
-    """What `add` did.
+    """The result of `add_version`.
 
     Attributes:
         old: the version before, the committed one where git has any; None for the first.
-        difference: None where the old version's listing can't be had.
-        to_commit: files of the record's folder that git has not got as they are.
+        difference: None where the old version's listing is not available.
+        to_commit: files of the record's folder to commit to git.
         pushed_to: address of the remote; None where nothing was pushed.
     """
 
@@ -40,7 +40,7 @@ class Added:
     pushed_to: str | None
 
 
-def add(
+def add_version(
     folder: Path,
     *,
     push: bool = True,
@@ -48,14 +48,14 @@ def add(
     allow_identifiable: bool = False,
     on_finding: Callable[[Finding], None] = lambda _: None,
 ) -> Added:
-    """Make what a folder holds now the version, and bring it to the remote.
+    """Make a folder's present content a version, and push it to the remote.
 
-    DVC's record of the folder (``data.dvc`` beside ``data``) changes only when all has gone well. What a failed push
-    has sent already is not sent again.
+    DVC's record of the folder (``data.dvc`` beside ``data``) changes only if everything succeeds. A repeated push skips
+    what the remote has.
 
     Args:
-        push: without, the version stays in this machine's cache, and scans that tell who they are of are only told
-            to `on_finding`.
+        push: without, the version stays in this machine's cache, and personal data in headers are only reported to
+            `on_finding`.
         remote: name of DVC's remote; None means the default one.
         allow_identifiable: push also scans whose headers hold names or birth dates.
 
@@ -71,7 +71,7 @@ def add(
             store.check_remote()
         _check_headers(folder, refuse=push and not allow_identifiable, tell=on_finding)
         old = _old_version(record)
-        with _put_back_if_it_fails(record):
+        with _restored_on_failure(record):
             new = _dvc_add(store, folder)
             if push:
                 store.push(record)
@@ -94,14 +94,14 @@ def _check_folder(folder: Path) -> None:
 
 
 def _check_headers(folder: Path, *, refuse: bool, tell: Callable[[Finding], None]) -> None:
-    findings = look_through(folder)
+    findings = find_personal_data(folder)
     if not refuse:
         for finding in findings:
             tell(finding)
     elif findings:
         files = len({finding.path for finding in findings})
-        more = len(findings) - _SHOWN
-        shown = "; ".join(map(str, findings[:_SHOWN])) + (
+        more = len(findings) - _MOST_FINDINGS
+        shown = "; ".join(map(str, findings[:_MOST_FINDINGS])) + (
             f"; and {more} more, see `sss data check`" if more > 0 else ""
         )
         raise InputError(
@@ -111,7 +111,7 @@ def _check_headers(folder: Path, *, refuse: bool, tell: Callable[[Finding], None
 
 
 @contextmanager
-def _put_back_if_it_fails(record: Path) -> Iterator[None]:
+def _restored_on_failure(record: Path) -> Iterator[None]:
     before = record.read_bytes() if record.exists() else None
     try:
         yield
@@ -123,23 +123,23 @@ def _put_back_if_it_fails(record: Path) -> Iterator[None]:
         raise
 
 
-def _dvc_add(store: Store, folder: Path) -> str:
+def _dvc_add(store: DvcStore, folder: Path) -> str:
     with dvc_sentences(str(folder), "expected a folder that DVC can track"):
         (stage,) = store.repo.add(str(folder))
     return str(stage.outs[0].hash_info.value)
 
 
 def _old_version(record: Path) -> str | None:
-    # Not first the file's: an attempt that was killed may have written it, and what counts is what is committed.
+    # The committed version first: a killed attempt may have written the file.
     committed = version_at(record, "HEAD")
-    return committed or (version_in(record.read_text(encoding="utf-8")) if record.exists() else None)
+    return committed or present_version(record)
 
 
 def _difference(old: str | None, new: Contents, read: Read) -> Difference | None:
     if old is None:
-        return compare(Contents(), new)
+        return compare_contents(Contents(), new)
     try:
-        return compare(read_contents(old, read), new)
+        return compare_contents(read_contents(old, read), new)
     except MissingObjectError:
-        # The new version is safe; that the old one can't be had is told in place of the numbers.
+        # The new version is safe; the caller says that the old one is not available.
         return None

@@ -15,17 +15,114 @@ if TYPE_CHECKING:
     from sss_ops.data_versions.add import Added
     from sss_ops.data_versions.difference import Changes, Difference
     from sss_ops.data_versions.personal_data import Finding
-    from sss_ops.data_versions.versions import Row
-
-
-# Versions and differences as plain text.
-
+    from sss_ops.data_versions.versions import VersionRow
 
 _SHORT = 10
 
+app = new_app(help="Versions of the scans: add one, list them, compare two.")
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of data sets that DVC tracks.")]
+Tracked = Annotated[Path, typer.Option("--folder", help="Folder of data sets that DVC tracks.")]
+Remote = Annotated[str | None, typer.Option(help="Name of DVC's remote; its default one if not given.")]
+_DATA = Path("data")
+
+
+@app.command("add")
+def add(
+    folder: Folder = _DATA,
+    no_push: Annotated[bool, typer.Option("--no-push", help="Keep the version on this machine.")] = False,
+    remote: Remote = None,
+    allow_identifiable: Annotated[
+        bool, typer.Option("--allow-identifiable", help="Push also scans whose headers hold names or birth dates.")
+    ] = False,
+) -> None:
+    """Make what the folder holds now the version, push it to DVC's remote, and say what changed.
+
+    Scans whose headers tell who they are of are not pushed. A push that was cut off goes on when run again.
+
+    Example: sss data add
+    """
+    from sss_ops.data_versions.add import add_version
+
+    added = add_version(
+        folder, push=not no_push, remote=remote, allow_identifiable=allow_identifiable, on_finding=_warn_of
+    )
+    typer.echo(added_text(added))
+
+
+@app.command("check")
+def check(folder: Folder = _DATA) -> None:
+    """List the fields of scans' headers that hold names, birth dates or DICOM's identifiers; exit code 2 if any does.
+
+    Example: sss data check
+    """
+    from sss_model.errors import InputError
+    from sss_ops.data_versions.personal_data import find_personal_data
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected scans")
+    findings = find_personal_data(folder)
+    for finding in findings:
+        typer.echo(finding)
+    if findings:
+        raise InputError(f"{folder}: {len(findings)} fields tell who the scans are of; expected none")
+    typer.echo(f"{folder}: no names or birth dates in the headers")
+
+
+@app.command("versions")
+def versions(
+    folder: Folder = _DATA,
+    ask_remote: Annotated[
+        bool, typer.Option("--ask-remote", help="Count cases also of versions that are not on this machine.")
+    ] = False,
+    remote: Remote = None,
+) -> None:
+    """List the versions in git's history, newest first; * marks the present one.
+
+    Example: sss data versions
+    """
+    from sss_ops.data_versions.store import open_store
+    from sss_ops.data_versions.versions import list_versions
+
+    record = _record(folder)
+    with open_store(record.parent, remote) as store:
+        typer.echo(versions_table(list_versions(record, store, ask_remote=ask_remote)))
+
+
+@app.command("diff")
+def diff(
+    old: Annotated[str, typer.Argument(metavar="A", help="Revision of git, or a version's md5 or its beginning.")],
+    new: Annotated[str | None, typer.Argument(metavar="B", help="The same; the present version if not given.")] = None,
+    folder: Tracked = _DATA,
+    remote: Remote = None,
+) -> None:
+    """Say which cases and patients differ between two versions; listings are read, scans are not fetched.
+
+    Example: sss data diff HEAD~1 HEAD
+    """
+    from sss_ops.data_versions.contents import read_contents
+    from sss_ops.data_versions.difference import compare_contents
+    from sss_ops.data_versions.store import open_store
+    from sss_ops.data_versions.versions import resolve_version
+
+    record = _record(folder)
+    before, after = resolve_version(old, record), resolve_version(new, record)
+    with open_store(record.parent, remote) as store:
+        difference = compare_contents(read_contents(before, store.read), read_contents(after, store.read))
+    typer.echo(difference_text(before, after, difference))
+
+
+def _record(folder: Path) -> Path:
+    """DVC's file beside the folder, which need not be there itself."""
+    return folder.resolve().parent / f"{folder.resolve().name}.dvc"
+
+
+def _warn_of(finding: Finding) -> None:
+    typer.secho(f"warning: {finding}", fg="yellow", err=True)
+
 
 def added_text(added: Added) -> str:
-    """What became of an addition, and what to commit."""
+    """Describe an addition, and what to commit."""
     name = added.record.stem
     total = f"{len(added.contents.cases)} cases of {len(added.contents.patients) or 'unknown'} patients"
     if added.old == added.new:
@@ -39,7 +136,7 @@ def added_text(added: Added) -> str:
     return "\n".join(lines)
 
 
-def versions_table(rows: Sequence[Row]) -> str:
+def versions_table(rows: Sequence[VersionRow]) -> str:
     """Aligned columns; a number that isn't known is a dash."""
     columns = ["", "date", "commit", "version", "cases", "patients", "message"]
     cells = []
@@ -81,105 +178,3 @@ def _names(title: str, changes: Changes, what: dict[str, str]) -> Iterator[str]:
 
 def _or_dash(number: int | None) -> str:
     return "–" if number is None else str(number)
-
-
-app = new_app(help="Versions of the scans: add one, list them, compare two.")
-
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of data sets that DVC tracks.")]
-Tracked = Annotated[Path, typer.Option("--folder", help="Folder of data sets that DVC tracks.")]
-Remote = Annotated[str | None, typer.Option(help="Name of DVC's remote; its default one if not given.")]
-_DATA = Path("data")
-
-
-@app.command("add")
-def add(
-    folder: Folder = _DATA,
-    no_push: Annotated[bool, typer.Option("--no-push", help="Keep the version on this machine.")] = False,
-    remote: Remote = None,
-    allow_identifiable: Annotated[
-        bool, typer.Option("--allow-identifiable", help="Push also scans whose headers hold names or birth dates.")
-    ] = False,
-) -> None:
-    """Make what the folder holds now the version, push it to DVC's remote, and say what changed.
-
-    Scans whose headers tell who they are of are not pushed. A push that was cut off goes on when run again.
-
-    Example: sss data add
-    """
-    from sss_ops.data_versions.add import add as add_version
-
-    added = add_version(
-        folder, push=not no_push, remote=remote, allow_identifiable=allow_identifiable, on_finding=_warn_of
-    )
-    typer.echo(added_text(added))
-
-
-@app.command("check")
-def check(folder: Folder = _DATA) -> None:
-    """List the fields of scans' headers that hold names, birth dates or DICOM's identifiers; exit code 2 if any does.
-
-    Example: sss data check
-    """
-    from sss_model.errors import InputError
-    from sss_ops.data_versions.personal_data import look_through
-
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected scans")
-    findings = look_through(folder)
-    for finding in findings:
-        typer.echo(finding)
-    if findings:
-        raise InputError(f"{folder}: {len(findings)} fields tell who the scans are of; expected none")
-    typer.echo(f"{folder}: no names or birth dates in the headers")
-
-
-@app.command("versions")
-def versions(
-    folder: Folder = _DATA,
-    ask_remote: Annotated[
-        bool, typer.Option("--ask-remote", help="Count cases also of versions that are not on this machine.")
-    ] = False,
-    remote: Remote = None,
-) -> None:
-    """List the versions in git's history, newest first; * marks the present one.
-
-    Example: sss data versions
-    """
-    from sss_ops.data_versions.store import open_store
-    from sss_ops.data_versions.versions import list_versions
-
-    record = _record(folder)
-    with open_store(record.parent, remote) as store:
-        typer.echo(versions_table(list_versions(record, store, ask_remote=ask_remote)))
-
-
-@app.command("diff")
-def diff(
-    old: Annotated[str, typer.Argument(metavar="A", help="Revision of git, or a version's md5 or its beginning.")],
-    new: Annotated[str | None, typer.Argument(metavar="B", help="The same; the present version if not given.")] = None,
-    folder: Tracked = _DATA,
-    remote: Remote = None,
-) -> None:
-    """Say which cases and patients differ between two versions; listings are read, scans are not fetched.
-
-    Example: sss data diff HEAD~1 HEAD
-    """
-    from sss_ops.data_versions.contents import read_contents
-    from sss_ops.data_versions.difference import compare
-    from sss_ops.data_versions.store import open_store
-    from sss_ops.data_versions.versions import resolve
-
-    record = _record(folder)
-    before, after = resolve(old, record), resolve(new, record)
-    with open_store(record.parent, remote) as store:
-        difference = compare(read_contents(before, store.read), read_contents(after, store.read))
-    typer.echo(difference_text(before, after, difference))
-
-
-def _record(folder: Path) -> Path:
-    """DVC's file beside the folder, which need not be there itself."""
-    return folder.resolve().parent / f"{folder.resolve().name}.dvc"
-
-
-def _warn_of(finding: Finding) -> None:
-    typer.secho(f"warning: {finding}", fg="yellow", err=True)

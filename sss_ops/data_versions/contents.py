@@ -20,7 +20,7 @@ Read = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class VersionedCase:
-    """What a version holds of a case.
+    """A case in a version.
 
     Attributes:
         dataset: folder of the data set, relative to the tracked folder; empty where that is one itself.
@@ -48,12 +48,12 @@ class Contents:
 
     @property
     def patients(self) -> set[tuple[str, str]]:
-        """Those that splits.csv names for a case that is there."""
+        """Patients that splits.csv names for the cases."""
         return {case.patient for case in self.cases.values() if case.patient}
 
 
 def read_contents(version: str, read: Read) -> Contents:
-    """What a version holds.
+    """Read the contents of a version.
 
     Args:
         version: an md5 that ends in ``.dir``.
@@ -66,7 +66,7 @@ def read_contents(version: str, read: Read) -> Contents:
 
 
 def contents_of(listing: Mapping[str, str], read: Read) -> Contents:
-    """The same from paths with forward slashes to md5s."""
+    """Read the contents of a listing: paths with forward slashes to md5s."""
     files: dict[tuple[str, str], dict[str, str]] = {}
     others = {}
     for path, md5 in listing.items():
@@ -111,7 +111,7 @@ def _rows(datasets: set[str], listing: Mapping[str, str], read: Read) -> dict[tu
 
 
 def _readable(data: bytes, path: str) -> list[Assignment]:
-    # A version may hold a splits.csv that is wrong: its cases are then of no known patient, and the gate says why.
+    # A version may hold a splits.csv that is wrong: its patients are then unknown, and the data checks report it.
     try:
         return parse_splits(data, Path(path))
     except InputError:

@@ -1,4 +1,4 @@
-"""Difference between two versions: cases, patients and other files."""
+"""Compare two versions: cases, patients and other files that differ."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sss_ops.data_versions.contents import Contents, VersionedCase
 
 @dataclass(frozen=True)
 class Changes:
-    """Names of what only the newer version has, both have and differs, only the older has; each sorted."""
+    """Sorted names: only in the newer version, in both but different, only in the older."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -25,11 +25,11 @@ class Changes:
 
 @dataclass(frozen=True)
 class Difference:
-    """How the newer of two versions differs from the older.
+    """Changes from the older to the newer of two versions.
 
     Attributes:
         patients: changed are those of whom both versions have cases, but not the same.
-        what: per changed case, what of it: image, label, label added, label removed, split and so on.
+        what: per changed case, its changed parts: image, label, label added, label removed, split and so on.
     """
 
     cases: Changes
@@ -38,7 +38,7 @@ class Difference:
     what: dict[str, str]
 
 
-def compare(old: Contents, new: Contents) -> Difference:
+def compare_contents(old: Contents, new: Contents) -> Difference:
     """Compare two versions, md5 by md5 and row by row."""
     names = old.cases.keys() | new.cases.keys()
     what = {_name(key): _what(old.cases[key], new.cases[key]) for key in old.cases.keys() & new.cases.keys()}

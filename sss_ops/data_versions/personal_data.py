@@ -1,4 +1,4 @@
-"""Personal data in headers of scans: NIfTI's text fields and extensions, PNG's text chunks."""
+"""Find names and birth dates in headers of scans: NIfTI's text fields and extensions, PNG's text chunks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-# Whether a piece of text looks like a person's name or date of birth.
-
 
 NAME = "a name"
 BIRTH_DATE = "a date that may be of birth"
@@ -33,24 +30,27 @@ _DATE = re.compile(
 )
 
 
-def look(text: str, *, for_a_name: bool) -> str | None:
-    """What of a person a text holds: `NAME`, `BIRTH_DATE` or nothing.
+def personal_kind(text: str, *, name_field: bool) -> str | None:
+    """Classify a text: `NAME`, `BIRTH_DATE` or None.
 
-    A rule of thumb, made to ask once too often: a date of the scan is taken for one of birth, too.
+    A heuristic with false alarms rather than misses: a scan's date counts as a birth date, too.
+
+    >>> personal_kind("DOE^JANE", name_field=False), personal_kind("FSL 6.0", name_field=False)
+    ('a name', None)
 
     Args:
-        for_a_name: the field usually holds a name or nothing, so two capitalised words are taken for one.
+        name_field: the field usually holds a name or nothing, so two capitalised words count as one.
     """
     text = text.strip()
     if _DICOM_NAME.search(text) or _COMMA_NAME.fullmatch(text) or _KEYED_NAME.search(text):
         return NAME
-    if for_a_name and _TWO_WORDS.fullmatch(text):
+    if name_field and _TWO_WORDS.fullmatch(text):
         return NAME
     return BIRTH_DATE if _KEYED_BIRTH.search(text) or _DATE.search(text) else None
 
 
 def masked(text: str) -> str:
-    """Enough of a text to find it by, and not what it says: its first character and its length."""
+    """A text's first character and length: enough to find it by, without quoting it."""
     text = text.strip()
     return f"{text[:1]}…, {len(text)} characters"
 
@@ -71,7 +71,7 @@ _PERSON = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A field of a file that tells who it is of.
+    """A header field with personal data.
 
     Attributes:
         kind: a name, a date that may be of birth, …
@@ -87,18 +87,18 @@ class Finding:
         return f"{self.path}: {self.field} holds {self.kind}" + (f" ({self.hint})" if self.hint else "")
 
 
-def look_through(folder: Path) -> list[Finding]:
-    """What the headers of a folder's scans tell about people, sorted by path; voxels are not read."""
+def find_personal_data(folder: Path) -> list[Finding]:
+    """Find personal data in the headers of a folder's scans, sorted by path; voxels are not read."""
     from sss_model.io import FILE_ENDINGS
     from sss_model.parallel import for_each
 
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(FILE_ENDINGS))
-    found = for_each(inspect, paths, description="Looking for names and birth dates")
+    found = for_each(scan_header, paths, description="Looking for names and birth dates")
     return [finding for findings in found for finding in findings]
 
 
-def inspect(path: Path) -> list[Finding]:
-    """What one file's header tells; a header that can't be read is a finding, as nobody knows what it holds."""
+def scan_header(path: Path) -> list[Finding]:
+    """Find personal data in one file's header; a header that can't be read is a finding, too."""
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
@@ -128,7 +128,7 @@ def _nifti_texts(path: Path) -> Iterator[tuple[str, str, str]]:
     there = set(head.keys())  # NIfTI-2 has dropped two of them
     for name in (name for name in _TEXT_FIELDS if name in there):
         text = bytes(head[name]).split(b"\0")[0].decode("latin-1")
-        if what := look(text, for_a_name=name in _NAME_FIELDS):
+        if what := personal_kind(text, name_field=name in _NAME_FIELDS):
             yield name, what, masked(text)
     # Extensions lie between the header and the voxels.
     end = min(int(head["vox_offset"]), _MOST_HEADER_BYTES)
@@ -155,7 +155,7 @@ def _of_extension(code: int, content: bytes) -> Iterator[tuple[str, str, str]]:
         yield from _dicom_tags(content)
     else:
         text = content.replace(b"\0", b" ").decode("latin-1")
-        if what := look(text, for_a_name=False):
+        if what := personal_kind(text, name_field=False):
             yield "", what, ""
 
 
@@ -182,7 +182,9 @@ def _png_texts(path: Path) -> Iterator[tuple[str, str, str]]:
     with Image.open(path, formats=["PNG"]) as picture:
         texts = dict(getattr(picture, "text", {}))
     for key, text in texts.items():
-        if what := look(str(text), for_a_name=_is_personal(key)) or look(f"{key}: {text}", for_a_name=False):
+        if what := personal_kind(str(text), name_field=_is_personal(key)) or personal_kind(
+            f"{key}: {text}", name_field=False
+        ):
             yield f"text {key!r}", what, masked(str(text))
 
 

@@ -1,4 +1,4 @@
-"""Where a run's scans come from: a version in a DVC remote, or the built-in phantom."""
+"""Fetch a run's scans: a version from a DVC remote, or the built-in phantom."""
 
 from __future__ import annotations
 
@@ -13,24 +13,15 @@ from pathlib import Path
 import yaml
 
 from sss_model.errors import InputError
+from sss_ops.data_versions.versions import tracked_version
 
 PHANTOM = "phantom"
-
-
-def tracked_version(dvc_file: Path) -> str:
-    """The md5 that DVC recorded for the data folder; raises `InputError` where there is none."""
-    try:
-        return str(yaml.safe_load(dvc_file.read_text(encoding="utf-8"))["outs"][0]["md5"])
-    except FileNotFoundError:
-        raise InputError(f"{dvc_file}: no such file; expected DVC to track the data, run `dvc add data`") from None
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, IndexError):
-        raise InputError(f"{dvc_file}: records no md5; expected what `dvc add data` writes") from None
 
 
 def fetch_data(*, remote: str, version: str, name: str, into: Path) -> str:
     """Put one data set of a version into a folder.
 
-    A container has no git, so this makes a DVC repository of its own for it, beside `into`, and takes it away again.
+    A container has no git, so this makes a temporary DVC repository beside `into`.
 
     Args:
         remote: address of the DVC remote, such as ``s3://bucket/prefix`` (endpoint and credentials come from the
@@ -79,10 +70,10 @@ def _pull(repository: Path, *, remote: str, version: str, name: str) -> str:
 
 
 def _configure(repository: Path, remote: str) -> None:
-    """Make it a DVC repository without git; `dvc init` and its like would take seconds each."""
+    """Make a folder a DVC repository without git; `dvc init` and the like would take seconds each."""
     config = ConfigParser(interpolation=None)
     config["core"] = {"no_scm": "true", "analytics": "false", "remote": "data"}
-    # A version would lie on the disk twice if it were copied out of DVC's cache.
+    # Links, because a copy out of DVC's cache would take the disk space twice.
     config["cache"] = {"type": "reflink,hardlink,copy"}
     config["'remote \"data\"'"] = {"url": remote}
     endpoint = os.environ.get("AWS_ENDPOINT_URL")

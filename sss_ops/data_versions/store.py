@@ -13,10 +13,10 @@ from sss_ops.data_versions.dvc_log import dvc_sentences
 
 
 class MissingObjectError(InputError):
-    """An object is not where it was looked for."""
+    """An object is neither in the cache nor in the remote."""
 
 
-class Store:
+class DvcStore:
     """The cache and the remote of one repository.
 
     Attributes:
@@ -30,7 +30,7 @@ class Store:
 
     @property
     def address(self) -> str:
-        """Where the remote is, or what it is called while it has no address."""
+        """The remote's address, or its name where it has none."""
         settings = self.repo.config
         name = self._remote or settings["core"].get("remote", "")
         return str(settings["remote"].get(name, {}).get("url", name or "no remote"))
@@ -66,7 +66,7 @@ class Store:
                 remote.fs.fs.call_s3("head_bucket", Bucket=remote.path.split("/")[0])
 
     def push(self, record: Path) -> None:
-        """Bring a version to the remote; what is there already is not sent again.
+        """Push a version to the remote; objects that are there already are skipped.
 
         Raises:
             InputError: the remote refuses; the version then does not count as there, DVC sends its listing last.
@@ -87,7 +87,7 @@ class Store:
 
 
 @contextmanager
-def open_store(folder: Path, remote: str | None = None) -> Iterator[Store]:
+def open_store(folder: Path, remote: str | None = None) -> Iterator[DvcStore]:
     """The store of the DVC repository that a folder is in.
 
     Args:
@@ -101,7 +101,7 @@ def open_store(folder: Path, remote: str | None = None) -> Iterator[Store]:
     with dvc_sentences(str(folder), "expected a DVC repository whose settings are right"):
         repo = Repo(str(folder))
     with repo:
-        yield Store(repo, remote)
+        yield DvcStore(repo, remote)
 
 
 def _is(data: bytes, md5: str) -> bool:

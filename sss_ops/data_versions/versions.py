@@ -1,4 +1,4 @@
-"""The versions that git's history knows, and which one a name means."""
+"""Versions in git's history of DVC's record (``data.dvc``), and the version that a name means."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import yaml
 
 from sss_model.errors import InputError
 from sss_ops.data_versions.contents import read_contents
-from sss_ops.data_versions.store import MissingObjectError, Store
-
-# What git knows of the file in which DVC records the data's version.
+from sss_ops.data_versions.store import DvcStore, MissingObjectError
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,11 @@ class Commit:
 
 
 def in_git(record: Path) -> bool:
-    """Whether a repository of git holds that folder."""
+    """Whether the record's folder is in a git repository."""
     return _git(record, "rev-parse", "--is-inside-work-tree") == "true"
 
 
-def history(record: Path) -> list[Commit]:
+def version_history(record: Path) -> list[Commit]:
     """The commits that gave the record a version, newest first; raises `InputError` where git knows none."""
     if not in_git(record):
         raise InputError(f"{record.parent}: not in a git repository; expected one, whose history holds the versions")
@@ -63,8 +61,22 @@ def to_commit(record: Path) -> list[str]:
     return [line.split()[-1].rsplit("/", 1)[-1] for line in changed.splitlines()]
 
 
+def tracked_version(record: Path) -> str:
+    """The md5 that DVC recorded for the data folder; raises `InputError` where there is none."""
+    if not record.is_file():
+        raise InputError(f"{record}: no such file; expected DVC to track the data, run `dvc add data`")
+    version = present_version(record)
+    if version is None:
+        raise InputError(f"{record}: records no md5; expected what `dvc add data` writes")
+    return version
+
+
 def version_in(text: str) -> str | None:
-    """The md5 in the text of a ``.dvc`` file; None where it holds none."""
+    """The md5 in the text of a ``.dvc`` file; None where it holds none.
+
+    >>> version_in("outs:\\n- md5: 0123.dir\\n  path: data\\n")
+    '0123.dir'
+    """
     try:
         outs: Any = yaml.safe_load(text)["outs"]
         return str(outs[0]["md5"])
@@ -73,7 +85,7 @@ def version_in(text: str) -> str | None:
 
 
 def _git(record: Path, *arguments: str) -> str | None:
-    """What git answers in the record's folder; None where it refuses, or is not installed."""
+    """Git's output in the record's folder; None where it fails or is not installed."""
     command = ["git", "-C", str(record.parent), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
@@ -87,12 +99,12 @@ _SHORTEST_BEGINNING = 4
 
 
 @dataclass(frozen=True)
-class Row:
+class VersionRow:
     """One version in git's history, or the present one where it isn't committed (no commit and date).
 
     Attributes:
         cases, patients: None where the version's listing is not on this machine, or names no patients.
-        present: it is what the record says now.
+        present: whether the record names it now.
     """
 
     present: bool
@@ -104,7 +116,7 @@ class Row:
     message: str
 
 
-def list_versions(record: Path, store: Store, *, ask_remote: bool = False) -> list[Row]:
+def list_versions(record: Path, store: DvcStore, *, ask_remote: bool = False) -> list[VersionRow]:
     """The versions, newest first.
 
     Args:
@@ -114,7 +126,7 @@ def list_versions(record: Path, store: Store, *, ask_remote: bool = False) -> li
     Raises:
         InputError: no git repository, no version in it, or the remote refuses.
     """
-    commits = history(record)
+    commits = version_history(record)
     now = present_version(record)
     if not commits and now is None:
         raise InputError(f"{record}: git's history has no version of it; expected one, run `sss data add`")
@@ -123,18 +135,18 @@ def list_versions(record: Path, store: Store, *, ask_remote: bool = False) -> li
         named.insert(0, ("", "", now, "not committed"))
     first = next((number for number, (_, _, version, _) in enumerate(named) if version == now), None)
     return [
-        Row(number == first, date, sha, version, *_counts(version, store, ask_remote), message)
+        VersionRow(number == first, date, sha, version, *_counts(version, store, ask_remote), message)
         for number, (date, sha, version, message) in enumerate(named)
     ]
 
 
 def present_version(record: Path) -> str | None:
-    """What the record says now; None where it is not there."""
-    return version_in(record.read_text(encoding="utf-8")) if record.is_file() else None
+    """The version that the record names now; None where it is missing or names none."""
+    return version_in(record.read_text(encoding="utf-8", errors="replace")) if record.is_file() else None
 
 
-def resolve(name: str | None, record: Path) -> str:
-    """The version that a person means.
+def resolve_version(name: str | None, record: Path) -> str:
+    """Find the version that a name means.
 
     Args:
         name: a revision of git, an md5 with or without ``.dir``, or the beginning of one that git's history has; None
@@ -160,10 +172,10 @@ def resolve(name: str | None, record: Path) -> str:
 
 def _beginning_with(name: str, record: Path) -> Iterator[str]:
     if len(name) >= _SHORTEST_BEGINNING and in_git(record):
-        yield from (commit.version for commit in history(record) if commit.version.startswith(name))
+        yield from (commit.version for commit in version_history(record) if commit.version.startswith(name))
 
 
-def _counts(version: str, store: Store, ask_remote: bool) -> tuple[int | None, int | None]:
+def _counts(version: str, store: DvcStore, ask_remote: bool) -> tuple[int | None, int | None]:
     try:
         contents = read_contents(version, store.read if ask_remote else store.read_cached)
     except MissingObjectError:

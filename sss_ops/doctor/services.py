@@ -77,7 +77,7 @@ def check_dvc_remote(root: Path) -> list[CheckResult]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    from sss_ops.data_versions.pull import tracked_version
+    from sss_ops.data_versions.versions import tracked_version
 
     with Repo(str(root)) as repository:
         if not repository.config["core"].get("remote"):

@@ -26,7 +26,7 @@ def version_data(
     from sss_model.data.canonical import channels_of, read_description
     from sss_model.data.manifest import build_manifest, write_manifest
     from sss_model.files import sha256, write_json
-    from sss_ops.data_versions.pull import tracked_version
+    from sss_ops.data_versions.versions import tracked_version
 
     version = version or tracked_version(dvc_file)
     found = build_manifest(data_dir)

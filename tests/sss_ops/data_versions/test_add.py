@@ -19,7 +19,7 @@ from support.dvc_project import call
 from support.scans import edit, intensities, write_nifti
 
 from sss_model.data import staging
-from sss_ops.data_versions.pull import tracked_version
+from sss_ops.data_versions.versions import tracked_version
 from tests.sss_ops.data_versions.conftest import Sss
 from tests.sss_ops.data_versions.test_personal_data import scan
 

@@ -8,7 +8,7 @@ import pytest
 
 from sss_model.errors import InputError
 from sss_ops.data_versions.contents import Contents, contents_of, read_contents
-from sss_ops.data_versions.difference import compare
+from sss_ops.data_versions.difference import compare_contents
 
 SPLITS = "case,patient,group,split,label_order\n"
 OLD = {
@@ -27,14 +27,14 @@ def contents(listing: dict[str, str]) -> Contents:
 
 
 def test_the_same_version_differs_in_nothing() -> None:
-    difference = compare(contents(OLD), contents(OLD))
+    difference = compare_contents(contents(OLD), contents(OLD))
     assert not (difference.cases or difference.patients or difference.others or difference.what)
 
 
 def test_a_new_patient_is_added_with_the_case() -> None:
     rows = OLD["heart/splits.csv"] + "p3_ed,p3,,val,\n"
     new = OLD | {"heart/imagesTr/p3_ed_0000.nii.gz": "i4", "heart/splits.csv": rows}
-    difference = compare(contents(OLD), contents(new))
+    difference = compare_contents(contents(OLD), contents(new))
     assert (difference.cases.added, difference.patients.added) == (["heart/p3_ed"], ["heart/p3"])
     assert (difference.cases.counts(), difference.patients.counts()) == ("1 added, 0 changed, 0 removed",) * 2
     assert difference.others.changed == ["heart/splits.csv"]
@@ -42,7 +42,7 @@ def test_a_new_patient_is_added_with_the_case() -> None:
 
 def test_a_case_less_changes_its_patient_and_the_last_one_removes_him() -> None:
     new = {path: md5 for path, md5 in OLD.items() if "p1_es" not in path and "p2" not in path}
-    difference = compare(contents(OLD), contents(new))
+    difference = compare_contents(contents(OLD), contents(new))
     assert difference.cases.removed == ["heart/p1_es", "heart/p2_ed"]
     assert (difference.patients.changed, difference.patients.removed) == (["heart/p1"], ["heart/p2"])
 
@@ -62,7 +62,7 @@ def test_a_case_less_changes_its_patient_and_the_last_one_removes_him() -> None:
 )
 def test_what_of_a_case_changed_is_told(change: dict[str, str | None], what: str) -> None:
     new = {path: md5 for path, md5 in (OLD | change).items() if md5}
-    difference = compare(contents(OLD), contents(new))
+    difference = compare_contents(contents(OLD), contents(new))
     assert difference.patients.changed == ["heart/p1"]
     assert all(words.startswith(what) for words in difference.what.values())
     assert difference.cases.changed == list(difference.what) != []

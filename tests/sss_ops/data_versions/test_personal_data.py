@@ -13,7 +13,7 @@ from nibabel.nifti1 import Nifti1Extension
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from sss_ops.data_versions.personal_data import BIRTH_DATE, NAME, inspect, look, look_through, masked
+from sss_ops.data_versions.personal_data import BIRTH_DATE, NAME, find_personal_data, masked, personal_kind, scan_header
 
 
 def scan(path: Path, kind: type = nib.Nifti1Image, extensions: tuple[Nifti1Extension, ...] = (), **fields: str) -> Path:
@@ -37,18 +37,18 @@ def dicom(**tags: str) -> bytes:
 @pytest.mark.parametrize("field", ["descrip", "db_name", "aux_file", "intent_name"])
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 def test_a_name_in_a_text_field_is_found_and_not_repeated(field: str, name: str, tmp_path: Path) -> None:
-    (found,) = inspect(scan(tmp_path / name, **{field: "DOE^JANE"}))
+    (found,) = scan_header(scan(tmp_path / name, **{field: "DOE^JANE"}))
     assert str(found) == f"{tmp_path / name}: {field} holds a name (D…, 8 characters)"
 
 
 def test_a_second_kind_of_nifti_is_read_too(tmp_path: Path) -> None:
-    (found,) = inspect(scan(tmp_path / "a.nii.gz", nib.Nifti2Image, descrip="born 31.01.1970"))
+    (found,) = scan_header(scan(tmp_path / "a.nii.gz", nib.Nifti2Image, descrip="born 31.01.1970"))
     assert (found.field, found.kind) == ("descrip", "a date that may be of birth")
 
 
 def test_dicom_tags_in_an_extension_are_found(tmp_path: Path) -> None:
     tags = dicom(PatientName="Roe^Richard", PatientBirthDate="19700131", PatientID="4711", Modality="MR")
-    found = inspect(scan(tmp_path / "a.nii.gz", extensions=(Nifti1Extension(2, tags),)))
+    found = scan_header(scan(tmp_path / "a.nii.gz", extensions=(Nifti1Extension(2, tags),)))
     assert [finding.field.rpartition(" ")[2] for finding in found] == ["PatientName", "PatientBirthDate", "PatientID"]
     assert "Roe" not in "".join(map(str, found)) and "1970" not in "".join(map(str, found))
 
@@ -56,13 +56,13 @@ def test_dicom_tags_in_an_extension_are_found(tmp_path: Path) -> None:
 def test_every_extension_is_read_text_too(tmp_path: Path) -> None:
     harmless = Nifti1Extension(2, dicom(Modality="MR"))
     comment = Nifti1Extension(6, b'{"PatientBirthDate": "1970-01-31"}')
-    (found,) = inspect(scan(tmp_path / "a.nii", extensions=(harmless, comment)))
+    (found,) = scan_header(scan(tmp_path / "a.nii", extensions=(harmless, comment)))
     assert found.field == "extension 2 (code 6)"
 
 
 def test_a_header_without_a_person_is_silent(tmp_path: Path) -> None:
     harmless = (Nifti1Extension(2, dicom(Modality="MR", PatientName="")), Nifti1Extension(6, b"made by hand"))
-    assert inspect(scan(tmp_path / "a.nii.gz", extensions=harmless, descrip="FSL5.0", db_name="brain")) == []
+    assert scan_header(scan(tmp_path / "a.nii.gz", extensions=harmless, descrip="FSL5.0", db_name="brain")) == []
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_text_chunks_of_a_png_are_read(key: str, text: str, found: int, tmp_path
     chunks = PngInfo()
     chunks.add_text(key, text)
     Image.new("L", (4, 4)).save(tmp_path / "a.png", pnginfo=chunks)
-    assert len(inspect(tmp_path / "a.png")) == found
+    assert len(scan_header(tmp_path / "a.png")) == found
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.png"])
 @pytest.mark.parametrize("content", [b"", b"not a scan" * 99, b"\x1f\x8bbroken" * 9])
 def test_what_cannot_be_read_cannot_be_vouched_for(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    (found,) = inspect(tmp_path / name)
+    (found,) = scan_header(tmp_path / name)
     assert found.kind == "what can't be read"
 
 
@@ -89,7 +89,7 @@ def test_a_folder_is_looked_through_to_its_bottom(tmp_path: Path) -> None:
     guilty = scan(tmp_path / "heart/imagesTr/b_0000.nii.gz", descrip="DOE^JANE")
     scan(tmp_path / "heart/imagesTr/a_0000.nii.gz")
     (tmp_path / "heart/notes.txt").write_text("DOE^JANE")
-    assert [finding.path for finding in look_through(tmp_path)] == [guilty]
+    assert [finding.path for finding in find_personal_data(tmp_path)] == [guilty]
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_a_folder_is_looked_through_to_its_bottom(tmp_path: Path) -> None:
     ],
 )
 def test_a_name_is_seen_in_any_field(text: str) -> None:
-    assert look(text, for_a_name=False) == NAME
+    assert personal_kind(text, name_field=False) == NAME
 
 
 @pytest.mark.parametrize("text", ["19700131", "1970-01-31", "31.1.1970", "DOB: 70", '"PatientBirthDate": "70"'])
 def test_a_date_that_may_be_of_birth_is_seen(text: str) -> None:
-    assert look(text, for_a_name=False) == BIRTH_DATE
+    assert personal_kind(text, name_field=False) == BIRTH_DATE
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_a_date_that_may_be_of_birth_is_seen(text: str) -> None:
     ],
 )
 def test_what_software_writes_is_no_person(text: str) -> None:
-    assert look(text, for_a_name=False) is None
+    assert personal_kind(text, name_field=False) is None
 
 
 def test_two_capitalised_words_are_a_name_where_one_is_due() -> None:
-    assert look("Jane Doe", for_a_name=True) == NAME
-    assert look("Jane Doe", for_a_name=False) is None
+    assert personal_kind("Jane Doe", name_field=True) == NAME
+    assert personal_kind("Jane Doe", name_field=False) is None
 
 
 def test_a_masked_value_can_be_recognised_and_not_read() -> None:

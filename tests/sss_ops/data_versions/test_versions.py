@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.dvc_project import call
 
-from sss_ops.data_versions.pull import tracked_version
+from sss_ops.data_versions.versions import tracked_version
 from tests.sss_ops.data_versions.conftest import Sss
 
 
