@@ -69,6 +69,13 @@ def test_the_pages_name_no_place_outside_of_the_repository() -> None:
     assert named == []
 
 
+def test_contributing_names_classes_and_constants_that_are_there() -> None:
+    named = set(re.findall(r"`([A-Z][A-Za-z_]+)`", _prose("CONTRIBUTING.md"))) - {"ACDC_DIR"}
+    code = "\n".join(file.read_text() for room in ("sss_model", "sss_ops") for file in (ROOT / room).rglob("*.py"))
+    assert named
+    assert [name for name in named if not re.search(rf"^(?:class )?{name}\b.*[:=]", code, flags=re.MULTILINE)] == []
+
+
 def _commands(name: str) -> Iterator[str]:
     """What the page tells its reader to type: lines of its blocks, and code that begins with a command."""
     text = (ROOT / name).read_text()
