@@ -47,7 +47,7 @@ def command(
     """
     from bench import RESULTS
     from sss_model.config import load_config
-    from sss_ops.experiments.cells import Dataset, ahead, cell, print_table, spread
+    from sss_ops.experiments.cells import StudyData, ahead, cell, print_table, spread
 
     budget = {"data.labelled": labelled, "train.minutes": minutes, "train.steps": None}
     # What is wrong with the last row should be said before the first training.
@@ -55,7 +55,7 @@ def command(
         name: [load_config(recipe, {**budget, **changes, "seed": seed}) for seed in range(seeds)]
         for name, changes in LADDER.items()
     }
-    dataset = Dataset.open(data)
+    dataset = StudyData.open(data)
     cells: dict[str, list[dict[str, Any]]] = {name: [] for name in trainings}
     # Seed by seed, so that a table that is cut short holds whole ladders.
     for seed in range(seeds):

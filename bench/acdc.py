@@ -47,9 +47,9 @@ def command(
     """
     from bench import RESULTS
     from sss_model.config import load_config
-    from sss_ops.experiments.cells import Dataset, by_method, cell, over_seeds, print_table
+    from sss_ops.experiments.cells import StudyData, by_method, cell, over_seeds, print_table
 
-    started, dataset = load_config(recipe), Dataset.open(data)
+    started, dataset = load_config(recipe), StudyData.open(data)
     rows = []
     for patients, how, number in product(labelled, method, seed):
         changes = {**by_method(how.value, started), "seed": number, "data.labelled": patients}

@@ -47,9 +47,9 @@ def command(
 def _row(data: Path, recipe: Path, *, split: str, seed: int) -> dict[str, Any]:
     from bench import RESULTS
     from sss_model.config import load_config
-    from sss_ops.experiments.cells import Dataset, cell
+    from sss_ops.experiments.cells import StudyData, cell
 
-    return cell(load_config(recipe, {"seed": seed}), Dataset.open(data), split=split, results=RESULTS)
+    return cell(load_config(recipe, {"seed": seed}), StudyData.open(data), split=split, results=RESULTS)
 
 
 if __name__ == "__main__":

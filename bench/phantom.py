@@ -24,10 +24,10 @@ def command(
     """
     from bench import RESULTS
     from sss_model.config import load_config
-    from sss_ops.experiments.cells import Dataset, cell, print_table
+    from sss_ops.experiments.cells import StudyData, cell, print_table
 
     methods = ("supervised", "weak_to_strong")
-    dataset = Dataset.open(data)
+    dataset = StudyData.open(data)
     recipes = [load_config(recipe, {"train.method": method}) for method in methods]
     rows = [cell(config, dataset, split="test", results=RESULTS) for config in recipes]
     print_table("Phantom, test patients", rows, ["method", "labelled", "dice", "steps", "minutes", "code"])

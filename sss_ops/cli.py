@@ -9,7 +9,7 @@ import typer
 from sss_ops import audit, config_command, corrections, doctor, importing
 from sss_ops.command_line import new_app, run_app
 from sss_ops.data_versions import commands as data_versions
-from sss_ops.experiments import curve
+from sss_ops.experiments.curve import curve
 from sss_ops.prediction.predict import predict
 from sss_ops.prediction.suggest import suggest
 from sss_ops.registry import commands as registry
@@ -45,7 +45,7 @@ COMMANDS: dict[str, dict[str, Callable[..., object] | typer.Typer]] = {
     },
     "Experiments": {
         "config": config_command.app,
-        "curve": curve.command,
+        "curve": curve,
     },
     "This machine": {
         "doctor": doctor.doctor_command,

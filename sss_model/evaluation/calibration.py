@@ -1,4 +1,4 @@
-"""Calibration: whether a model is right as often as it is sure."""
+"""Calibration: agreement of the confidence of a model with its accuracy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sss_model.errors import InputError
 from sss_model.files import write_atomically
 
 BINS = 15
-_VOXELS, _SURE, _RIGHT = range(3)
+_VOXELS, _CONFIDENCE, _CORRECT = range(3)
 
 
 def near_structures(
@@ -20,7 +20,7 @@ def near_structures(
 ) -> np.ndarray:
     """The voxels within `band_mm` of any structure of two label maps, structures included; a boolean mask.
 
-    In a whole scan nearly all is background that nobody could take for anything else, and any model looks calibrated.
+    Nearly all of a scan is obvious background, on which any model looks calibrated.
     """
     inside = (truth != 0) | (prediction != 0)
     if not inside.any():
@@ -30,7 +30,7 @@ def near_structures(
 
 
 def count_reliability(truth: np.ndarray, prediction: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """Sort voxels by how sure the model was of the class that it chose.
+    """Sort voxels into bins by the confidence of the model in the class that it chose.
 
     Args:
         truth, prediction: class indices, of one shape.
@@ -50,11 +50,15 @@ def expected_calibration_error(table: np.ndarray) -> float | None:
 
     None where there is no voxel.
 
+    >>> table = np.array([[10.0, 30.0], [4.0, 27.0], [5.0, 24.0]])  # voxels, sums of confidence, correct voxels
+    >>> expected_calibration_error(table)
+    0.1
+
     Source:
         Guo et al., ICML 2017.
     """
     voxels = table[_VOXELS].sum()
-    return float(np.abs(table[_SURE] - table[_RIGHT]).sum() / voxels) if voxels else None
+    return float(np.abs(table[_CONFIDENCE] - table[_CORRECT]).sum() / voxels) if voxels else None
 
 
 def read_calibration_error(path: Path) -> float | None:

@@ -1,4 +1,4 @@
-"""Confusion matrix of classes, voxel by voxel."""
+"""Confusion of classes, counted in voxels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from sss_model.files import write_atomically
 
 
 def count_confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
-    """Voxels (classes, classes) int64 of two label maps of one shape: row is the true class, column the predicted."""
+    """Voxels (classes, classes) int64 of two label maps of one shape: row is the true class, column the predicted.
+
+    >>> count_confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
+    [[1, 0], [1, 1]]
+    """
     pairs = truth.ravel().astype(np.int64) * classes + prediction.ravel()
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 

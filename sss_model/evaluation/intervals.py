@@ -1,4 +1,4 @@
-"""Bootstrap confidence intervals of a mean over patients."""
+"""Bootstrap confidence intervals of means, over patients."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Interval = dict[str, float]
 
 
 def confidence_intervals(scores: Sequence[Score], measures: Sequence[str]) -> dict[str, Any]:
-    """Intervals of every mean of an evaluation.
+    """Confidence intervals of every mean of an evaluation, by the percentile bootstrap.
 
-    Patients are drawn with replacement, each with all of his scans and classes, since scans of one patient resemble one
-    another; the mean over volumes, then classes, is taken again of every draw; the interval holds the middle `LEVEL` of
-    these means (percentile bootstrap). Seeded, so that equal scores give equal intervals.
+    Patients are drawn with replacement, each with all scans and classes, as scans of one patient are correlated; the
+    mean over volumes, then classes, is computed for every draw; the interval is the middle `LEVEL` of these means.
+    Seeded: equal scores give equal intervals.
 
     Args:
         scores: rows of one evaluation.
@@ -62,6 +62,11 @@ def _sums_and_counts(
 
 
 def _interval(table: np.ndarray) -> Interval | None:
+    """The interval of one mean from sums and counts (2, patients, classes).
+
+    >>> _interval(np.array([[[0.8], [0.9]], [[1.0], [1.0]]]))
+    {'low': 0.8, 'high': 0.9}
+    """
     if np.count_nonzero(table[1].any(axis=1)) < 2:
         return None
     patients = table.shape[1]

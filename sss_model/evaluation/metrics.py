@@ -1,10 +1,10 @@
-"""Agreement of a predicted mask with the truth: overlaps, surfaces in millimetres, volumes in millilitres."""
+"""Agreement of a predicted mask with the label: overlaps, surface distances in mm, volumes in ml."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Score:
     case: str
     patient: str
     group: str
-    class_name: str
+    class_name: str = field(metadata={"column": "class"})
     prompt_source: str
     status: Status
     dice: float | None
@@ -63,10 +63,6 @@ class Score:
     ssl4mis_jaccard: float
     ssl4mis_hd95_voxel: float
     ssl4mis_asd_voxel: float
-
-    def row(self) -> dict[str, Any]:
-        """Column name to value, in the order of ``cases.csv``."""
-        return {"class" if name == "class_name" else name: value for name, value in asdict(self).items()}
 
 
 def score_case(
@@ -108,6 +104,13 @@ def measure(
     truth: np.ndarray, prediction: np.ndarray, *, spacing: tuple[float, ...], tolerance_mm: float = TOLERANCE_MM
 ) -> Agreement:
     """Compare two masks of one structure.
+
+    >>> truth, prediction = np.zeros((2, 8, 8), bool)
+    >>> truth[2:6, 2:6] = prediction[2:6, 3:7] = True
+    >>> measure(truth, prediction, spacing=(1.5, 1.5)).dice
+    0.75
+    >>> measure(truth, np.zeros_like(truth), spacing=(1.5, 1.5)).status
+    'missed'
 
     `hd95_mm`, `asd_mm` and `nsd` are those of `sss_model.evaluation.surfaces`; `RULES` states the rule for empty masks.
 

@@ -1,4 +1,4 @@
-"""The literature's numbers: SSL4MIS's protocol for ACDC, so that a table can stand beside the published ones."""
+"""The SSL4MIS protocol for ACDC, whose figures can be compared with published tables."""
 
 from __future__ import annotations
 
@@ -22,9 +22,14 @@ class Ssl4mis(NamedTuple):
 def score_ssl4mis(truth: np.ndarray, prediction: np.ndarray) -> Ssl4mis:
     """Score one structure as SSL4MIS's test does, with medpy's definitions.
 
-    A mask's surface is what a binary erosion with 1-connectivity takes away. `hd95_voxel` is the 95th percentile of
+    The surface of a mask is what a binary erosion with 1-connectivity removes. `hd95_voxel` is the 95th percentile of
     both directed sets of surface distances put together (MONAI's takes one percentile of each); `asd_voxel` is the mean
     of one direction, prediction to truth.
+
+    >>> truth, prediction = np.zeros((2, 4, 8, 8), bool)
+    >>> truth[1:3, 2:6, 2:6] = prediction[1:3, 2:6, 3:7] = True
+    >>> score_ssl4mis(truth, prediction)
+    Ssl4mis(dice=0.75, jaccard=0.6, hd95_voxel=1.0, asd_voxel=0.25)
 
     An empty prediction sets all four to 0, distances too: BCP's rule, which makes a missed structure improve the mean
     distances. An empty truth, on which medpy raises, is treated alike.

@@ -1,4 +1,4 @@
-"""Distances between the surfaces of two masks, in millimetres, as MONAI measures them."""
+"""Overlap of two masks of one structure, and the distances between their surfaces in mm, as MONAI measures them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-# Two binary masks of one structure: how they overlap, and the part of the grid that holds them.
-
 
 def overlap(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
-    """Dice and Jaccard, 0 to 1, of two boolean masks of one shape that are not both empty."""
+    """Dice and Jaccard, 0 to 1, of two boolean masks of one shape that are not both empty.
+
+    >>> overlap(np.array([True, True, False]), np.array([False, True, True]))
+    (0.5, 0.3333333333333333)
+    """
     shared = int(np.count_nonzero(truth & prediction))
     total = int(np.count_nonzero(truth)) + int(np.count_nonzero(prediction))
     return 2 * shared / total, shared / (total - shared)
@@ -40,6 +42,11 @@ def compare_surfaces(
     truth: np.ndarray, prediction: np.ndarray, *, spacing: tuple[float, ...], tolerance_mm: float
 ) -> Surfaces:
     """Compare the surfaces of two masks, neither of them empty.
+
+    >>> truth, prediction = np.zeros((2, 8, 8), bool)
+    >>> truth[2:6, 2:6] = prediction[2:6, 3:7] = True
+    >>> compare_surfaces(truth, prediction, spacing=(1.5, 1.5), tolerance_mm=1.0)
+    Surfaces(hd95_mm=1.5, asd_mm=0.75, nsd=0.5)
 
     A mask's surface is its voxels that touch, by a face, what is outside; each has the distance to the nearest surface
     voxel of the other mask. `hd95_mm` is the greater of the two directed 95th percentiles; `asd_mm` is symmetric: the

@@ -1,9 +1,9 @@
-"""Volumes as a clinic reads them: how far measured ones lie from true ones, and the ejection fraction of a heart."""
+"""Clinical volumes: agreement of predicted with true volumes, and the ejection fraction of a heart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -29,13 +29,12 @@ class Ejection:
     predicted_percent: float | None
     error_percent: float | None
 
-    def row(self) -> dict[str, Any]:
-        """Column name to value, in the order of ``ejection.csv``."""
-        return asdict(self)
-
 
 def agreement(errors: Sequence[float]) -> dict[str, float | None]:
     """Bland and Altman's agreement of a measurement with the truth.
+
+    >>> {name: round(value, 2) for name, value in agreement([1.0, -1.0, 3.0]).items()}
+    {'bias': 1.0, 'mean_absolute': 1.67, 'low': -2.92, 'high': 4.92}
 
     Args:
         errors: measured minus true, in one unit.

@@ -33,20 +33,20 @@ from sss_ops.storage.pretrained import pretrained_file
 
 _WORK = Path(".runs/cells")
 _CACHE = Path(".cache")
-_LOOKS = ("flips", "rotations")
-"""Of a recipe's section `predict`, what no training asks for, so that other values need no other training."""
+_VIEWS = ("flips", "rotations")
+"""Keys of the section `predict` that only prediction uses: other values need no other training."""
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Scans and what the manifest says of them; read once for all cells of a table."""
+class StudyData:
+    """Scans and their manifest, read once for all cells of a table."""
 
     folder: Path
     manifest: Manifest
     sha256: str
 
     @classmethod
-    def open(cls, folder: Path) -> Dataset:
+    def open(cls, folder: Path) -> StudyData:
         _WORK.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=_WORK) as temporary:
             path = Path(temporary) / "manifest.csv"
@@ -55,12 +55,12 @@ class Dataset:
 
 
 def by_method(method: str, recipe: Config) -> dict[str, Any]:
-    """What a recipe changes for another method: UniMatch is compared on the U-Net that its authors train."""
+    """The changes to a recipe for another method; UniMatch trains the U-Net of its authors."""
     other = method == "unimatch" != recipe.train.method
     return {"train.method": method, **({"model.network": "unet"} if other else {})}
 
 
-def cell(config: Config, data: Dataset, *, split: str, results: Path, fresh: bool = False) -> dict[str, Any]:
+def cell(config: Config, data: StudyData, *, split: str, results: Path, fresh: bool = False) -> dict[str, Any]:
     """Return the figures of one row of a table: found in `results` (JSON lines), or trained, scored and added.
 
     Of several rows of this recipe and data one that the present code trained comes first, else the newest.
@@ -89,14 +89,14 @@ def _known(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
 
-def _recipe(config: Config, data: Dataset) -> str:
+def _recipe(config: Config, data: StudyData) -> str:
     pretrained = pretrained_file(config.model)
     return recipe_identity(
         config, manifest_sha256=data.sha256, pretrained_sha256=sha256(pretrained) if pretrained else None
     )
 
 
-def _identity(config: Config, data: Dataset) -> str:
+def _identity(config: Config, data: StudyData) -> str:
     pretrained = pretrained_file(config.model)
     return training_identity(
         config,
@@ -106,14 +106,14 @@ def _identity(config: Config, data: Dataset) -> str:
     )
 
 
-def _trained(config: Config, data: Dataset) -> Path:
-    """The checkpoint of a recipe: its own, one that was trained alike but averages other looks, or a new one."""
+def _trained(config: Config, data: StudyData) -> Path:
+    """The checkpoint of a recipe: its own, the weights of one that averages other views, or a new one."""
     identity = _identity(config, data)
     checkpoint = _WORK / identity
     if checkpoint.exists():
         return checkpoint
     if twin := _twin(config, data):
-        _look_as(config, data, twin, checkpoint)
+        _with_other_views(config, data, twin, checkpoint)
     else:
         cost = _Cost(_cost_of(checkpoint))
         train(
@@ -132,25 +132,25 @@ def _trained(config: Config, data: Dataset) -> Path:
     return checkpoint
 
 
-def _twin(config: Config, data: Dataset) -> Path | None:
-    """A checkpoint of this code and these data whose recipe differs in nothing but how many looks are averaged."""
-    looks = {name: getattr(config.predict, name) for name in _LOOKS}
+def _twin(config: Config, data: StudyData) -> Path | None:
+    """A checkpoint of this code and these data whose recipe differs only in the views that are averaged."""
+    views = {name: getattr(config.predict, name) for name in _VIEWS}
     for meta in sorted(_WORK.glob("*/meta.json")):
         recipe = read_meta(meta).config
-        if recipe.model_copy(update={"predict": recipe.predict.model_copy(update=looks)}) != config:
+        if recipe.model_copy(update={"predict": recipe.predict.model_copy(update=views)}) != config:
             continue
-        # A folder's name tells of code and data; only what is named by the code as it is was trained by it.
+        # The name of the folder holds code and data: this code trained it only if it gives the same name.
         if meta.parent.name == _identity(recipe, data):
             return meta.parent
     return None
 
 
-def _look_as(config: Config, data: Dataset, twin: Path, checkpoint: Path) -> None:
-    """Write the twin's weights as a checkpoint of the recipe; what its masks' signs are worth is learned anew."""
+def _with_other_views(config: Config, data: StudyData, twin: Path, checkpoint: Path) -> None:
+    """Write the twin's weights as a checkpoint of the recipe, with its predicted quality calibrated anew."""
     trained = load_checkpoint(twin)
     val = cohort(data.manifest, config.data.labelled).val
-    looking = Predictor(trained.with_config(config))
-    quality = calibrate(looking, val, labels=data.manifest.labels, data_dir=data.folder)
+    predictor = Predictor(trained.with_config(config))
+    quality = calibrate(predictor, val, labels=data.manifest.labels, data_dir=data.folder)
     meta = trained.meta.model_copy(update={"config": config, "quality": quality})
     save_checkpoint(checkpoint, meta=meta, weights=trained.weights, history=trained.history.to_dict("records"))
     shutil.copy(_cost_of(twin), _cost_of(checkpoint))
@@ -181,7 +181,7 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _scored(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
+def _scored(config: Config, data: StudyData, *, split: str) -> dict[str, Any]:
     checkpoint = _trained(config, data)
     summary = evaluate(
         checkpoint,
@@ -213,14 +213,14 @@ def _scored(config: Config, data: Dataset, *, split: str) -> dict[str, Any]:
         "minutes": meta.minutes,
         **_cost_in(_cost_of(checkpoint)),
         "size": config.data.size,
-        **{name: getattr(config.predict, name) for name in _LOOKS},
+        **{name: getattr(config.predict, name) for name in _VIEWS},
         "revision": meta.git_revision,
         "prompt_source": summary["prompt_source"],
     }
 
 
 def _machine() -> str:
-    """The processor, as far as a row of a table needs it, and how many of its cores there were."""
+    """The processor and the number of cores."""
     info = Path("/proc/cpuinfo")
     said = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line) if info.exists() else {}
     cpu = {name.strip(): value.strip() for name, value in said.items()}

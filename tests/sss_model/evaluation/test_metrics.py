@@ -7,6 +7,7 @@ from support.scans import LABELS, write_canonical
 
 from sss_model.data.manifest import Case, build_manifest
 from sss_model.evaluation.metrics import Agreement, measure, score_case
+from sss_model.io.tables import cells_of
 from sss_model.io.volumes import Volume, read_label
 
 SPACING = (1.5, 0.8, 5.0)
@@ -79,12 +80,12 @@ def test_every_foreground_class_of_a_case_has_a_row_in_the_order_of_the_labels(t
 
 def test_a_row_has_the_columns_that_others_read(truth, case):
     (row, *_) = score_case(truth, truth, LABELS, case=case)
-    assert ",".join(row.row()) == (
+    assert ",".join(cells_of(row)) == (
         "case,patient,group,class,prompt_source,status,dice,jaccard,hd95_mm,asd_mm,nsd,"
         "truth_ml,predicted_ml,volume_error_ml,"
         "ssl4mis_dice,ssl4mis_jaccard,ssl4mis_hd95_voxel,ssl4mis_asd_voxel"
     )
-    assert row.row()["class"] == "RV"
+    assert cells_of(row)["class"] == "RV"
 
 
 def test_a_case_is_scored_in_the_spacing_of_its_header(truth, case):

@@ -37,7 +37,7 @@ def row(tmp_path: Path, phantom: Path, recipe: Callable[..., Config], monkeypatc
     def of(*, fresh: bool = False, **changes: Any) -> dict[str, Any]:
         config = recipe({"train.steps": 2, **{key.replace("__", "."): value for key, value in changes.items()}})
         return cells.cell(
-            config, cells.Dataset.open(phantom), split="val", results=tmp_path / "cells.jsonl", fresh=fresh
+            config, cells.StudyData.open(phantom), split="val", results=tmp_path / "cells.jsonl", fresh=fresh
         )
 
     return of

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from sss_model.config import Config, dump_config
 from sss_model.errors import InputError
 from sss_ops.cli import app
-from sss_ops.experiments.curve import run
+from sss_ops.experiments.curve import Method
+from sss_ops.experiments.curve import curve as curve_command
 
 
 @pytest.fixture
@@ -68,6 +69,5 @@ def test_more_labelled_patients_than_there_are_is_said_before_the_first_training
 ) -> None:
     output = tmp_path / "new"
     with pytest.raises(InputError, match=r"50"):
-        run(data_dir=phantom, params=Path("params.yaml"), labelled=[1, 50], methods=["supervised"], seeds=1,
-            split="val", output=output)  # fmt: skip
+        curve_command(phantom, [1, 50], Path("params.yaml"), [Method.supervised], output=output)
     assert not output.exists()
