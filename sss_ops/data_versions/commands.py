@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sss_ops.data_versions.add import Added
     from sss_ops.data_versions.difference import Changes, Difference
     from sss_ops.data_versions.personal_data import Finding
-    from sss_ops.data_versions.versions import VersionRow
+    from sss_ops.data_versions.versions import DataVersionRow
 
 _SHORT = 10
 
@@ -136,7 +136,7 @@ def added_text(added: Added) -> str:
     return "\n".join(lines)
 
 
-def versions_table(rows: Sequence[VersionRow]) -> str:
+def versions_table(rows: Sequence[DataVersionRow]) -> str:
     """Aligned columns; a number that isn't known is a dash."""
     columns = ["", "date", "commit", "version", "cases", "patients", "message"]
     cells = []

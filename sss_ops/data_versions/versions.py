@@ -99,7 +99,7 @@ _SHORTEST_BEGINNING = 4
 
 
 @dataclass(frozen=True)
-class VersionRow:
+class DataVersionRow:
     """One version in git's history, or the present one where it isn't committed (no commit and date).
 
     Attributes:
@@ -116,7 +116,7 @@ class VersionRow:
     message: str
 
 
-def list_versions(record: Path, store: DvcStore, *, ask_remote: bool = False) -> list[VersionRow]:
+def list_versions(record: Path, store: DvcStore, *, ask_remote: bool = False) -> list[DataVersionRow]:
     """The versions, newest first.
 
     Args:
@@ -135,7 +135,7 @@ def list_versions(record: Path, store: DvcStore, *, ask_remote: bool = False) ->
         named.insert(0, ("", "", now, "not committed"))
     first = next((number for number, (_, _, version, _) in enumerate(named) if version == now), None)
     return [
-        VersionRow(number == first, date, sha, version, *_counts(version, store, ask_remote), message)
+        DataVersionRow(number == first, date, sha, version, *_counts(version, store, ask_remote), message)
         for number, (date, sha, version, message) in enumerate(named)
     ]
 
