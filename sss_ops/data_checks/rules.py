@@ -260,7 +260,7 @@ def _geometry(limits: DataChecks) -> Group:
 
 
 def _intensities(limits: DataChecks) -> Group:
-    again = "View the scan; export it again, or leave it out."
+    again = "Look at the scan; export it again, or leave it out."
     scale = "Check the unit and the rescaling of intensities; leave the scan out if it is of another kind."
     return Group(
         "Intensities",
@@ -334,7 +334,7 @@ def _level_usual(limits: DataChecks, fix: str) -> Rule:
 
 
 def _labels(limits: DataChecks) -> Group:
-    redraw = "View scan and label map together; a label map of another scan, or one shifted or mirrored, must go."
+    redraw = "Look at scan and label map together; a label map of another scan, or one shifted or mirrored, must go."
     drawn = Rule(
         "label_draws_something",
         "Every label map draws something",
@@ -393,7 +393,7 @@ def _anatomy(limits: DataChecks) -> Group:
                 "structures",
                 between("volume_excess", max_value=1),
                 "case {case}: {structure} has {millilitres:.3g} ml where {usual_millilitres:.3g} ml is usual",
-                "View the label map: unfinished, overflowing, or two structures swapped? Check the voxel size, too.",
+                "Look at the label map: unfinished, overflowing, or two structures swapped? Check the voxel size, too.",
                 "volume_factor",
             ),
         ),

@@ -32,9 +32,15 @@ class Masks(ABC):
     def existing(self) -> set[str]:
         """Names of the masks, and other files, that are there."""
 
-    @abstractmethod
     def write(self, name: str, mask: Volume) -> None:
-        """Write a mask atomically; raises `InputError` where it can't be written."""
+        """Write a mask atomically, here to the file at its address; raises `InputError` where it can't be written."""
+        from sss_model.io.volumes import write_volume
+
+        path = Path(self.address(name))
+        try:
+            write_volume(mask, path)
+        except (FileExistsError, NotADirectoryError, PermissionError, IsADirectoryError) as error:
+            raise InputError(f"{path}: {error.strerror}; expected a place where a mask may be written") from None
 
     @abstractmethod
     def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
@@ -85,9 +91,6 @@ class MaskFolder(Masks):
     def existing(self) -> set[str]:
         return {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()}
 
-    def write(self, name: str, mask: Volume) -> None:
-        _write(mask, self._folder / name)
-
     def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
         from sss_model.io.label_names import write_label_names
 
@@ -114,9 +117,6 @@ class MaskFile(Masks):
 
     def existing(self) -> set[str]:
         return set()
-
-    def write(self, name: str, mask: Volume) -> None:
-        _write(mask, self._path)
 
     def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
         pass
@@ -146,10 +146,12 @@ class MaskBucket(Masks):
         return set() if self._own else {key.removeprefix(start) for key in keys}
 
     def write(self, name: str, mask: Volume) -> None:
+        from sss_model.io.volumes import write_volume
+
         with tempfile.TemporaryDirectory(prefix="sss-") as folder:
             ending = next(ending for ending in FILE_ENDINGS if self.address(name).endswith(ending))
             path = Path(folder, f"mask{ending}")
-            _write(mask, path)
+            write_volume(mask, path)
             self._upload(self.address(name), path.read_bytes())
 
     def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
@@ -178,12 +180,3 @@ class MaskBucket(Masks):
         bucket, key = s3.bucket_and_key(uri)
         with as_sentences(OBJECT_STORE, uri, otherwise=_EXPECTED):
             self._client.put_object(Bucket=bucket, Key=key, Body=content)
-
-
-def _write(mask: Volume, path: Path) -> None:
-    from sss_model.io.volumes import write_volume
-
-    try:
-        write_volume(mask, path)
-    except (FileExistsError, NotADirectoryError, PermissionError, IsADirectoryError) as error:
-        raise InputError(f"{path}: {error.strerror}; expected a place where a mask may be written") from None

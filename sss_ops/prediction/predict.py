@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -13,14 +12,12 @@ import typer
 from sss_model.errors import InputError
 from sss_ops.prediction.checkpoints import NAMES, open_checkpoint
 from sss_ops.prediction.outputs import SUMMARY, Masks, masks_at
-from sss_ops.prediction.scans import Scan, find_scans
+from sss_ops.prediction.scans import Scan, find_scans, read_ahead
 from sss_ops.prediction.summary import SummaryRow, parse_summary, summary_table, summary_text
 from sss_ops.storage import s3
 
 if TYPE_CHECKING:
     from sss_model.checkpoint import Checkpoint
-    from sss_model.inference.predictor import Predictor
-    from sss_model.io.volumes import Volume
 
 
 _MOST_REASONS = 10
@@ -160,56 +157,23 @@ def weights_identity(checkpoint: Checkpoint) -> str:
     return digest.hexdigest()[:12]
 
 
-def read_ahead(scans: Sequence[Scan]) -> Iterator[tuple[Scan, Volume | InputError]]:
-    """Read scans in order, the next one while the caller works on this one; no more than two are in memory.
-
-    Yields:
-        Each scan with its volume, or with the error where it can't be read.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        coming: Future[Volume | InputError] | None = None
-        for scan, following in zip(scans, [*scans[1:], None], strict=True):
-            read = (coming or pool.submit(_read, scan)).result()
-            coming = pool.submit(_read, following) if following else None
-            yield scan, read
-
-
-def _read(scan: Scan) -> Volume | InputError:
-    try:
-        return scan.read()
-    except InputError as error:
-        return error
-
-
 def _new_rows(
     checkpoint: Checkpoint, scans: list[Scan], masks: Masks, model: str, review_below: float | None
 ) -> Iterator[SummaryRow]:
+    """Segment scans and write their masks, one after the other."""
     if not scans:
         return
     from sss_model.inference.predictor import Predictor
 
     predictor = Predictor(checkpoint)
     for scan, volume in read_ahead(scans):
-        yield _new_row(predictor, scan, volume, masks, model, review_below)
-
-
-def _new_row(
-    predictor: Predictor,
-    scan: Scan,
-    volume: Volume | InputError,
-    masks: Masks,
-    model: str,
-    review_below: float | None,
-) -> SummaryRow:
-    """Segment one scan and write its mask."""
-    if isinstance(volume, InputError):
-        return SummaryRow.failed(scan, str(volume))
-    try:
-        assessed = predictor.assess(volume, review_below=review_below)
-        masks.write(scan.name, assessed.segmentation.mask)
-    except InputError as error:
-        return SummaryRow.failed(scan, str(error))
-    return SummaryRow.made(scan, assessed, labels=predictor.checkpoint.meta.labels, model=model)
+        try:
+            assessed = predictor.assess(volume.result(), review_below=review_below)
+            masks.write(scan.name, assessed.segmentation.mask)
+        except InputError as error:
+            yield SummaryRow.failed(scan, str(error))
+        else:
+            yield SummaryRow.made(scan, assessed, labels=checkpoint.meta.labels, model=model)
 
 
 def _refuse_to_replace_scans(scans: Sequence[Scan], masks: Masks) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -61,24 +62,42 @@ def find_scans(place: str, *, masks: str | None = None) -> list[Scan]:
         return _in_bucket(place, masks)
     path = Path(place)
     if path.is_file():
-        return [_file(path, path.parent)]
-    if not path.is_dir():
+        folder, names = path.parent, [path.name]
+    elif path.is_dir():
+        folder, names = path, _images(_below(path, masks), place)
+    else:
         raise InputError(
             f"{place}: no such file or folder; expected a scan ({', '.join(FILE_ENDINGS)}), a folder of scans, or "
             "s3://BUCKET/PREFIX"
         )
-    files = {file.relative_to(path).as_posix(): file for file in _below(path, masks)}
-    return [_file(files[name], path) for name in _images(files, place)]
+    files = [(name, folder / name, (folder / name).stat()) for name in names]
+    return [Scan(name, str(file), f"{facts.st_size}-{facts.st_mtime_ns}") for name, file, facts in files]
 
 
-def _below(folder: Path, masks: str | None) -> Iterator[Path]:
+def read_ahead(scans: Sequence[Scan]) -> Iterator[tuple[Scan, Future[Volume]]]:
+    """Read scans in order, the next one while the caller works on this one; no more than two are in memory.
+
+    Yields:
+        Each scan with its volume; where it can't be read, the future's ``result()`` raises `InputError`.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming: Future[Volume] | None = None
+        for scan, following in zip(scans, [*scans[1:], None], strict=True):
+            volume = coming or pool.submit(scan.read)
+            wait([volume])
+            coming = pool.submit(following.read) if following else None
+            yield scan, volume
+
+
+def _below(folder: Path, masks: str | None) -> Iterator[str]:
     made = Path(masks).resolve() if masks and not masks.startswith(s3.SCHEME) else None
     if made is not None and folder.resolve().is_relative_to(made):
         made = None  # the same folder holds the scans
     for path in sorted(folder.rglob("*")):
         own = made is not None and path.resolve().is_relative_to(made)
-        if path.is_file() and not own and not _hidden(path.relative_to(folder).as_posix()):
-            yield path
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not own and not _hidden(name):
+            yield name
 
 
 def _hidden(name: str) -> bool:
@@ -94,11 +113,6 @@ def _images(names: Iterable[str], place: str) -> list[str]:
     if not scans:
         raise InputError(f"{place}: no scans there; expected files that end in {', '.join(FILE_ENDINGS)}")
     return scans
-
-
-def _file(path: Path, folder: Path) -> Scan:
-    facts = path.stat()
-    return Scan(path.relative_to(folder).as_posix(), str(path), f"{facts.st_size}-{facts.st_mtime_ns}")
 
 
 def _in_bucket(uri: str, masks: str | None) -> list[Scan]:

@@ -13,8 +13,7 @@ import typer
 from sss_model.errors import InputError
 from sss_model.io.tables import cells_of, columns_of, table_bytes
 from sss_ops.prediction.checkpoints import NAMES, open_checkpoint
-from sss_ops.prediction.predict import read_ahead
-from sss_ops.prediction.scans import Scan
+from sss_ops.prediction.scans import Scan, read_ahead
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +84,7 @@ class Candidate:
     image: Path
 
     def scan(self, folder: Path) -> Scan:
-        """The scan as `sss_ops.prediction.predict.read_ahead` takes it."""
+        """The scan as `sss_ops.prediction.scans.read_ahead` takes it."""
         return Scan(self.image.relative_to(folder).as_posix(), str(self.image), "")
 
 
@@ -257,10 +256,9 @@ def _assess(
     predictor = Predictor(checkpoint)
     assessed, failed = list[_Assessed](), list[str]()
     volumes = read_ahead([each.scan(data) for each in candidates.open])
-    for number, (candidate, (_, volume)) in enumerate(zip(candidates.open, volumes, strict=True), start=1):
+    for number, (candidate, (_, coming)) in enumerate(zip(candidates.open, volumes, strict=True), start=1):
         try:
-            if isinstance(volume, InputError):
-                raise volume
+            volume = coming.result()
             assessed.append(_assessed(checkpoint, candidate, volume, predictor.assess(volume)))
         except InputError as error:
             failed.append(str(error))
