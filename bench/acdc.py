@@ -21,7 +21,7 @@ from sss_ops.command_line import run_command
 from sss_ops.experiments.curve import Method, Split
 
 
-class Network(StrEnum):
+class NetworkChoice(StrEnum):
     sam2 = "sam2"
     unet = "unet"
 
@@ -31,7 +31,7 @@ def command(
     minutes: Annotated[float, typer.Option(help="Wall clock of a training, preprocessing included.")] = 15,
     method: Annotated[list[Method], typer.Option(help="How to learn.")] = [Method.weak_to_strong],  # noqa: B006
     network: Annotated[
-        Network | None, typer.Option(help="Of what; sss needs sam2. [default: the recipe's; unet for unimatch]")
+        NetworkChoice | None, typer.Option(help="Of what; sss needs sam2. [default: the recipe's; unet for unimatch]")
     ] = None,
     split: Annotated[Split, typer.Option(help="Whom to score: 10 or 20 patients.")] = Split.val,
     seed: Annotated[list[int], typer.Option(help="Seeds of weights, sampling and augmentation.")] = [0],  # noqa: B006

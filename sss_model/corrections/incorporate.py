@@ -16,11 +16,11 @@ from sss_model.corrections.record import PREDICTED, TABLE, Export, Exported, rea
 from sss_model.data.canonical import Dataset, load_description, open_dataset
 from sss_model.data.manifest import count_voxels
 from sss_model.data.splits import Assignment, write_splits
-from sss_model.data.staging import replacing, restore
+from sss_model.data.staging import replacing, restore_replaced
 from sss_model.errors import InputError
 from sss_model.files import sha256, write_atomically
 from sss_model.io.tables import cells_of, columns_of, parse_row, table_bytes
-from sss_model.io.volumes import Source, Volume, on_source_grid, read_label, read_volume, write_volume
+from sss_model.io.volumes import SourceGrid, Volume, on_source_grid, read_label, read_volume, write_volume
 
 _TOLERANCE = 0.1
 """Distance allowed between a mask's and its scan's voxels, relative to the smallest voxel side (float32 headers)."""
@@ -90,7 +90,7 @@ def import_corrections(
             from elsewhere, another scan than was exported, or a mask that can't be read, lies on another grid or holds
             unknown values.
     """
-    restore(data_dir)
+    restore_replaced(data_dir)
     dataset, export = open_dataset(data_dir), read_export(folder)
     if export.origin.labels != dataset.labels:
         raise InputError(f"{folder}: its classes are {export.origin.labels}; expected the data's, {dataset.labels}")
@@ -249,7 +249,7 @@ def _turned(spacing: tuple[float, ...], scan: Volume) -> list[float]:
     return [float(side) for side in turned]
 
 
-def _corners(source: Source) -> np.ndarray:
+def _corners(source: SourceGrid) -> np.ndarray:
     """Where the corner voxels of the canonical array lie: (8, 3), in mm."""
     first_zoom = float(source.header.get_zooms()[0])
     placed = source.affine.copy()

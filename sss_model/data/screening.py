@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter, zoom
 from sss_model.data.manifest import Case, Manifest
 from sss_model.errors import InputError
 from sss_model.files import sha256
-from sss_model.io.volumes import NotFiniteError, Source, Volume, read_label, read_volume
+from sss_model.io.volumes import NotFiniteError, SourceGrid, Volume, read_label, read_volume
 from sss_model.parallel import for_each
 
 
@@ -32,7 +32,7 @@ class FileState:
     changed: bool = False
     unreadable: str | None = None
     not_finite: str | None = None
-    grid: Source | None = None
+    grid: SourceGrid | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -189,10 +189,10 @@ def replacing(folder: Path) -> Iterator[Path]:
         folder.rename(old)
         new.rename(folder)
     finally:
-        restore(folder)
+        restore_replaced(folder)
 
 
-def restore(folder: Path) -> None:
+def restore_replaced(folder: Path) -> None:
     """Undo what a process that was killed inside `replacing` has left."""
     folder = folder.resolve()
     new, old = _beside(folder)

@@ -19,7 +19,7 @@ OVERALL = "mean"
 
 
 @dataclass(frozen=True)
-class Difference:
+class DiceDifference:
     """Dice of one class, or of all classes' mean, averaged over cases.
 
     All is None where no case shows the class, the interval also where those of one patient alone do.
@@ -41,7 +41,7 @@ class Difference:
 
 def compare(
     champion: Sequence[Score], challenger: Sequence[Score], *, confidence: float, resamples: int, seed: int
-) -> list[Difference]:
+) -> list[DiceDifference]:
     """Compare two models case by case with a paired bootstrap over patients.
 
     A structure that neither model and no label shows is no evidence. Where only one of the two models invents it, the
@@ -153,6 +153,6 @@ def _quantiles(differences: np.ndarray, tail: float) -> np.ndarray:
     return bounds
 
 
-def _difference(name: str, champion: float, challenger: float, low: float, high: float) -> Difference:
+def _difference(name: str, champion: float, challenger: float, low: float, high: float) -> DiceDifference:
     numbers = (champion, challenger, challenger - champion, low, high)
-    return Difference(name, *(None if np.isnan(number) else float(number) for number in numbers))
+    return DiceDifference(name, *(None if np.isnan(number) else float(number) for number in numbers))

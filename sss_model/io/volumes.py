@@ -89,7 +89,7 @@ class NotFiniteError(InputError):
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class SourceGrid:
     """A file's own grid: what is needed to write other voxels onto it.
 
     Attributes:
@@ -133,7 +133,7 @@ class Volume:
     affine: np.ndarray
     spacing: tuple[float, float, float]
     case_id: str
-    source: Source
+    source: SourceGrid
     colour: np.ndarray | None = None
 
     def like(self, array: np.ndarray) -> Volume:
@@ -271,7 +271,7 @@ def _canonical(array: np.ndarray, header: nib.Nifti1Header, where: str, case_id:
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
         raise InputError(f"{where}: affine {affine[:3].tolist()} can't be inverted; expected one that places voxels")
     first, second, third = array.shape
-    source = Source(header, affine, (first, second, third))
+    source = SourceGrid(header, affine, (first, second, third))
     orientation = io_orientation(affine)
     spacing = np.empty(3)
     spacing[orientation[:, 0].astype(int)] = source.spacing

@@ -48,7 +48,7 @@ def _words(row: Assignment | Case) -> str:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class DataEvidence:
     """A data set, its measurements, and the recipe to be trained on it.
 
     Attributes:
@@ -74,11 +74,11 @@ class Evidence:
         return next((names[0] for names in self.config.data_checks.same_person if patient in names), patient)
 
 
-def gather(manifest: Manifest, config: Config, data_dir: Path) -> Evidence:
+def gather(manifest: Manifest, config: Config, data_dir: Path) -> DataEvidence:
     """Read the folder and every volume; faults are recorded, not raised."""
     listings, problem = [], None
     try:
         listings = compare_with_folder(manifest, data_dir)
     except InputError as error:
         problem = str(error)
-    return Evidence(manifest, config, measure_cases(manifest, data_dir), listings, problem)
+    return DataEvidence(manifest, config, measure_cases(manifest, data_dir), listings, problem)

@@ -19,7 +19,7 @@ from great_expectations.expectations import UnexpectedRowsExpectation
 
 from sss_model.config import Config
 from sss_model.data.manifest import Manifest
-from sss_ops.data_checks.evidence import Evidence, gather
+from sss_ops.data_checks.evidence import DataEvidence, gather
 from sss_ops.data_checks.rule import Group, Outcome, Rule
 from sss_ops.data_checks.rules import rules_for
 from sss_ops.data_checks.tables import make_tables
@@ -30,7 +30,7 @@ _RULE = "rule"
 class Checked(NamedTuple):
     """A data set's evidence, and the outcome of each rule."""
 
-    evidence: Evidence
+    evidence: DataEvidence
     outcomes: list[Outcome]
 
     @property
@@ -42,10 +42,10 @@ class Checked(NamedTuple):
 def check_data(manifest: Manifest, config: Config, data_dir: Path) -> Checked:
     """Read every volume of a data set and judge it by the rules that the recipe asks for."""
     evidence = gather(manifest, config, data_dir)
-    return Checked(evidence, judge(rules_for(config), make_tables(evidence)))
+    return Checked(evidence, apply_rules(rules_for(config), make_tables(evidence)))
 
 
-def judge(groups: list[Group], tables: dict[str, pd.DataFrame]) -> list[Outcome]:
+def apply_rules(groups: list[Group], tables: dict[str, pd.DataFrame]) -> list[Outcome]:
     """Judge tables by rules.
 
     Expectations about rows run on the data frames; those in SQL on the same tables in an SQLite file, where they can

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import jinja2
 
-from sss_ops.data_checks.evidence import Evidence
+from sss_ops.data_checks.evidence import DataEvidence
 from sss_ops.data_checks.rule import Outcome
 
 _SIDES = (("train", "Training"), ("val", "Validation"), ("test", "Test"))
@@ -14,7 +14,7 @@ MOST_SENTENCES = 20
 """Shown of each rule; a whole cohort may break one."""
 
 
-def make_page(name: str, evidence: Evidence, outcomes: list[Outcome]) -> str:
+def make_page(name: str, evidence: DataEvidence, outcomes: list[Outcome]) -> str:
     """HTML that loads nothing from elsewhere; equal outcomes give equal pages."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sss_ops.data_checks"),
@@ -43,7 +43,7 @@ def _failed_first(outcomes: list[Outcome]) -> list[Outcome]:
     return sorted(outcomes, key=lambda outcome: not outcome.sentences)
 
 
-def _side(evidence: Evidence, split: str, what: str) -> dict[str, object]:
+def _side(evidence: DataEvidence, split: str, what: str) -> dict[str, object]:
     cases = evidence.manifest.split(split)
     return {
         "name": what,

@@ -12,14 +12,14 @@ import pandas as pd
 
 from sss_model.data.manifest import Case, Manifest
 from sss_model.data.screening import CaseMeasurements, most_similar
-from sss_model.io.volumes import Source
-from sss_ops.data_checks.evidence import Evidence
+from sss_model.io.volumes import SourceGrid
+from sss_ops.data_checks.evidence import DataEvidence
 
 _ROBUST = 1.4826
 """Standard deviations per median absolute deviation of a normal distribution."""
 
 
-def make_tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
+def make_tables(evidence: DataEvidence) -> dict[str, pd.DataFrame]:
     """Make one table per subject.
 
     Returns:
@@ -39,7 +39,7 @@ def make_tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     }
 
 
-def _cases(evidence: Evidence) -> pd.DataFrame:
+def _cases(evidence: DataEvidence) -> pd.DataFrame:
     used = {case.case for case in evidence.used_labels}
     rows = [
         {
@@ -110,12 +110,12 @@ def _millimetres(spacing: Iterable[float]) -> str:
     return " × ".join(f"{round(float(value), 2):g}" for value in sorted(spacing)) + " mm"
 
 
-def _spacing_error(image: Source, label: Source) -> float:
+def _spacing_error(image: SourceGrid, label: SourceGrid) -> float:
     """The largest difference between their voxel sizes, relative to the image's."""
     return float(np.max(np.abs(np.array(label.spacing) / image.spacing - 1)))
 
 
-def _offset(image: Source, label: Source) -> float:
+def _offset(image: SourceGrid, label: SourceGrid) -> float:
     """Largest distance between the corners of the scan by the two headers, in voxels of the image.
 
     Where an affine carries the voxel size, a wrong one moves corners, too; `_spacing_error` counts that, so the label's
@@ -129,7 +129,7 @@ def _offset(image: Source, label: Source) -> float:
     return float(np.linalg.norm((places - moved)[:3], axis=0).max() / voxel)
 
 
-def _carries_spacing(grid: Source) -> bool:
+def _carries_spacing(grid: SourceGrid) -> bool:
     return bool(np.allclose(np.linalg.norm(grid.affine[:3, :3], axis=0), grid.spacing, rtol=1e-2))
 
 
@@ -182,7 +182,7 @@ def _description(shape: Sequence[int], spacing: Sequence[float], voxels: dict[st
     return f"{_shape_text(shape)} voxels of {'x'.join(f'{value:.4g}' for value in spacing)} mm, {drawn or 'no label'}"
 
 
-def _compare_with_cohort(table: pd.DataFrame, evidence: Evidence) -> None:
+def _compare_with_cohort(table: pd.DataFrame, evidence: DataEvidence) -> None:
     limits = evidence.config.data_checks
     # Sorted, so that in-plane is compared with in-plane however a scan is stored.
     spacing = np.array([sorted(case.spacing_mm) for case in evidence.manifest.cases])
@@ -199,7 +199,7 @@ def _compare_with_cohort(table: pd.DataFrame, evidence: Evidence) -> None:
     table["usual_slices"], table["usual_contrast"], table["usual_low"] = _median(slices), usual_contrast, usual_low
 
 
-def _find_twins(table: pd.DataFrame, evidence: Evidence) -> None:
+def _find_twins(table: pd.DataFrame, evidence: DataEvidence) -> None:
     seen = [index for index, measured in enumerate(evidence.measurements) if measured.thumbnail is not None]
     thumbnails = [measured.thumbnail for measured in evidence.measurements if measured.thumbnail is not None]
     twins = most_similar(thumbnails, [table["person"][index] for index in seen])
@@ -218,7 +218,7 @@ def _copied(table: pd.DataFrame) -> set[frozenset[str]]:
     return {frozenset(pair) for pair in zip(same["person_x"], same["person_y"], strict=True)}
 
 
-def _structures(evidence: Evidence) -> pd.DataFrame:
+def _structures(evidence: DataEvidence) -> pd.DataFrame:
     """Labelled structures by the manifest, measured where the label could be read."""
     rows = []
     for case, measured in zip(evidence.manifest.cases, evidence.measurements, strict=True):

@@ -14,8 +14,8 @@ from sss_ops.data_versions.contents import Contents, Read, read_contents
 from sss_ops.data_versions.difference import Difference, compare_contents
 from sss_ops.data_versions.dvc_log import dvc_sentences
 from sss_ops.data_versions.personal_data import Finding, find_personal_data
-from sss_ops.data_versions.store import DvcStore, MissingObjectError, open_store
-from sss_ops.data_versions.versions import in_git, present_version, to_commit, version_at
+from sss_ops.data_versions.store import DvcStore, MissingObjectError, open_dvc_store
+from sss_ops.data_versions.versions import data_version_at, in_git, present_version, to_commit
 
 _MOST_FINDINGS = 5
 
@@ -66,7 +66,7 @@ def add_version(
     """
     _check_folder(folder)
     record = folder.resolve().parent / f"{folder.resolve().name}.dvc"
-    with open_store(record.parent, remote) as store:
+    with open_dvc_store(record.parent, remote) as store:
         if push:
             store.check_remote()
         _check_headers(folder, refuse=push and not allow_identifiable, tell=on_finding)
@@ -131,7 +131,7 @@ def _dvc_add(store: DvcStore, folder: Path) -> str:
 
 def _old_version(record: Path) -> str | None:
     # The committed version first: a killed attempt may have written the file.
-    committed = version_at(record, "HEAD")
+    committed = data_version_at(record, "HEAD")
     return committed or present_version(record)
 
 

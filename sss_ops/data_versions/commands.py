@@ -81,12 +81,12 @@ def versions(
 
     Example: sss data versions
     """
-    from sss_ops.data_versions.store import open_store
-    from sss_ops.data_versions.versions import list_versions
+    from sss_ops.data_versions.store import open_dvc_store
+    from sss_ops.data_versions.versions import list_data_versions
 
     record = _record(folder)
-    with open_store(record.parent, remote) as store:
-        typer.echo(versions_table(list_versions(record, store, ask_remote=ask_remote)))
+    with open_dvc_store(record.parent, remote) as store:
+        typer.echo(versions_table(list_data_versions(record, store, ask_remote=ask_remote)))
 
 
 @app.command("diff")
@@ -102,12 +102,12 @@ def diff(
     """
     from sss_ops.data_versions.contents import read_contents
     from sss_ops.data_versions.difference import compare_contents
-    from sss_ops.data_versions.store import open_store
+    from sss_ops.data_versions.store import open_dvc_store
     from sss_ops.data_versions.versions import resolve_version
 
     record = _record(folder)
     before, after = resolve_version(old, record), resolve_version(new, record)
-    with open_store(record.parent, remote) as store:
+    with open_dvc_store(record.parent, remote) as store:
         difference = compare_contents(read_contents(before, store.read), read_contents(after, store.read))
     typer.echo(difference_text(before, after, difference))
 

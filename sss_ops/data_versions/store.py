@@ -87,7 +87,7 @@ class DvcStore:
 
 
 @contextmanager
-def open_store(folder: Path, remote: str | None = None) -> Iterator[DvcStore]:
+def open_dvc_store(folder: Path, remote: str | None = None) -> Iterator[DvcStore]:
     """The store of the DVC repository that a folder is in.
 
     Args:

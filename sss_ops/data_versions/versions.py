@@ -39,12 +39,12 @@ def version_history(record: Path) -> list[Commit]:
     found = []
     for line in log.splitlines():
         sha, date, message = line.split("\t", 2)
-        if version := version_at(record, sha):
+        if version := data_version_at(record, sha):
             found.append(Commit(sha, date, message, version))
     return found
 
 
-def version_at(record: Path, revision: str) -> str | None:
+def data_version_at(record: Path, revision: str) -> str | None:
     """The version at a revision of git; None where the record was not there, or there is no such revision."""
     text = _git(record, "show", f"{revision}:./{record.name}")
     return version_in(text) if text else None
@@ -116,7 +116,7 @@ class DataVersionRow:
     message: str
 
 
-def list_versions(record: Path, store: DvcStore, *, ask_remote: bool = False) -> list[DataVersionRow]:
+def list_data_versions(record: Path, store: DvcStore, *, ask_remote: bool = False) -> list[DataVersionRow]:
     """The versions, newest first.
 
     Args:
@@ -160,7 +160,7 @@ def resolve_version(name: str | None, record: Path) -> str:
     elif _MD5.fullmatch(name):
         found = [f"{name.removesuffix('.dir')}.dir"]
     elif is_revision(record, name):
-        found = [version_at(record, name)]
+        found = [data_version_at(record, name)]
     else:
         found = [*sorted(set(_beginning_with(name, record)))]
     versions = [version for version in found if version]

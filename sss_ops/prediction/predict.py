@@ -12,7 +12,7 @@ import typer
 from sss_model.errors import InputError
 from sss_ops.prediction.checkpoints import NAMES, open_checkpoint
 from sss_ops.prediction.outputs import SUMMARY, Masks, masks_at
-from sss_ops.prediction.scans import Scan, find_scans, read_ahead
+from sss_ops.prediction.scans import InputScan, find_scans, read_ahead
 from sss_ops.prediction.summary import SummaryRow, parse_summary, summary_table, summary_text
 from sss_ops.storage import s3
 
@@ -158,7 +158,7 @@ def weights_identity(checkpoint: Checkpoint) -> str:
 
 
 def _new_rows(
-    checkpoint: Checkpoint, scans: list[Scan], masks: Masks, model: str, review_below: float | None
+    checkpoint: Checkpoint, scans: list[InputScan], masks: Masks, model: str, review_below: float | None
 ) -> Iterator[SummaryRow]:
     """Segment scans and write their masks, one after the other."""
     if not scans:
@@ -176,7 +176,7 @@ def _new_rows(
             yield SummaryRow.made(scan, assessed, labels=checkpoint.meta.labels, model=model)
 
 
-def _refuse_to_replace_scans(scans: Sequence[Scan], masks: Masks) -> None:
+def _refuse_to_replace_scans(scans: Sequence[InputScan], masks: Masks) -> None:
     """Whatever `replace` says, a mask does not overwrite a scan."""
     places = {_resolved(scan.where) for scan in scans}
     for scan in scans:
@@ -188,7 +188,7 @@ def _resolved(where: str) -> str:
     return where if where.startswith(s3.SCHEME) else str(Path(where).resolve())
 
 
-def _write_label_names(masks: Masks, checkpoint: Checkpoint, scans: Sequence[Scan]) -> None:
+def _write_label_names(masks: Masks, checkpoint: Checkpoint, scans: Sequence[InputScan]) -> None:
     from sss_model.io.formats import ending_of
 
     masks.write_label_names(checkpoint.meta.labels, file_ending=ending_of(Path(scans[0].name)))
@@ -200,7 +200,7 @@ def _earlier(masks: Masks) -> dict[str, SummaryRow] | None:
     return None if content is None else parse_summary(content, masks.address(SUMMARY))
 
 
-def _others(masks: Masks, scans: Sequence[Scan], earlier: dict[str, SummaryRow]) -> list[SummaryRow]:
+def _others(masks: Masks, scans: Sequence[InputScan], earlier: dict[str, SummaryRow]) -> list[SummaryRow]:
     """The rows of masks that are there, of scans that this run isn't about."""
     about = {scan.name for scan in scans}
     elsewhere = [row for name, row in earlier.items() if name not in about]
@@ -209,7 +209,7 @@ def _others(masks: Masks, scans: Sequence[Scan], earlier: dict[str, SummaryRow])
 
 
 def _kept(
-    masks: Masks, scans: Sequence[Scan], earlier: dict[str, SummaryRow] | None, model: str
+    masks: Masks, scans: Sequence[InputScan], earlier: dict[str, SummaryRow] | None, model: str
 ) -> dict[str, SummaryRow]:
     """The rows of masks that need not be made again."""
     existing = masks.existing() & {scan.name for scan in scans}
@@ -229,9 +229,9 @@ def _of_another(row: SummaryRow | None, model: str) -> bool:
     return row is not None and row.model not in (model, "")  # the row of a failed scan names no model
 
 
-def _same(row: SummaryRow, scan: Scan, model: str) -> bool:
+def _same(row: SummaryRow, scan: InputScan, model: str) -> bool:
     return row.model == model and row.stamp == scan.stamp
 
 
-def _in_order(rows: dict[str, SummaryRow], scans: Sequence[Scan]) -> list[SummaryRow]:
+def _in_order(rows: dict[str, SummaryRow], scans: Sequence[InputScan]) -> list[SummaryRow]:
     return [rows[scan.name] for scan in scans if scan.name in rows]

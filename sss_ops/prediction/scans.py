@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scan:
+class InputScan:
     """A scan on this machine or in a bucket.
 
     Attributes:
@@ -48,7 +48,7 @@ class Scan:
                 raise InputError(str(error).replace(str(path), self.where)) from None  # instead of a temporary path
 
 
-def find_scans(place: str, *, masks: str | None = None) -> list[Scan]:
+def find_scans(place: str, *, masks: str | None = None) -> list[InputScan]:
     """List the scans at a place by name, without hidden files; of a data set in nnU-Net's layout, its images.
 
     Args:
@@ -71,10 +71,10 @@ def find_scans(place: str, *, masks: str | None = None) -> list[Scan]:
             "s3://BUCKET/PREFIX"
         )
     files = [(name, folder / name, (folder / name).stat()) for name in names]
-    return [Scan(name, str(file), f"{facts.st_size}-{facts.st_mtime_ns}") for name, file, facts in files]
+    return [InputScan(name, str(file), f"{facts.st_size}-{facts.st_mtime_ns}") for name, file, facts in files]
 
 
-def read_ahead(scans: Sequence[Scan]) -> Iterator[tuple[Scan, Future[Volume]]]:
+def read_ahead(scans: Sequence[InputScan]) -> Iterator[tuple[InputScan, Future[Volume]]]:
     """Read scans in order, the next one while the caller works on this one; no more than two are in memory.
 
     Yields:
@@ -115,7 +115,7 @@ def _images(names: Iterable[str], place: str) -> list[str]:
     return scans
 
 
-def _in_bucket(uri: str, masks: str | None) -> list[Scan]:
+def _in_bucket(uri: str, masks: str | None) -> list[InputScan]:
     from sss_ops.storage.objects import list_objects
 
     objects = list_objects(uri, s3.s3_client())
@@ -124,4 +124,4 @@ def _in_bucket(uri: str, masks: str | None) -> list[Scan]:
         made = None
     names = [name for name, each in objects.items() if made is None or not each.address.startswith(made)]
     images = _images((name for name in names if not _hidden(name)), uri)
-    return [Scan(name, objects[name].address, objects[name].etag) for name in images]
+    return [InputScan(name, objects[name].address, objects[name].etag) for name in images]

@@ -13,7 +13,7 @@ import typer
 from sss_model.errors import InputError
 from sss_model.io.tables import cells_of, columns_of, table_bytes
 from sss_ops.prediction.checkpoints import NAMES, open_checkpoint
-from sss_ops.prediction.scans import Scan, read_ahead
+from sss_ops.prediction.scans import InputScan, read_ahead
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,9 +83,9 @@ class Candidate:
     group: str
     image: Path
 
-    def scan(self, folder: Path) -> Scan:
+    def scan(self, folder: Path) -> InputScan:
         """The scan as `sss_ops.prediction.scans.read_ahead` takes it."""
-        return Scan(self.image.relative_to(folder).as_posix(), str(self.image), "")
+        return InputScan(self.image.relative_to(folder).as_posix(), str(self.image), "")
 
 
 @dataclass(frozen=True)

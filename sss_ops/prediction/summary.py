@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sss_model.inference.predictor import Assessment
     from sss_model.inference.quality import QualityFit
     from sss_model.io.volumes import Volume
-    from sss_ops.prediction.scans import Scan
+    from sss_ops.prediction.scans import InputScan
 
 
 _ML, _PIXELS = "_ml", "_pixels"
@@ -47,12 +47,12 @@ class SummaryRow:
     sizes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def failed(cls, scan: Scan, error: str) -> SummaryRow:
+    def failed(cls, scan: InputScan, error: str) -> SummaryRow:
         """The row of a scan that has no mask."""
         return cls(scan.name, "failed", "yes", "", "", "", error, "", scan.stamp)
 
     @classmethod
-    def made(cls, scan: Scan, assessed: Assessment, *, labels: Mapping[str, int], model: str) -> SummaryRow:
+    def made(cls, scan: InputScan, assessed: Assessment, *, labels: Mapping[str, int], model: str) -> SummaryRow:
         """The row of a new mask."""
         estimate, reasons = assessed.review
         quality, low, high = (f"{value:.4f}" for value in estimate) if estimate else ("", "", "")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sss_model.config import Promotion
-    from sss_model.evaluation.comparison import Difference
+    from sss_model.evaluation.comparison import DiceDifference
     from sss_model.evaluation.metrics import Score
 
 
@@ -108,7 +108,7 @@ def check_promotion(
     return Verdict(tuple(checks), len(patients), len(cases))
 
 
-def _check(difference: Difference, promotion: Promotion) -> ClassCheck:
+def _check(difference: DiceDifference, promotion: Promotion) -> ClassCheck:
     name, low = difference.class_name, difference.low
     margin = None if name == OVERALL else promotion.class_margins.get(name, promotion.margin)
     if margin is None:

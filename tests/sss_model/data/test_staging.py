@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sss_model.data.staging import replacing, restore
+from sss_model.data.staging import replacing, restore_replaced
 from sss_model.files import write_atomically
 
 KILLED = """
@@ -69,6 +69,6 @@ def test_after_a_kill_the_folder_is_put_right(folder: Path, renames: int) -> Non
     done = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(renames)])
     assert done.returncode == -signal.SIGKILL
     assert folder.exists() == (renames == 0)
-    restore(folder)
+    restore_replaced(folder)
     assert (folder / "a").read_text() == "old"
     assert [path.name for path in folder.parent.iterdir()] == ["data"]

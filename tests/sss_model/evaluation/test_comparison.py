@@ -9,7 +9,7 @@ import pytest
 from support.scores import score
 
 from sss_model.errors import InputError
-from sss_model.evaluation.comparison import OVERALL, Difference, compare, widening
+from sss_model.evaluation.comparison import OVERALL, DiceDifference, compare, widening
 from sss_model.evaluation.metrics import Score
 
 SETTINGS = {"confidence": 0.95, "resamples": 1000, "seed": 0}
@@ -20,7 +20,7 @@ def rows(dice: Sequence[float | None], name: str = "RV") -> list[Score]:
     return [score(f"p{number}_a", name, value) for number, value in enumerate(dice)]
 
 
-def by_class(differences: list[Difference]) -> dict[str, Difference]:
+def by_class(differences: list[DiceDifference]) -> dict[str, DiceDifference]:
     return {difference.class_name: difference for difference in differences}
 
 
@@ -96,7 +96,7 @@ def test_what_neither_shows_is_no_evidence_and_what_one_invents_counts_against_i
     assert right.champion == pytest.approx(2 / 3)
     assert right.challenger == pytest.approx(1 / 3)
     (nothing, _) = compare(rows([None, None]), rows([None, None]), **SETTINGS)
-    assert nothing == Difference("RV", None, None, None, None, None)
+    assert nothing == DiceDifference("RV", None, None, None, None, None)
 
 
 def test_a_class_that_few_draws_hold_does_not_spoil_the_mean_over_classes() -> None:
