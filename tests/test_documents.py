@@ -1,7 +1,8 @@
-"""The Markdown pages: links resolve, commands exist, generated pages are current."""
+"""The Markdown pages, the examples in docstrings, and the benches."""
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import importlib.util
 import re
@@ -13,10 +14,15 @@ from typing import Any
 
 import pytest
 import typer
+from support.code_graph import modules
 from support.paths import ROOT
 
+from bench.ablation import LADDER
+from bench.step import ROUND
 from docs.reference.pages import PAGES
+from sss_model.config import load_config
 from sss_ops.cli import app
+from sss_ops.experiments.cells import by_method
 
 _TRACKED = subprocess.check_output(["git", "ls-files", "*.md"], cwd=ROOT, text=True).splitlines()
 DOCUMENTS = [name for name in _TRACKED if not name.startswith("sss_ops/")]
@@ -112,3 +118,49 @@ def _option_fault(command: Any, words: list[str]) -> str:
         command, words = command.commands[words[0]], words[1:]
     known = {option for parameter in getattr(command, "params", []) for option in parameter.opts} | {"--help"}
     return " ".join(word for word in words if word.startswith("--") and word.split("=")[0] not in known)
+
+
+EXAMPLE = re.compile(r"^ *>>> (?!.*\+SKIP)", re.MULTILINE)
+WITH_EXAMPLES = [name for name, file in modules().items() if EXAMPLE.search(file.read_text())]
+
+
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
+def test_the_examples_of_a_module_hold(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(importlib.import_module(module))
+    assert result.failed == 0, capsys.readouterr().out
+
+
+RECIPE = Path("configs/cpu/acdc.yaml")
+
+
+@pytest.mark.parametrize("rung", LADDER)
+def test_every_rung_of_the_ablation_is_a_recipe(rung: str) -> None:
+    load_config(RECIPE, LADDER[rung])
+
+
+def test_no_two_rungs_of_the_ablation_are_the_same_recipe() -> None:
+    recipes = [load_config(RECIPE, changes).model_dump_json() for changes in LADDER.values()]
+    assert len(set(recipes)) == len(recipes)
+
+
+@pytest.mark.parametrize("recipe", ["acdc", "bhsd", "refuge", "btcv"])
+def test_clips_are_as_frequent_in_the_benches_as_in_the_recipes_for_gpus(recipe: str) -> None:
+    clip_every = load_config(Path(f"configs/{recipe}.yaml")).sss.clip_every
+    assert clip_every == ROUND == LADDER["full, in clips"]["sss.clip_every"]
+
+
+def test_unimatch_is_compared_on_its_u_net_and_the_others_on_the_recipes_network() -> None:
+    recipe = load_config(RECIPE)
+    networks = {
+        method: load_config(RECIPE, by_method(method, recipe)).model.network
+        for method in ("supervised", "weak_to_strong", "unimatch", "sss")
+    }
+    assert networks == {"supervised": "sam2", "weak_to_strong": "sam2", "unimatch": "unet", "sss": "sam2"}
+
+
+def test_a_recipe_that_is_unimatchs_keeps_its_network() -> None:
+    recipe = load_config(RECIPE, {"train.method": "unimatch", "model.network": "sam2"})
+    assert by_method("unimatch", recipe) == {"train.method": "unimatch"}

@@ -19,7 +19,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support import code_graph
-from support.code_graph import ROOT, files_behind, imports_of
+from support.code_graph import files_behind, imports_of
+from support.paths import ROOT
 
 from sss_model.inference.predictor import Predictor
 from sss_model.io.volumes import read_volume

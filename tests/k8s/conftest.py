@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.code_graph import ROOT
+from support.paths import ROOT
 
 from k8s.check.objects import Target
 from k8s.check.targets import read_target

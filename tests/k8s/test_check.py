@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.code_graph import ROOT
+from support.paths import ROOT
 
 from k8s.check.__main__ import check_manifests
 from k8s.check.report import check_target

@@ -1,4 +1,4 @@
-"""The whole pipeline in Kubeflow's own local runner, beside `dvc repro` on the same scans."""
+"""The pipeline in Kubeflow's own local runner, beside `dvc repro` on the same scans."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
-from support.code_graph import ROOT
 from support.dvc_project import ENVIRONMENT, call, make_project
+from support.paths import ROOT
+from support.samples import write_refuge
 
-from sss_model.config import Config
+from sss_model.config import Config, load_config
+from sss_model.data.importing import import_dataset
+from sss_model.io.volumes import read_label
+from sss_ops.prediction.checkpoints import open_checkpoint
+from sss_ops.prediction.predict import predict_scans
+from tests.sss_model.test_two_dimensions import FLAT
 
 QUICK = {"train.steps": 6, "train.val_every": 3}
 
@@ -145,3 +151,70 @@ def test_containers_are_refused_without_a_server_that_keeps_what_they_find(here:
     done = here.run("phantom", "--runner", "docker")
     assert done.returncode == 2
     assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: not set; expected the address of a server")
+
+
+Check = Callable[[Path, Path, Path], None]
+SMALL = {
+    **FLAT,
+    "model.decoder_channels": 8,
+    "train.minutes": None,
+    "train.batch": 2,
+    "train.unlabelled_batch": 2,
+    "train.precision": "32-true",
+    "train.val_every": 1,
+    "data_checks.min_labelled_patients": 1,
+    "data_checks.min_test_patients": 1,
+}
+
+
+def recipe() -> Config:
+    return load_config(ROOT / "configs/cpu/refuge.yaml", SMALL)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with photographs, reproduced and pushed once."""
+    folder = tmp_path_factory.mktemp("photographs")
+    import_dataset("refuge", write_refuge(folder / "source"), folder / "refuge")
+    made = make_project(folder / "project", scans=folder / "refuge", recipe=recipe())
+    call(made, "dvc", "repro")
+    call(made, "dvc", "remote", "add", "--quiet", "team", "../team")
+    call(made, "dvc", "push", "--quiet", "--remote", "team", "data.dvc")
+    return made
+
+
+@pytest.fixture
+def comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photographs: Path) -> Check:
+    """Fails unless the registered model's checkpoint, taken from a folder's store, segments a test photograph as it was
+    scored."""
+
+    def check(folder: Path, record: Path, scores: Path) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        found = json.loads(record.read_text())
+        version = mlflow.MlflowClient().get_model_version(found["model"], found["version"])
+        assert version.tags["dice"] == str(json.loads(scores.read_text())["dice"])
+        assert "challenger" in version.aliases
+        mask, scored = tmp_path / "mask.png", photographs / "predictions/T0001.png"
+        with open_checkpoint(found["uri"]) as checkpoint:
+            predict_scans(checkpoint, str(photographs / "data/refuge/imagesTs/T0001_0000.png"), str(mask))
+        assert (read_label(mask).array == read_label(scored).array).all()
+
+    return check
+
+
+@pytest.mark.acceptance
+def test_dvc_repro_registers_a_model_of_photographs(photographs: Path, comes_back: Check) -> None:
+    assert len((photographs / "evaluation/cases.csv").read_text().splitlines()) == 1 + 2 * 2
+    assert (photographs / "evaluation/overlays/T0001.png").is_file()
+    comes_back(photographs, photographs / "registration.json", photographs / "metrics.json")
+
+
+@pytest.mark.acceptance
+def test_kubeflows_local_runner_finds_the_same(photographs: Path, tmp_path: Path, comes_back: Check) -> None:
+    here = Here(tmp_path, photographs / "params.yaml", photographs.parent / "team")
+    done = here.run(data_version(photographs))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    ran = here.latest()
+    assert (ran / "evaluate/metrics").read_bytes() == (photographs / "metrics.json").read_bytes()
+    assert "Dice cup" in metadata(ran / "evaluate", "metrics")
+    comes_back(tmp_path, ran / "register/registration", ran / "evaluate/metrics")

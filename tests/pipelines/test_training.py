@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from support.code_graph import ROOT
+from support.paths import ROOT
 
 from k8s.check.targets import read_target
 from pipelines.compile import compile_pipeline

@@ -1,6 +1,9 @@
-"""The command line: every command explains itself, and errors are one sentence."""
+"""The command line: commands explain themselves, errors are one sentence; `sss config show` and `sss audit`."""
+
+from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +13,16 @@ import click
 import pytest
 import typer
 import yaml
+from support.paths import ROOT
+from support.registered_models import evaluate_in
+from typer.testing import CliRunner
 
+from sss_model.config import load_config
+from sss_model.data.manifest import write_manifest
+from sss_model.errors import InputError
 from sss_ops.cli import app
+from sss_ops.recipe import CONFIGS, FORM_KEYS, recipe_of_run, recipe_text
+from sss_ops.recipe_keys import recipe_keys
 
 SSS = [sys.executable, "-c", "from sss_ops.cli import main; main()"]
 
@@ -136,3 +147,126 @@ def test_a_bug_keeps_its_plain_traceback() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback")
     assert done.stderr.endswith("ValueError: a bug\n")
+
+
+NAMES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
+
+
+def shown(*words: str) -> str:
+    done = CliRunner().invoke(app, ["config", "show", *words], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("words", [[], ["--diff"]])
+def test_what_is_shown_is_the_same_recipe(name: str, words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "shown.yaml"
+    path.write_text(shown(name, *words))
+    assert load_config(path) == load_config(CONFIGS / f"{name}.yaml")
+    assert max(map(len, path.read_text().splitlines())) <= 120
+
+
+@pytest.mark.parametrize("words", [[], ["--diff"]])
+def test_a_recipe_is_written_to_a_file(words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    assert shown("cpu/acdc", "--out", str(path), *words) == ""
+    assert load_config(path) == load_config(CONFIGS / "cpu/acdc.yaml")
+    assert ("weight_decay" in path.read_text()) == (not words)
+
+
+def test_every_key_is_shown_with_its_default_and_what_differs_comes_first() -> None:
+    lines = shown(str(ROOT / "configs/cpu/acdc.yaml")).splitlines()
+    head = lines[: lines.index("")]
+    assert head[0].endswith(f"cpu/acdc.yaml: 18 of {len(recipe_keys())} keys differ from the defaults.")
+    assert head[1:4] == ["#   data.name: acdc", "#   data.labelled: 7", "#   data.size: 128"]
+    assert "  size: 128  # default 256; pixels; at least 32, multiple of 32" in lines
+    assert "  spacing_mm: 1.5  # default; mm; above 0" in lines
+    assert "  # In-plane pixel spacing that every slice is resampled to." in lines
+
+
+def test_names_that_follow_from_the_data_do_not_differ() -> None:
+    assert "register" not in shown("acdc", "--diff")
+    assert "  model: sss-acdc  # default" in shown("acdc").splitlines()
+
+
+UNTOUCHED = dict.fromkeys(FORM_KEYS, 0)
+
+
+def test_an_untouched_form_leaves_the_recipe_as_it_is() -> None:
+    assert recipe_of_run("cpu/acdc", UNTOUCHED) == load_config(CONFIGS / "cpu/acdc.yaml")
+    assert recipe_of_run("cpu/acdc", dict.fromkeys(FORM_KEYS, "")) == load_config(CONFIGS / "cpu/acdc.yaml")
+
+
+def test_what_is_set_replaces_the_recipe_s_own() -> None:
+    config = recipe_of_run("cpu/acdc", {**UNTOUCHED, "labelled_patients": 3, "encoder": "tiny", "min_dice": 0.5})
+    assert (config.data.labelled, config.model.encoder, config.register_as.min_dice) == (3, "tiny", 0.5)
+
+
+def test_minus_one_is_all_patients() -> None:
+    assert recipe_of_run("cpu/acdc", {"labelled_patients": -1}).data.labelled is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "budget", "other"), [("acdc", "minutes", "steps"), ("cpu/acdc", "steps", "minutes")]
+)
+def test_one_budget_replaces_the_other(recipe: str, budget: str, other: str) -> None:
+    train = recipe_of_run(recipe, {budget: 7}).train
+    assert (getattr(train, budget), getattr(train, other)) == (7, None)
+
+
+def test_both_budgets_at_once_are_refused() -> None:
+    with pytest.raises(InputError, match="steps and minutes: both are set; expected one"):
+        recipe_of_run("cpu/acdc", {"steps": 10, "minutes": 1.0})
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"recipe: found 'acdcc'; expected one of acdc, .*cpu/acdc, .*phantom"):
+        recipe_of_run("acdcc", {})
+
+
+def test_a_value_that_the_recipe_can_t_have_is_refused() -> None:
+    with pytest.raises(InputError, match=r"data\.size"):
+        recipe_of_run("cpu/acdc", {"image_size": 100})
+
+
+def test_a_recipe_survives_as_text(tmp_path: Path) -> None:
+    config = recipe_of_run("cpu/acdc", {"steps": 10})
+    path = tmp_path / "params.yaml"
+    path.write_text(recipe_text(config))
+    assert load_config(path) == config
+    assert recipe_of_run(str(path), {}) == config
+
+
+@pytest.fixture
+def folder(tmp_path, checkpoint, phantom, manifest) -> Path:
+    shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    write_manifest(manifest, tmp_path / "manifest.csv")
+    evaluate_in(tmp_path, data=phantom)
+    return tmp_path
+
+
+def audit(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sss_ops.audit", str(folder)], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_whole_run_ends_well_and_a_forged_one_with_a_sentence_for_each_finding(folder):
+    whole = audit(folder)
+    assert (whole.returncode, whole.stderr) == (0, "")
+    assert "nothing contradicts the record" in whole.stdout
+    assert "saw as labelled" in whole.stdout
+    (folder / "evaluation/report.html").write_text("all is well")
+    next((folder / "predictions").iterdir()).unlink()
+    forged = audit(folder)
+    assert forged.returncode == 2
+    assert [line.split(":")[0] for line in forged.stderr.splitlines()] == ["error", "error"]
+    assert "nothing contradicts" not in forged.stdout
+
+
+def test_a_folder_without_an_evaluation_ends_with_one_sentence(tmp_path):
+    found = audit(tmp_path)
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: ")
+    assert len(found.stderr.splitlines()) == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from sss_model.config import Config, dump_config
-from support.code_graph import ROOT
+from support.paths import ROOT
 
 ENVIRONMENT = {
     **os.environ,

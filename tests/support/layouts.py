@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from sss_model.config import dump_config, load_config
-from support.code_graph import ROOT
 from support.cohorts import write_acdc_hearts, write_nnunet_hearts, write_nnunet_pictures
+from support.paths import ROOT
 from support.samples import SAMPLES
 
 # A few steps of a small network, and as few patients as a sample has.

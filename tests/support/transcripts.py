@@ -17,8 +17,8 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from sss_ops.cli import app
-from support.code_graph import ROOT
 from support.layouts import LAYOUTS
+from support.paths import ROOT
 
 DOCUMENT = ROOT / "docs/reference/layouts.md"
 _BLOCK = re.compile(r"(?<=```console\n)\$ sss import .*?(?=```\n)", re.DOTALL)

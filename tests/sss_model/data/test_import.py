@@ -1,8 +1,9 @@
-"""What importing has in common, whatever the layout."""
+"""What importing has in common, whatever the layout; the transcripts in docs/reference/layouts.md."""
 
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from support.scans import intensities, structures, write_acdc, write_nifti
+from support.transcripts import DOCUMENT, blocks, is_real, replay
 
 from sss_model.data.canonical import open_dataset
 from sss_model.data.importing import import_dataset, plan_import
@@ -275,3 +277,23 @@ def test_a_patient_whom_the_source_has_on_two_sides_is_refused(source, data, tmp
     write_acdc(tmp_path / "testing", {"patient001": "NOR"}, frames=(2,))
     with pytest.raises(InputError, match=r"patient patient001: the source has cases in .*train.*; expected all on one"):
         import_dataset("acdc", tmp_path, data / "acdc")
+
+
+BLOCKS = blocks(DOCUMENT.read_text())
+
+
+def _marked(block: str) -> object:
+    if not is_real(block):
+        return pytest.param(block, id=" ".join(block.split()[3:5]))
+    without = pytest.mark.skipif("ACDC_DIR" not in os.environ, reason="ACDC_DIR does not say where ACDC lies")
+    return pytest.param(block, id="ACDC itself", marks=[pytest.mark.acceptance, without])
+
+
+@pytest.mark.parametrize("block", [_marked(block) for block in BLOCKS])
+def test_a_transcript_is_what_its_commands_print(block: str) -> None:
+    assert replay(block) == block
+
+
+def test_every_layout_has_a_transcript_with_the_verdict_of_the_data_checks() -> None:
+    judged = [block.split()[3] for block in BLOCKS if "checks passed" in block]
+    assert set(judged) == {"acdc", "bhsd", "btcv", "refuge", "nnunet", "folder", "dicom", "phantom"}

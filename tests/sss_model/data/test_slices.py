@@ -1,3 +1,5 @@
+"""Slices of scans, and their positions in the volume."""
+
 from __future__ import annotations
 
 import errno
@@ -7,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sss_model.config import Config
 from sss_model.data.manifest import Manifest
+from sss_model.data.slice_position import volume_positions
 from sss_model.data.slices import SliceCache, SliceSet, draw
 from sss_model.errors import InputError
 
@@ -148,3 +152,20 @@ def test_a_full_disk_leaves_nothing_half_written(
     with pytest.raises(OSError, match="No space left"):
         open_cache(tmp_path / "cache", scans, recipe()).images(manifest.cases[:1])
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_positions_run_from_the_first_slice_to_the_last() -> None:
+    expected = [[-1.0, 1.0, -1.0], [0.0, -1.0, -1.0], [1.0, -1.0, 1.0]]
+    assert volume_positions(3).tolist() == expected
+
+
+def test_an_only_slice_is_first_last_and_in_the_middle() -> None:
+    assert volume_positions(1).tolist() == [[0.0, 1.0, 1.0]]
+
+
+def test_a_set_gives_each_slice_its_position_in_its_own_case() -> None:
+    scans = [np.zeros((depth, 4, 4), np.float16) for depth in (3, 5)]
+    slices = SliceSet(scans, None, neighbours=True, distances=[8.0, 8.0])
+    assert torch.equal(
+        slices.slice_position(np.array([7, 0, 2])), torch.cat([volume_positions(5)[4:], volume_positions(3)[[0, 2]]])
+    )

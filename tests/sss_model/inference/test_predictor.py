@@ -1,4 +1,4 @@
-"""Prediction of whole volumes, and test-time augmentation."""
+"""Prediction of whole volumes: test-time augmentation, and the largest components."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from sss_model.checkpoint import load_checkpoint
 from sss_model.config import Predict
 from sss_model.data.manifest import Manifest
+from sss_model.inference.largest_component import keep_largest_component
 from sss_model.inference.orientation import rotate
 from sss_model.inference.predictor import Predictor, average
 from sss_model.io.volumes import Volume, read_volume
@@ -152,3 +153,35 @@ def test_every_view_is_rotated_back(flips: bool, rotations: list[float], views: 
 def test_a_quarter_turn_is_exact() -> None:
     image = torch.randn(2, 3, 16, 16)
     torch.testing.assert_close(rotate(image, 90), torch.rot90(image, 1, (2, 3)), atol=1e-4, rtol=1e-4)
+
+
+def certain(classes: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.one_hot(classes, 3).movedim(-1, 1).float() * 0.8 + 0.1
+
+
+@pytest.fixture
+def classes() -> torch.Tensor:
+    classes = torch.zeros(4, 16, 16, dtype=torch.long)
+    classes[:, 2:6, 2:6] = 1
+    classes[1, 3, 3] = 2
+    classes[2, 4, 4] = 2  # touches the one above by a corner
+    return classes
+
+
+def test_a_stray_becomes_background(classes: torch.Tensor) -> None:
+    strayed = classes.clone()
+    strayed[0, 12:14, 12:14] = 1
+    strayed[3, 10, 10] = 2
+    probabilities = certain(strayed)
+    kept = keep_largest_component(probabilities)
+    assert torch.equal(kept.argmax(1), classes)
+    assert torch.allclose(kept.sum(1), probabilities.sum(1))
+
+
+def test_what_is_one_piece_stays_as_it_is(classes: torch.Tensor) -> None:
+    assert torch.equal(keep_largest_component(certain(classes)), certain(classes))
+
+
+def test_a_class_that_is_nowhere_is_no_error() -> None:
+    nothing = certain(torch.zeros(2, 8, 8, dtype=torch.long))
+    assert torch.equal(keep_largest_component(nothing), nothing)

@@ -1,7 +1,8 @@
-"""What the physical constraints keep, reject and fill."""
+"""What the physical constraints keep, reject and fill, and the alarm for a class always rejected."""
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.class_maps import disc, organ, prompts_of
+
+from sss_model.pcsw import AcceptanceWatch, watch_acceptance
 
 needs_acdc = pytest.mark.skipif("ACDC_DIR" not in os.environ, reason="ACDC_DIR does not say where ACDC lies")
 places = st.floats(10, 36)
@@ -221,3 +224,37 @@ def with_specks(truth: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
         specked[free, rows, columns] = 1 + index % 3
         specks[free, rows, columns] = True
     return specked, specks
+
+
+WATCH = AcceptanceWatch(names=("cavity", "wall"), threshold=0.05, patience=10)
+
+
+def warnings(rows: list[tuple[float, float]], watch: AcceptanceWatch = WATCH) -> list[tuple[int, str]]:
+    """(step, sentence) of each warning."""
+    found = []
+    for step, row in enumerate(rows):
+        watch, sentences = watch_acceptance(watch, row)
+        found += [(step, sentence) for sentence in sentences]
+    return found
+
+
+def test_a_class_that_is_always_rejected_is_named_once_when_patience_is_over():
+    ((step, sentence),) = warnings([(0.9, 0.01)] * 30)
+    assert step == 9
+    assert sentence.startswith("PCSW kept 1.0% of what was predicted as wall over the last 10 logged steps")
+    assert "pcsw.thin" in sentence and "cavity" not in sentence
+
+
+def test_steps_that_do_not_predict_a_class_do_not_count():
+    assert warnings([(0.9, math.nan)] * 50) == []
+    assert [step for step, _ in warnings([(0.9, math.nan), (0.9, 0.0)] * 15)] == [19]
+
+
+def test_what_is_kept_now_and_then_is_no_alarm_and_what_stops_being_kept_is():
+    assert warnings([(0.9, 0.0), (0.9, 0.4)] * 30) == []
+    assert [sentence[:40] for _, sentence in warnings([(0.9, 0.9)] * 20 + [(0.9, 0.0)] * 60)] != []
+
+
+def test_nothing_is_changed_in_place():
+    watch_acceptance(WATCH, (0.0, 0.0))
+    assert WATCH.means == () and WATCH.steps == ()

@@ -1,21 +1,26 @@
-"""Every fault is found by its own rule and by no other; good cohorts pass; the page on the rules is current."""
+"""Every fault is found by its own rule and by no other; good cohorts pass; tables and evidence."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.paths import ROOT
 from support.planted_cohort import Cohort, failed_rules
 from support.planted_faults import FAULTS, Fault
+from support.scans import edit, intensities, write_canonical, write_nifti
 
 from docs.reference.data_checks import rules_tables
 from sss_model.config import load_config
 from sss_model.data.importing import import_dataset
 from sss_model.data.manifest import build_manifest
 from sss_model.data.phantom import write_phantom
+from sss_model.errors import InputError
+from sss_ops.data_checks.evidence import compare_with_folder
 from sss_ops.data_checks.rules import rules_for
+from sss_ops.data_checks.tables import excess
 
 RECIPE = ROOT / "configs/phantom.yaml"
 
@@ -90,3 +95,49 @@ def test_the_page_has_a_row_for_each_rule_and_each_fault() -> None:
     rows = [line for line in page.splitlines() if line.startswith("| ")]
     for fault in FAULTS:
         assert any(row.startswith(f"| {fault.words} | {', '.join(fault.rules)} |") for row in rows)
+
+
+def test_a_uniform_cohort_allows_the_factor_either_way():
+    values = np.array([10.0] * 10 + [39, 2.6, 41, 2.4])
+    assert (excess(values, factor=4, deviations=6) > 1).tolist() == [False] * 12 + [True] * 2
+
+
+def test_a_varied_cohort_allows_what_it_varies():
+    values = np.array([1.0, 2, 4, 8, 16, 32, 64, 2000])
+    assert (excess(values, factor=4, deviations=2) > 1).tolist() == [False] * 7 + [True]
+
+
+def test_of_several_axes_the_farthest_counts():
+    spacing = np.array([[1.0, 1, 8], [1, 1, 8], [1, 1, 8], [1, 1, 80]])
+    assert excess(spacing, factor=10, deviations=6) == pytest.approx([0, 0, 0, 1])
+
+
+def test_what_is_not_there_is_neither_usual_nor_far():
+    found = excess(np.array([np.nan, 5, 5, 5, 50]), factor=4, deviations=6)
+    assert np.isnan(found[0]) and (found[1:] > 1).tolist() == [False, False, False, True]
+    assert np.isnan(excess(np.array([np.nan, np.nan]), factor=4, deviations=6)).all()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_canonical(tmp_path / "heart", ("train", "val"))
+
+
+def test_cases_that_came_and_splits_that_changed_are_found(folder):
+    manifest = build_manifest(folder)
+    edit(folder / "splits.csv", "p1_a,p1,g1,val,", "p9_a,p9,g0,train,9\np1_a,p1,g2,val,")
+    write_nifti(folder / "imagesTr" / "p9_a_0000.nii.gz", intensities(99))
+    listings = {listing.case: listing for listing in compare_with_folder(manifest, folder)}
+    assert listings["p9_a"].only_in == "the folder"
+    assert (listings["p1_a"].row, listings["p1_a"].manifest_row) == (
+        "p1, g2, val, no label order",
+        "p1, g1, val, no label order",
+    )
+    assert listings["p0_a"].only_in is None and listings["p0_a"].row == listings["p0_a"].manifest_row
+
+
+def test_a_folder_that_is_no_data_set_any_more_is_refused(folder):
+    manifest = build_manifest(folder)
+    (folder / "splits.csv").unlink()
+    with pytest.raises(InputError, match=r"splits\.csv: no such file"):
+        compare_with_folder(manifest, folder)

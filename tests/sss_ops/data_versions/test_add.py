@@ -1,4 +1,4 @@
-"""``sss data add`` against a real object store."""
+"""`sss data add` and `sss data pull` against a real object store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 from support.dvc_project import call
-from support.scans import edit, intensities, write_nifti
+from support.object_store import object_store
+from support.paths import ROOT
+from support.scans import edit, intensities, write_canonical, write_nifti
 
 from sss_model.data import staging
+from sss_model.errors import InputError
+from sss_ops.data_versions.pull import fetch_data
 from sss_ops.data_versions.versions import tracked_version
 from tests.sss_ops.data_versions.conftest import Sss
 from tests.sss_ops.data_versions.test_personal_data import scan
@@ -252,3 +257,77 @@ def test_a_full_disk_is_one_sentence_and_changes_nothing(
     before = (project / "data.dvc").read_bytes()
     (project / "data/heart/big.bin").write_bytes(os.urandom(3 << 20))
     assert "the disk is full" in one_refusal(sss("data", "add"), project, before)
+
+
+@pytest.fixture(scope="module")
+def versioned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A repository whose data folder holds two data sets, and their version."""
+    folder = tmp_path_factory.mktemp("versioned")
+    call(folder, "dvc", "init", "--quiet", "--no-scm")
+    write_canonical(folder / "data/heart")
+    write_canonical(folder / "data/other")
+    call(folder, "dvc", "add", "--quiet", "data")
+    return folder, yaml.safe_load((folder / "data.dvc").read_text())["outs"][0]["md5"]
+
+
+@pytest.fixture(scope="module")
+def remote(versioned: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("remote")
+    call(versioned[0], "dvc", "remote", "add", "--quiet", "there", str(folder))
+    call(versioned[0], "dvc", "push", "--quiet", "--remote", "there")
+    return str(folder)
+
+
+def same_files(one: Path, other: Path) -> bool:
+    names = {path.relative_to(one) for path in one.rglob("*")}
+    assert names == {path.relative_to(other) for path in other.rglob("*")}
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names if (one / name).is_file())
+
+
+def test_a_version_arrives_with_one_data_set_of_it(versioned: tuple[Path, str], remote: str, tmp_path: Path) -> None:
+    project, version = versioned
+    found = fetch_data(remote=remote, version=version, name="heart", into=tmp_path / "scans")
+    assert found == version
+    assert [path.name for path in (tmp_path / "scans").iterdir()] == ["heart"]
+    assert same_files(project / "data/heart", tmp_path / "scans/heart")
+    assert [path.name for path in tmp_path.iterdir()] == ["scans"], "nothing of DVC's stays"
+
+
+def test_a_version_arrives_from_a_real_object_store(
+    versioned: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, version = versioned
+    with object_store(tmp_path / "store", buckets=["sss-data"]) as (endpoint, environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        remote = f"url = s3://sss-data/dvc\nendpointurl = {endpoint}\n"
+        (project / ".dvc/config.local").write_text(f"['remote \"s3\"']\n{remote}")
+        call(project, "dvc", "push", "--quiet", "--remote", "s3", **environment)
+        fetch_data(remote="s3://sss-data/dvc", version=version, name="heart", into=tmp_path / "scans")
+        assert same_files(project / "data/heart", tmp_path / "scans/heart")
+
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        with pytest.raises(InputError, match=r"s3://sss-data/dvc: version .* can't be had \(.+\); expected") as refused:
+            fetch_data(remote="s3://sss-data/dvc", version=version, name="heart", into=tmp_path / "refused")
+        assert "wrong" not in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_version_that_the_remote_lacks_is_refused(remote: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"version 0{32}\.dir can't be had"):
+        fetch_data(remote=remote, version="0" * 32, name="heart", into=tmp_path / "scans")
+
+
+def test_a_data_set_that_the_version_lacks_is_refused(versioned: tuple[Path, str], remote: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="liver"):
+        fetch_data(remote=remote, version=versioned[1], name="liver", into=tmp_path / "scans")
+
+
+def test_the_phantom_needs_no_remote_and_is_the_committed_version(tmp_path: Path) -> None:
+    found = fetch_data(remote="", version="phantom", name="phantom", into=tmp_path / "scans")
+    assert found == yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
+    assert (tmp_path / "scans/phantom/dataset.json").is_file()
+
+
+def test_the_phantom_for_another_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="data_version: phantom, but the recipe is for acdc"):
+        fetch_data(remote="", version="phantom", name="acdc", into=tmp_path / "scans")

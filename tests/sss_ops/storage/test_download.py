@@ -9,8 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.code_graph import ROOT
 from support.file_server import FileServer
+from support.paths import ROOT
 
 from sss_model.errors import InputError
 from sss_ops.storage.pretrained import fetch_pretrained

@@ -1,5 +1,9 @@
+"""The steps version-data and validate-splits."""
+
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -9,12 +13,62 @@ from html.parser import HTMLParser
 
 import pytest
 import yaml
-from support.scans import edit
+from support.scans import LABELS, edit, write_canonical
 
 from sss_model.config import dump_config
-from sss_model.data.manifest import write_manifest
+from sss_model.data.manifest import build_manifest, read_manifest, write_manifest
 from sss_model.errors import InputError
 from sss_ops.steps.validate_splits import DataChecksFailedError, validate_splits
+from sss_ops.steps.version_data import version_data
+
+
+@pytest.fixture
+def version_paths(tmp_path):
+    write_canonical(tmp_path / "data" / "heart")
+    (tmp_path / "data.dvc").write_text("outs:\n- md5: 0123abcd.dir\n  nfiles: 22\n  path: data\n")
+    return {
+        "data_dir": tmp_path / "data" / "heart",
+        "manifest": tmp_path / "manifest.csv",
+        "data_version": tmp_path / "data_version.json",
+        "dvc_file": tmp_path / "data.dvc",
+    }
+
+
+def test_the_manifest_and_the_version_are_written(version_paths):
+    version_data(**version_paths)
+    assert read_manifest(version_paths["manifest"]) == build_manifest(version_paths["data_dir"])
+    assert json.loads(version_paths["data_version"].read_text()) == {
+        "name": "heart",
+        "version": "0123abcd.dir",
+        "manifest_sha256": hashlib.sha256(version_paths["manifest"].read_bytes()).hexdigest(),
+        "labels": LABELS,
+        **{"channel": "MRI", "licence": "", "citation": ""},
+    }
+
+
+def test_data_that_dvc_does_not_track_is_refused(version_paths):
+    version_paths["dvc_file"].unlink()
+    with pytest.raises(InputError, match=r"data\.dvc: no such file; .* run `dvc add data`"):
+        version_data(**version_paths)
+    assert not version_paths["manifest"].exists()
+
+
+@pytest.mark.parametrize("text", ["outs: []\n", "outs:\n- path: data\n", "just words", "{"])
+def test_a_record_without_a_version_is_refused(version_paths, text):
+    version_paths["dvc_file"].write_text(text)
+    with pytest.raises(InputError, match=r"data\.dvc: records no md5"):
+        version_data(**version_paths)
+
+
+def test_bad_data_exits_with_2_one_sentence_and_nothing_written(version_paths):
+    (version_paths["data_dir"] / "imagesTr" / "p0_a_0000.nii.gz").write_text("not a scan")
+    options = [part for name, path in version_paths.items() for part in (f"--{name.replace('_', '-')}", str(path))]
+    done = subprocess.run(
+        [sys.executable, "-m", "sss_ops", "version-data", *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "case p0_a: " in done.stderr and "not a NIfTI file" in done.stderr
+    assert not version_paths["manifest"].exists() and not version_paths["data_version"].exists()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The same on Postgres, as the cluster has it: behind a server, and several processes straight at the database."""
+"""The registry as teams run it: behind a real MLflow server, and on Postgres with several processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,26 @@ from support.registry import (
     run_races,
     run_takeovers,
 )
+from support.tracking_server import tracking_server
 
 from sss_model.errors import InputError
 from sss_ops.registry.commands import list_versions
 from sss_ops.tracking.store import tracking_client
+
+
+def test_promotion_rollback_recovery_and_a_race(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pass_time: Callable[[float], None]
+) -> None:
+    with tracking_server(tmp_path, artifacts=str(tmp_path / "artifacts")) as port:
+        uri = f"http://localhost:{port}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        client = mlflow.MlflowClient(uri)
+        fill(client)
+        go_all_the_way(client, pass_time)
+
+        run_races(client, uri, rounds=3)
+        assert len(list_versions(client, MODEL).rows) == 4
+        assert not [lock for lock in locks(client) if "expired" not in lock]
 
 
 @pytest.fixture(scope="module")
