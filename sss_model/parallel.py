@@ -1,4 +1,4 @@
-"""The same work on many files at once."""
+"""Apply a function to many files in threads, with a progress bar."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sss_model.progress import ProgressBar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Each thread may hold a decompressed volume, so a machine of many cores must not run as many.
 _MOST_THREADS = 8
+"""Each thread may hold a decompressed volume, so a machine of many cores must not run as many threads."""
 _SECONDS_A_LINE = 10.0
 
 

@@ -1,8 +1,11 @@
-"""A synthetic cohort, so that everything can be tried without data: short-axis hearts that never were.
+"""A synthetic cohort of short-axis hearts, so that everything can be tried without data.
 
 Three structures, a cavity, the wall around it and a crescent beside them, move and deform between slices, frames and
-patients, among look-alikes that have their intensities and not their place. Patients differ more in looks than two of
-them show, so that the unlabelled ones have something to teach. The same bytes come out on any machine.
+patients, among look-alikes that have their intensities and not their place. Patients differ more in appearance than two
+of them show, so that the unlabelled ones have something to teach.
+
+The bytes are the same on any machine: only hashing, integers and single IEEE operations (+ − × ÷) are used, since
+NumPy's sums, its normal distribution and its transcendental functions differ between processors in the last bit.
 """
 
 from __future__ import annotations
@@ -20,12 +23,6 @@ from sss_model.data.canonical import Assignment, write_dataset
 from sss_model.data.splits import seeded_splits
 from sss_model.errors import InputError
 from sss_model.files import write_atomically
-
-# Random numbers and fields that are the same, bit for bit, on any machine.
-#
-# Only hashing, integers and single IEEE operations (+ − × ÷) are used: NumPy's sums, its normal distribution and its
-# transcendental functions differ between processors in the last bit.
-
 
 _BITS = 53
 
@@ -112,10 +109,7 @@ def _splitmix64(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-# The phantom's anatomy: where cavity, wall and crescent lie in one frame of one patient.
-
-
-# Ranges that patients are drawn from; lengths in mm, at the base and in diastole.
+# Anatomy. Ranges that patients are drawn from; lengths in mm, at the base and in diastole.
 CAVITY_RADIUS = {"normal": (17.0, 23.0), "dilated": (23.0, 28.0), "thick": (13.0, 18.0)}
 WALL = {"normal": (7.5, 10.0), "dilated": (6.0, 8.0), "thick": (11.0, 15.0)}
 # Systole over diastole: the cavity's radius, the wall, the crescent's reach.
@@ -266,10 +260,7 @@ def _muscles(u: np.ndarray, v: np.ndarray, patient: Draws, *, radius: np.ndarray
     return nearest
 
 
-# The phantom's looks: tissues, surroundings, look-alikes, and what a scanner does to them.
-
-
-# Ranges that patients are drawn from. Tissue levels are shares of a full scale of 1.
+# Appearance. Ranges that patients are drawn from; tissue levels are shares of a full scale of 1.
 BLOOD = (0.7, 1.0)
 CONTRAST = (0.35, 0.55)  # of blood over muscle
 CRESCENT_BLOOD = (0.8, 1.0)  # relative to the cavity's

@@ -1,4 +1,4 @@
-"""Choice of the slices of a step: labelled and unlabelled ones, drawn without a state that would have to be saved."""
+"""Slices for training: preprocessed once into a cache of memory maps, and drawn for each step without a saved state."""
 
 from __future__ import annotations
 
@@ -23,11 +23,8 @@ from sss_model.data.preprocessing import image_slices, label_slices
 from sss_model.data.slice_position import slice_position
 from sss_model.io.volumes import read_pair, read_volume
 
-# Preprocessed volumes on disk, made once, so that training never decompresses a scan again.
-
-
-# Raised when preprocessing changes, so that older caches are not read.
 _VERSION = 1
+"""Raised when preprocessing changes, so that older caches are not read."""
 
 
 class SliceCache:

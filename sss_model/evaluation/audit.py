@@ -1,4 +1,4 @@
-"""An audit: from an evaluation's artifacts alone, what a reviewer wants to know, and whether anything was changed."""
+"""Audit of an evaluation, from its artifacts alone: the facts for a reviewer, and every contradiction."""
 
 from __future__ import annotations
 
@@ -125,11 +125,11 @@ def audit_files(files: EvaluationFiles) -> Audit:
         _which_data,
     ]
     for check in checks:
-        findings += _told(check, run)
+        findings += _run_check(check, run)
     return Audit(_facts(run), findings)
 
 
-def _told(check: Callable[[Run], Iterator[str]], run: Run) -> list[str]:
+def _run_check(check: Callable[[Run], Iterator[str]], run: Run) -> list[str]:
     found: list[str] = []
     try:
         found.extend(check(run))

@@ -1,7 +1,7 @@
-"""Two models on the same cases: how far they differ, class by class, and how sure that is.
+"""Paired comparison of two models: the difference in Dice by class, with bootstrap confidence intervals.
 
-The unit that is drawn is the patient: the cases of one patient resemble each other, so drawing cases would promise more
-than was seen. Both models are scored on each draw, which takes the patients' own difficulty out of the difference.
+Patients are resampled, not cases: the cases of one patient resemble each other, so resampling cases would give too
+narrow intervals. Both models are scored on each draw, which takes the patients' own difficulty out of the difference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a score would be honest: who and what the checkpoint saw, against who is to be scored."""
+"""Leak checks: no patient or image is scored that the checkpoint saw in training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sss_model.errors import InputError
 
 
 def check_evaluable(meta: Meta, labels: Mapping[str, int], cases: Sequence[Case], *, split: str) -> None:
-    """Refuse, with an `InputError`, a split that would not give an honest score."""
+    """Refuse, with an `InputError`, a split that can't be scored honestly."""
     if not cases:
         raise InputError(f"split {split}: no cases in the manifest; expected at least one")
     if dict(labels) != meta.labels:
@@ -25,8 +25,8 @@ def check_evaluable(meta: Meta, labels: Mapping[str, int], cases: Sequence[Case]
 def leaks(meta: Meta, cases: Sequence[Case], *, split: str) -> list[str]:
     """A sentence for each way in which the checkpoint met the cases: by patient, and by the content of an image.
 
-    A scan that was given another name, or another patient's, is still the same bytes. Checkpoints of before hashes were
-    kept are matched by patient alone: see `leak_check`.
+    A scan under another name, or another patient's, still has the same bytes. A checkpoint without hashes of images is
+    matched by patient alone: see `leak_check`.
     """
     found = []
     for role, patients in _seen(meta.patients.model_dump(), split).items():
@@ -44,7 +44,7 @@ def leaks(meta: Meta, cases: Sequence[Case], *, split: str) -> list[str]:
 
 
 def leak_check(meta: Meta) -> str:
-    """What a checkpoint can be matched by, for the record."""
+    """How a checkpoint's cases were matched, as the record says it."""
     if meta.images is None:
         return "patients alone: the checkpoint holds no hashes of images"
     if meta.origin and not meta.origin.images_known:

@@ -1,6 +1,7 @@
-"""Prompts from the test labels themselves, as interactive segmentation is measured: what a perfect user would get.
+"""Oracle prompts: boxes from the test labels, as interactive segmentation is measured.
 
-Nothing that comes of them may be taken for the model's own Dice, or gate it: their rows say ``oracle``.
+Their scores are those of a perfect user, never the model's own, and no promotion rests on them: the rows say
+``oracle``.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def oracle_scores(checkpoint: Path, *, data_dir: Path, manifest: Manifest, every
 def box_prompts(labels: np.ndarray, *, foreground: int, every: int) -> PromptBatch:
     """A tight box round each class of a slice, on every so many slices.
 
-    The memory decoder has learned from a box with a point and a mask in it. So they come along, made from the box
-    alone: its middle and its whole inside. No more of the label is given away.
+    The memory decoder was trained on boxes with a point and a mask, so both are added, made from the box alone: its
+    middle and its inside. No more of the label is given away.
 
     Args:
         labels: (D, S, S) class indices of a volume's slices.

@@ -1,4 +1,8 @@
-"""Pictures of where a prediction is right and where it is wrong, in colours that the colour-blind can tell apart."""
+"""Overlays: a few slices of a case that show where its prediction is right and where it is wrong.
+
+Agreement is cool and faint, errors are warm and strong. Under deuteranopia, protanopia and tritanopia the three error
+colours still differ in lightness.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +26,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Which slices of a case to show, cut out and turned as they are looked at.
-
-
 _SLICES = 3
 _MARGIN_MM = 15.0
+ERROR_COLOURS = {"missed": "#E5177B", "invented": "#FFD21F", "wrong class": "#FF7A00"}
+_PANEL = 3.0  # inches
+_BACKGROUND, _TEXT, _MUTED = "#101418", "#F2F5F7", "#9AA7B2"
+_LEGEND: dict[str, Any] = {
+    "frameon": False,
+    "fontsize": 8,
+    "labelcolor": _TEXT,
+    "handlelength": 1,
+    "handleheight": 1,
+    "columnspacing": 1.3,
+    "handletextpad": 0.5,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """One slice, ready to look at.
+    """One slice, cropped and oriented for display.
 
     Attributes:
         image, truth, prediction: (rows, columns), first row on top.
@@ -92,43 +105,6 @@ def telling_slices(truth: np.ndarray, prediction: np.ndarray) -> dict[int, list[
     return chosen | {index: [] for index in others[: _SLICES - len(chosen)]}
 
 
-def _box(anything: np.ndarray, spacing: tuple[float, float]) -> tuple[slice, slice]:
-    """The in-plane box round all structures of a (slices, A, B) mask, with a margin; the whole plane without any."""
-    if not anything.any():
-        return slice(None), slice(None)
-    first, second = (np.asarray(anything.any(axis=(0, other))) for other in (2, 1))
-    return _span(first, round(_MARGIN_MM / spacing[0])), _span(second, round(_MARGIN_MM / spacing[1]))
-
-
-def _span(used: np.ndarray, margin: int) -> slice:
-    where = np.flatnonzero(used)
-    return slice(max(int(where[0]) - margin, 0), int(where[-1]) + margin + 1)
-
-
-def _as_viewed(plane: np.ndarray) -> np.ndarray:
-    """Two axes in ascending anatomical order to (rows, columns): the second upwards, the first to the left.
-
-    So the patient's right is on the viewer's left, and anterior (axial slices) or superior (others) is on top.
-    """
-    return plane[::-1, ::-1].T
-
-
-# Agreement is cool and faint, errors are warm and strong. Under deuteranopia, protanopia and tritanopia the three error
-# colours still differ in lightness.
-ERROR_COLOURS = {"missed": "#E5177B", "invented": "#FFD21F", "wrong class": "#FF7A00"}
-_PANEL = 3.0
-_BACKGROUND, _TEXT, _MUTED = "#101418", "#F2F5F7", "#9AA7B2"
-_LEGEND: dict[str, Any] = {
-    "frameon": False,
-    "fontsize": 8,
-    "labelcolor": _TEXT,
-    "handlelength": 1,
-    "handleheight": 1,
-    "columnspacing": 1.3,
-    "handletextpad": 0.5,
-}
-
-
 def draw_overlay(
     image: Volume,
     truth: Volume,
@@ -167,6 +143,27 @@ def error_masks(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndarr
         "invented": claimed & ~inside,
         "wrong class": inside & claimed & (truth != prediction),
     }
+
+
+def _box(anything: np.ndarray, spacing: tuple[float, float]) -> tuple[slice, slice]:
+    """The in-plane box round all structures of a (slices, A, B) mask, with a margin; the whole plane without any."""
+    if not anything.any():
+        return slice(None), slice(None)
+    first, second = (np.asarray(anything.any(axis=(0, other))) for other in (2, 1))
+    return _span(first, round(_MARGIN_MM / spacing[0])), _span(second, round(_MARGIN_MM / spacing[1]))
+
+
+def _span(used: np.ndarray, margin: int) -> slice:
+    where = np.flatnonzero(used)
+    return slice(max(int(where[0]) - margin, 0), int(where[-1]) + margin + 1)
+
+
+def _as_viewed(plane: np.ndarray) -> np.ndarray:
+    """Two axes in ascending anatomical order to (rows, columns): the second upwards, the first to the left.
+
+    So the patient's right is on the viewer's left, and anterior (axial slices) or superior (others) is on top.
+    """
+    return plane[::-1, ::-1].T
 
 
 def _draw_plane(axes: Axes, plane: Plane, labels: Mapping[str, int]) -> None:

@@ -25,7 +25,7 @@ class Provenance(BaseModel):
     patients: list[str]
     """Who was scored."""
     leak_check: str
-    """What they were matched by with those whom the checkpoint saw."""
+    """How they were compared with the patients that the checkpoint saw."""
     manifest_sha256: str
     data_version: str
     """Of the training, as the checkpoint knows it."""
@@ -36,13 +36,13 @@ class Provenance(BaseModel):
 
 
 def hash_files(places: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of every file in some folders.
+    """SHA-256 of every file in some folders, of a checkpoint only of the files that make it one.
 
     Args:
         places: what each folder is called, and where it is.
 
     Returns:
-        ``place/name`` to hash, sorted. Of a checkpoint only what makes it one counts, not what lies beside.
+        ``place/name`` to hash, sorted.
     """
     found = {}
     for place, folder in places.items():
@@ -74,7 +74,7 @@ def write_provenance(provenance: Provenance, folder: Path) -> None:
 
 
 def read_provenance(folder: Path) -> Provenance:
-    """Read the record of an evaluation's folder; raises `InputError` where it is missing or none of ours."""
+    """Read the record of an evaluation's folder; raises `InputError` where it is missing or can't be read."""
     path = folder / FILE
     try:
         return Provenance.model_validate_json(path.read_text(encoding="utf-8"))

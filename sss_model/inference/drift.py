@@ -1,4 +1,9 @@
-"""Fingerprint of the scans of a training, and warnings about a scan that is unlike them."""
+"""Fingerprint of the scans of a training, and warnings about a scan that is unlike them.
+
+Lengths are compared in millimetres; intensities as the network sees them, so that no scanner's units matter:
+standardised for MRI and photographs, whose units mean nothing, scaled by the recipe's window for CT, whose Hounsfield
+units mean something.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +17,62 @@ from sss_model.config import Data
 from sss_model.data.preprocessing import centre
 from sss_model.io.volumes import Volume
 
-# How a scan's intensities look to the network, in numbers that don't depend on a scanner's units.
-#
-# They are taken from the slices that the network sees: standardised for MRI and photographs, whose units mean nothing,
-# scaled by the recipe's window for CT, whose Hounsfield units mean something.
-
-
 Range = tuple[float, float]
 
+_MARGIN = 0.2
+"""Share by which a length may exceed the training's range: augmentation zooms by about as much."""
 _QUANTILES = {"tone_05": 0.05, "tone_25": 0.25, "tone_50": 0.5, "tone_75": 0.75, "tone_95": 0.95}
 _INSIDE, _ROUGHNESS = "inside_window", "roughness"
 _WIDER = 0.5
-"""How far beyond the training's range a scan may lie, in lengths of that range."""
-# And at least so far: a range of a few scans is narrower than what they stand for.
+"""How far beyond the training's range an intensity measure may lie, as a multiple of the length of that range."""
 _LEAST = {**dict.fromkeys(_QUANTILES, 0.3), _INSIDE: 0.1, _ROUGHNESS: 0.1}
+"""The least that is allowed beyond a range: that of a few scans is narrower than what they stand for."""
+
+
+class Fingerprint(BaseModel):
+    """The smallest and the largest value among a training's scans, lengths in millimetres."""
+
+    model_config = ConfigDict(frozen=True)
+    pixel_mm: Range
+    """Both axes of a slice."""
+    slice_distance_mm: Range
+    field_of_view_mm: Range
+    """Sides of a slice."""
+    intensities: dict[str, Range] | None = None
+    """Of each measure of `measure_appearance`; None in a checkpoint that holds none."""
+
+
+def fingerprint(
+    scans: Sequence[tuple[Sequence[int], Sequence[float]]], appearances: Sequence[Mapping[str, float]] = ()
+) -> Fingerprint:
+    """The fingerprint of at least one scan.
+
+    Args:
+        scans: each given as voxels per axis and millimetres per axis.
+        appearances: of the same scans, see `measure_appearance`.
+    """
+    grids = [_grid(shape, spacing) for shape, spacing in scans]
+    return Fingerprint(
+        pixel_mm=_range([mm for pixels, _, _ in grids for mm in pixels]),
+        slice_distance_mm=_range([distance for _, distance, _ in grids]),
+        field_of_view_mm=_range([side for _, _, sides in grids for side in sides]),
+        intensities=range_of(appearances) or None,
+    )
+
+
+def unlike(seen: Fingerprint, volume: Volume, appearance: Mapping[str, float] | None = None) -> Iterator[str]:
+    """A sentence for each way in which a scan lies far outside of what training saw: in lengths by a fifth.
+
+    Args:
+        appearance: the scan's, where its intensities are to be compared, too.
+    """
+    pixels, distance, sides = _grid(volume.array.shape, volume.spacing)
+    yield from _outside("pixels", pixels, seen.pixel_mm)
+    # A single slice, a picture, has no distance to the next one.
+    if volume.array.shape[volume.slice_axis] > 1:
+        yield from _outside("slice distance", [distance], seen.slice_distance_mm)
+    yield from _outside("field of view", sides, seen.field_of_view_mm)
+    yield from unlike_appearance(seen.intensities or {}, appearance or {})
 
 
 def measure_appearance(slices: np.ndarray, *, windowed: bool) -> dict[str, float]:
@@ -84,70 +131,6 @@ def unlike_appearance(seen: Mapping[str, Range], scan: Mapping[str, float]) -> I
         )
 
 
-def _excess(seen: Range, scan: Mapping[str, float], name: str) -> float:
-    """How far beyond the range a scan lies, as a multiple of what is allowed."""
-    low, high = seen
-    beyond = max(low - scan[name], scan[name] - high, 0.0)
-    return beyond / max(_WIDER * (high - low), _LEAST[name])
-
-
-def _roughness(values: np.ndarray) -> float:
-    spread = float(values.std())
-    if not spread:
-        return 0.0
-    return float(np.abs(np.diff(values, axis=-1)).mean() + np.abs(np.diff(values, axis=-2)).mean()) / (2 * spread)
-
-
-_MARGIN = 0.2
-"""How far beyond what was seen a scan may lie: augmentation zooms by about as much."""
-
-
-class Fingerprint(BaseModel):
-    """The smallest and the largest value among a training's scans, lengths in millimetres."""
-
-    model_config = ConfigDict(frozen=True)
-    pixel_mm: Range
-    """Both axes of a slice."""
-    slice_distance_mm: Range
-    field_of_view_mm: Range
-    """Sides of a slice."""
-    intensities: dict[str, Range] | None = None
-    """See `sss_model.inference.drift`; None in checkpoints of before they were kept."""
-
-
-def fingerprint(
-    scans: Sequence[tuple[Sequence[int], Sequence[float]]], appearances: Sequence[Mapping[str, float]] = ()
-) -> Fingerprint:
-    """The fingerprint of at least one scan.
-
-    Args:
-        scans: each given as voxels per axis and millimetres per axis.
-        appearances: of the same scans, see `sss_model.inference.drift.measure_appearance`.
-    """
-    grids = [_grid(shape, spacing) for shape, spacing in scans]
-    return Fingerprint(
-        pixel_mm=_range([mm for pixels, _, _ in grids for mm in pixels]),
-        slice_distance_mm=_range([distance for _, distance, _ in grids]),
-        field_of_view_mm=_range([side for _, _, sides in grids for side in sides]),
-        intensities=range_of(appearances) or None,
-    )
-
-
-def unlike(seen: Fingerprint, volume: Volume, appearance: Mapping[str, float] | None = None) -> Iterator[str]:
-    """A sentence for each way in which a scan lies far outside of what training saw: in lengths by a fifth.
-
-    Args:
-        appearance: the scan's, where its intensities are to be compared, too.
-    """
-    pixels, distance, sides = _grid(volume.array.shape, volume.spacing)
-    yield from _outside("pixels", pixels, seen.pixel_mm)
-    # A single slice, a picture, has no distance to the next one.
-    if volume.array.shape[volume.slice_axis] > 1:
-        yield from _outside("slice distance", [distance], seen.slice_distance_mm)
-    yield from _outside("field of view", sides, seen.field_of_view_mm)
-    yield from unlike_appearance(seen.intensities or {}, appearance or {})
-
-
 def _outside(what: str, found: Sequence[float], seen: Range) -> Iterator[str]:
     low, high = seen[0] * (1 - _MARGIN), seen[1] * (1 + _MARGIN)
     strange = [mm for mm in found if not low <= mm <= high]
@@ -167,3 +150,17 @@ def _grid(shape: Sequence[int], spacing: Sequence[float]) -> tuple[list[float], 
 
 def _range(values: Sequence[float]) -> Range:
     return round(min(values), 4), round(max(values), 4)
+
+
+def _excess(seen: Range, scan: Mapping[str, float], name: str) -> float:
+    """How far beyond the range a scan lies, as a multiple of what is allowed."""
+    low, high = seen
+    beyond = max(low - scan[name], scan[name] - high, 0.0)
+    return beyond / max(_WIDER * (high - low), _LEAST[name])
+
+
+def _roughness(values: np.ndarray) -> float:
+    spread = float(values.std())
+    if not spread:
+        return 0.0
+    return float(np.abs(np.diff(values, axis=-1)).mean() + np.abs(np.diff(values, axis=-2)).mean()) / (2 * spread)

@@ -106,6 +106,43 @@ def encode_png(array: np.ndarray, where: str) -> bytes:
     return stream.getvalue()
 
 
+def within_limit(data: bytes, where: str, *, most: int) -> bytes:
+    """Check a file's size by its header before expanding the rest; return its bytes, a NIfTI file's uncompressed.
+
+    No more is expanded than the header promises. A file of another kind passes unchanged: decoding it raises.
+
+    Args:
+        data: of a .nii, .nii.gz or .png file.
+        where: opens the error message.
+        most: how many voxels it may have.
+
+    Raises:
+        InputError: it promises more voxels, or its compression is damaged.
+    """
+    if data.startswith(PNG_SIGNATURE):
+        refuse_more(_declared_pixels(data, where), where, most=most)
+        return data
+    if not data.startswith(b"\x1f\x8b"):
+        refuse_more(_voxels(data[:_HEADERS])[0], where, most=most)
+        return data
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        try:
+            voxels, size = _voxels(head := stream.read(_HEADERS))
+            refuse_more(voxels, where, most=most)
+            # One byte more than there should be, so that gzip meets the end and compares its checksum.
+            return head + stream.read(max(1, size + 1 - len(head)))
+        except (EOFError, OSError, zlib.error):
+            raise InputError(
+                f"{where}: its compressed data is damaged or ends early; expected an intact gzip file"
+            ) from None
+
+
+def refuse_more(voxels: int, where: str, *, most: int) -> None:
+    """Raise `InputError` for more voxels than `most`."""
+    if voxels > most:
+        raise InputError(f"{where}: {voxels} voxels; expected at most {most}")
+
+
 def _decompressed(data: bytes, where: str) -> bytes:
     if data[:2] != b"\x1f\x8b":
         return data
@@ -154,43 +191,6 @@ def _pixels(picture: Image.Image, where: str, *, label: bool) -> np.ndarray:
     if picture.mode in _GREY or label:
         return np.asarray(picture)
     return np.asarray(picture.convert("L"))
-
-
-def within_limit(data: bytes, where: str, *, most: int) -> bytes:
-    """Check a file's size by its header before expanding the rest; return its bytes, a NIfTI file's uncompressed.
-
-    No more is expanded than the header promises. A file of another kind passes unchanged: decoding it raises.
-
-    Args:
-        data: of a .nii, .nii.gz or .png file.
-        where: opens the error message.
-        most: how many voxels it may have.
-
-    Raises:
-        InputError: it promises more voxels, or its compression is damaged.
-    """
-    if data.startswith(PNG_SIGNATURE):
-        refuse_more(_declared_pixels(data, where), where, most=most)
-        return data
-    if not data.startswith(b"\x1f\x8b"):
-        refuse_more(_voxels(data[:_HEADERS])[0], where, most=most)
-        return data
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-        try:
-            voxels, size = _voxels(head := stream.read(_HEADERS))
-            refuse_more(voxels, where, most=most)
-            # One byte more than there should be, so that gzip meets the end and compares its checksum.
-            return head + stream.read(max(1, size + 1 - len(head)))
-        except (EOFError, OSError, zlib.error):
-            raise InputError(
-                f"{where}: its compressed data is damaged or ends early; expected an intact gzip file"
-            ) from None
-
-
-def refuse_more(voxels: int, where: str, *, most: int) -> None:
-    """Raise `InputError` for more voxels than `most`."""
-    if voxels > most:
-        raise InputError(f"{where}: {voxels} voxels; expected at most {most}")
 
 
 def _voxels(head: bytes) -> tuple[int, int]:

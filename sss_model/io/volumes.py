@@ -29,59 +29,11 @@ from sss_model.io.formats import (
     ending_of,
 )
 
-# The NIfTI header of a mask: its scan's grid, said in every way in which a program may ask for it.
-
-
 _UNIT_BITS, _MILLIMETRES = 7, 2
 _LABEL = 1002
 """NIFTI_INTENT_LABEL: voxels are numbers of classes."""
-
-
-def mask_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
-    """The header for a mask on the grid of a scan.
-
-    Programs differ in which of NIfTI's two placements they believe, sform or qform. A scan that has one gets a mask
-    that has both, with the same code, where both can say the same; otherwise the mask's are exactly the scan's, so
-    that every program puts the mask where it puts the scan. Units that are not told are millimetres. What the scan's
-    header tells in words, which may be about a person, stays with the scan.
-    """
-    header = header.copy()
-    _complete_placement(header)
-    if int(header["xyzt_units"]) & _UNIT_BITS == 0:
-        header["xyzt_units"] = int(header["xyzt_units"]) | _MILLIMETRES
-    header["intent_code"], header["intent_name"] = _LABEL, b""
-    header["intent_p1"] = header["intent_p2"] = header["intent_p3"] = 0
-    for field in ("descrip", "aux_file", "data_type", "db_name"):
-        if field in header.keys():  # noqa: SIM118  (a header is no dictionary)
-            header[field] = b""
-    header.extensions = type(header.extensions)()
-    header["vox_offset"] = 0
-    return header
-
-
-def _complete_placement(header: nib.Nifti1Header) -> None:
-    sform, qform = int(header["sform_code"]), int(header["qform_code"])
-    if qform and not sform:
-        header.set_sform(header.get_qform(), code=qform)
-    elif sform and not qform and _is_a_qform(header):
-        sides = header["pixdim"][1:4].copy()
-        header.set_qform(header.get_sform(), code=sform)
-        header["pixdim"][1:4] = sides
-
-
-def _is_a_qform(header: nib.Nifti1Header) -> bool:
-    """Whether the sform is a rotation of voxels of the header's own size: a qform can say no more."""
-    trial = header.copy()
-    try:
-        trial.set_qform(header.get_sform(), code=1, strip_shears=False)
-    except HeaderDataError:
-        return False
-    same_sides = np.allclose(trial["pixdim"][1:4], header["pixdim"][1:4], rtol=1e-3)
-    return bool(same_sides and np.allclose(trial.get_qform(), header.get_sform(), rtol=1e-4, atol=1e-3))
-
-
-# Keys are NIfTI's codes of metres and micrometres, the low three bits of xyzt_units; else millimetres are meant.
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
+"""By NIfTI's codes of metres and micrometres, the low three bits of xyzt_units; any other means millimetres."""
 
 
 class NotFiniteError(InputError):
@@ -223,7 +175,7 @@ def write_volume(volume: Volume, path: Path) -> None:
     """Write a volume on its source's grid, with that file's affine, voxel size and units.
 
     Whole numbers (masks) take the smallest integer type that holds them (uint8 for up to 256 classes) and a header that
-    other programs read alike (see `sss_model.io.volumes`), others float32 and the scan's header.
+    other programs read alike (see `mask_header`), others float32 and the scan's header.
     The same volume gives the same bytes. `path` ends in .nii, .nii.gz or, for a single slice, .png.
 
     Raises:
@@ -242,6 +194,49 @@ def volume_to_bytes(volume: Volume, ending: str, where: str) -> bytes:
     stored = _smallest(array) if is_mask else array.astype(np.float32)
     header = mask_header(volume.source.header) if is_mask else volume.source.header
     return encode_nifti(stored, header, compress=ending == ".nii.gz")
+
+
+def mask_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
+    """The header for a mask on the grid of a scan.
+
+    Programs differ in which of NIfTI's two placements they believe, sform or qform. A scan that has one gets a mask
+    that has both, with the same code, where both can say the same; otherwise the mask's are exactly the scan's, so
+    that every program puts the mask where it puts the scan. Unknown units are millimetres. Text in the scan's header,
+    which may be about a person, is not copied.
+    """
+    header = header.copy()
+    _complete_placement(header)
+    if int(header["xyzt_units"]) & _UNIT_BITS == 0:
+        header["xyzt_units"] = int(header["xyzt_units"]) | _MILLIMETRES
+    header["intent_code"], header["intent_name"] = _LABEL, b""
+    header["intent_p1"] = header["intent_p2"] = header["intent_p3"] = 0
+    for field in ("descrip", "aux_file", "data_type", "db_name"):
+        if field in header.keys():  # noqa: SIM118  (a header is no dictionary)
+            header[field] = b""
+    header.extensions = type(header.extensions)()
+    header["vox_offset"] = 0
+    return header
+
+
+def _complete_placement(header: nib.Nifti1Header) -> None:
+    sform, qform = int(header["sform_code"]), int(header["qform_code"])
+    if qform and not sform:
+        header.set_sform(header.get_qform(), code=qform)
+    elif sform and not qform and _is_a_qform(header):
+        sides = header["pixdim"][1:4].copy()
+        header.set_qform(header.get_sform(), code=sform)
+        header["pixdim"][1:4] = sides
+
+
+def _is_a_qform(header: nib.Nifti1Header) -> bool:
+    """Whether the sform is a rotation of voxels of the header's own size: a qform can say no more."""
+    trial = header.copy()
+    try:
+        trial.set_qform(header.get_sform(), code=1, strip_shears=False)
+    except HeaderDataError:
+        return False
+    same_sides = np.allclose(trial["pixdim"][1:4], header["pixdim"][1:4], rtol=1e-3)
+    return bool(same_sides and np.allclose(trial.get_qform(), header.get_sform(), rtol=1e-4, atol=1e-3))
 
 
 def on_source_grid(volume: Volume) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Every flag of the two command lines: what it means, and what becomes of it here.
+"""Flags of the two command lines: their meaning, and their translation into a recipe.
 
 ``python -m sss_ops.medical_sam2.flags`` prints the table as docs/reference/medical-sam2-flags.md shows it.
 """
@@ -15,10 +15,8 @@ from typing import Any, get_args
 from sss_model.config import Method
 from sss_model.errors import InputError
 
-# How the text after a flag is read; what can't be read ends in one sentence.
-
-
-SIDE = 32  # what SAM-2's encoder halves a picture's side by, in all
+SIDE = 32
+"""Downsampling factor of SAM-2's encoder."""
 
 
 def whole(text: str) -> int:
@@ -171,7 +169,7 @@ FLAGS = (
 
 
 def read_flags(dimensions: int, arguments: Sequence[str]) -> dict[str, Any]:
-    """What a person typed.
+    """Read the arguments of a script.
 
     Args:
         dimensions: 2 for ``train_2d.py``, 3 for ``train_3d.py``.

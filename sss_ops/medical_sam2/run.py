@@ -1,4 +1,4 @@
-"""From one of Medical-SAM2's command lines to a checkpoint, its evaluation and its report in ``runs/EXP_NAME``."""
+"""Run one of Medical-SAM2's command lines: import, train, evaluate and report in ``runs/EXP_NAME``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any
 from sss_model.errors import InputError
 from sss_ops.command_line import run_app
 
-# A raw data set, wherever it lies, as the canonical copy that everything reads; the raw one is never written to.
+RUNS = Path("runs")
+CACHE = Path(".cache")
 
 
 def canonical_copy(layout: str, source: Path, cache: Path) -> Path:
-    """The canonical data set of a raw one, made once.
+    """Import a raw data set, once, into a canonical copy; the raw one is never written to.
 
     Args:
         layout: one of `sss_model.data.importing.LAYOUTS`.
@@ -52,10 +53,6 @@ def refuse_inside(source: Path, folder: Path) -> None:
         raise InputError(
             f"-data_path: {source} holds {folder}, which would be written to; expected to be started from elsewhere"
         )
-
-
-RUNS = Path("runs")
-CACHE = Path(".cache")
 
 
 def main(dimensions: int) -> None:
@@ -119,7 +116,7 @@ def _prepare(chosen: dict[str, Any], folder: Path, *, gpu: bool) -> Path:
     from sss_ops.storage.pretrained import pretrained_file
 
     config = settled(chosen, gpu=gpu)
-    # Wrong weights are told before scans are read, which may take minutes.
+    # Refuses wrong weights before scans are read, which may take minutes.
     pretrained_file(config.model)
     if config.model.checkpoint is None:
         print("no -sam_ckpt: the network starts from random weights", flush=True)
@@ -224,7 +221,7 @@ def _oracle_line(chosen: dict[str, Any], folder: Path, data_dir: Path) -> str:
     summary = aggregate(scores)
     return (
         f"oracle-prompted Dice {_text(summary['dice'])}, boxes of the test labels on one slice in {every}, "
-        f"prompt_source: {summary['prompt_source']}; it gates nothing"
+        f"prompt_source: {summary['prompt_source']}; no promotion rests on it"
     )
 
 

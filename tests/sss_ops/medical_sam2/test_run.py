@@ -131,7 +131,7 @@ def test_a_prompted_dice_stands_beside_the_promptless_one_and_gates_nothing(
     summary = run_line("btcv", words("btcv", **small("btcv"), method="sss"))
     said = capsys.readouterr().out
     assert "prompt_source: generated" in said
-    assert "boxes of the test labels on one slice in 2, prompt_source: oracle; it gates nothing" in said
+    assert "boxes of the test labels on one slice in 2, prompt_source: oracle; no promotion rests on it" in said
     assert summary["prompt_source"] == "generated"
     rows = Path("runs/BTCV_MedSAM2/oracle.csv").read_text().splitlines()
     assert len(rows) == 14
