@@ -1,4 +1,7 @@
-"""Whole cohorts: every layout all the way, planted faults, and the paper's command lines."""
+"""Whole cohorts: every layout all the way, planted faults, and the paper's command lines.
+
+Added to the command lines are a smaller picture and a budget of a few steps; one also runs at its own 1024².
+"""
 
 from __future__ import annotations
 

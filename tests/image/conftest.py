@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 from docker.models.images import Image
-from support.image_layers import Layers, look_through
+from support.containers import Layers, look_through
 from support.paths import ROOT
 
 TAG = "test"

@@ -15,8 +15,8 @@ import mlflow
 import pytest
 import yaml
 from docker.models.images import Image
+from support.containers import Layers
 from support.dvc_project import ENVIRONMENT, call
-from support.image_layers import Layers
 from support.object_store import object_store
 from support.paths import ROOT
 from support.tracking_server import tracking_server

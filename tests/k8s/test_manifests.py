@@ -18,7 +18,7 @@ import boto3
 import pytest
 import yaml
 from botocore.exceptions import ClientError
-from support.kubelet import command_line, container_of, environment_of, free_ports, running
+from support.containers import command_line, container_of, environment_of, free_ports, running
 from support.paths import ROOT
 
 from k8s.check.__main__ import check_manifests

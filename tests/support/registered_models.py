@@ -1,4 +1,4 @@
-"""A folder in which `sss register` and `sss promote` work as they do in a checkout whose pipeline has run."""
+"""Folders in which `sss register` and `sss promote` work as in a checkout whose pipeline has run; releases."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sss_model.data.manifest import build_manifest, write_manifest
 from sss_model.files import sha256
 from sss_ops.cli import main
 from sss_ops.steps.evaluate import evaluate
+from sss_ops.steps.register import register
 
 Sss = Callable[..., tuple[int, str, str]]
 
@@ -74,3 +75,29 @@ def command_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[s
         return (int(ended.value.code or 0), *capfd.readouterr())
 
     return call
+
+
+MODEL = "sss-phantom"
+FILES = {
+    *("SHA256SUMS", "approval.json", "audit.txt", "cases.csv", "data_version.json", "manifest.csv", "metrics.json"),
+    *("model_card.md", "overlays", "provenance.json", "report.html", "sbom.cdx.json", "summary.json"),
+    "validation.html",
+}
+
+
+def register_it(steps: Path, folder: Path, **other: Path) -> None:
+    register(
+        **{
+            "checkpoint": steps / "checkpoint",
+            "metrics": steps / "metrics.json",
+            "evaluation": steps / "evaluation",
+            "validation": steps / "validation/report.html",
+            "data_version": steps / "data_version.json",
+            "params": steps / "params.yaml",
+            "manifest": steps / "manifest.csv",
+            "predictions": steps / "predictions",
+            "output": folder / "registration.json",
+            "card": folder / "model_card.md",
+            **other,
+        }
+    )

@@ -1,4 +1,4 @@
-"""Small scans and data sets for the tests, made with nibabel alone."""
+"""Small scans and data sets, made with nibabel alone; masks, and what a viewer does to them."""
 
 from __future__ import annotations
 
@@ -67,3 +67,41 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
+
+
+def blob(seed: int, shape=(9, 8, 6)) -> np.ndarray:
+    """A few overlapping boxes; some touch the border."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(shape, bool)
+    for _ in range(3):
+        start = [rng.integers(0, length - 2) for length in shape]
+        mask[tuple(slice(first, first + rng.integers(2, 5)) for first in start)] = True
+    return mask
+
+
+def directed_distances(start: np.ndarray, end: np.ndarray, spacing=(1.0, 1.0, 1.0)) -> np.ndarray:
+    """From each surface voxel of `start` the distance to the nearest one of `end`."""
+    here, there = (np.array(_surface(mask)) * spacing for mask in (start, end))
+    return np.array([min(np.linalg.norm(there - point, axis=1)) for point in here])
+
+
+def _surface(mask: np.ndarray) -> list[tuple[int, ...]]:
+    inside = {tuple(int(index) for index in voxel) for voxel in np.argwhere(mask)}
+    steps = [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)]
+    return [v for v in inside if any(tuple(np.add(v, step).tolist()) not in inside for step in steps)]
+
+
+def redraw(path: Path, *, voxels: int = 5, dtype: type = np.uint8, affine: np.ndarray | None = None) -> None:
+    """Save a mask as a viewer does, some background voxels drawn as class 1."""
+    image = nib.load(path)
+    array = np.asarray(image.dataobj).copy()
+    free = np.argwhere(array == 0)[:voxels]
+    array[tuple(free.T)] = 1
+    saved = nib.Nifti1Image(array.astype(dtype), image.affine if affine is None else affine)
+    saved.header.set_zooms(image.header.get_zooms())
+    nib.save(saved, path)
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, hidden ones too, and its bytes."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -10,8 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from support.scans import LABELS, edit, write_nifti
-from support.viewer import listing, redraw
+from support.scans import LABELS, edit, listing, redraw, write_nifti
 
 from sss_model.corrections.export import listed_cases
 from sss_model.corrections.incorporate import import_corrections, read_corrections

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from support.masks import blob, directed_distances
-from support.scans import LABELS, write_canonical
+from support.scans import LABELS, blob, directed_distances, write_canonical
 from support.scores import score
 
 from sss_model.data.manifest import Case, build_manifest

@@ -12,7 +12,7 @@ from support.planted_cohort import Cohort, failed_rules
 from support.planted_faults import FAULTS, Fault
 from support.scans import edit, intensities, write_canonical, write_nifti
 
-from docs.reference.data_checks import rules_tables
+from docs.reference.pages import rules_tables
 from sss_model.config import load_config
 from sss_model.data.importing import import_dataset
 from sss_model.data.manifest import build_manifest

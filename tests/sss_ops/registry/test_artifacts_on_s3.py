@@ -18,10 +18,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.store.artifact import s3_artifact_repo
-from support.breaking_proxy import breaking_proxy
+from support.file_server import breaking_proxy
 from support.object_store import object_store
-from support.registered_models import Sss, command_line
-from support.release import FILES, MODEL, register_it
+from support.registered_models import FILES, MODEL, Sss, command_line, register_it
 from support.tracking_server import tracking_server
 
 from sss_model.errors import InputError

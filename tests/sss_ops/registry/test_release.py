@@ -14,8 +14,8 @@ import mlflow
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from support.registered_models import FILES, MODEL, register_it
 from support.registry import trial
-from support.release import FILES, MODEL, register_it
 
 from sss_model.checkpoint import read_meta
 from sss_model.errors import InputError

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from support.postgres import postgres
 from support.registry import (
     MODEL,
     fill,
@@ -16,7 +15,7 @@ from support.registry import (
     run_races,
     run_takeovers,
 )
-from support.tracking_server import tracking_server
+from support.tracking_server import postgres, tracking_server
 
 from sss_model.errors import InputError
 from sss_ops.registry.commands import list_versions

@@ -20,7 +20,7 @@ import torch
 from mlflow.exceptions import MlflowException
 from PIL import Image
 from support.samples import write_refuge
-from support.scoring_server import Server, scoring_server
+from support.tracking_server import Server, scoring_server
 
 from sss_model.checkpoint import load_checkpoint, save_checkpoint
 from sss_model.config import Config

@@ -1,4 +1,4 @@
-"""Runs a container's command line on this machine, as Kubernetes' node agent would in a pod."""
+"""Containers without an engine: an image's layers, and a command line run as Kubernetes' node agent would."""
 
 from __future__ import annotations
 
@@ -8,13 +8,54 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
+
+from docker.models.images import Image
 
 from k8s.check.objects import Target, pods
+
+
+class Layers(NamedTuple):
+    """Paths in all layers, and the names of those files, in layers or about them, that hold the secret."""
+
+    paths: set[str]
+    holding_the_secret: list[str]
+
+
+def look_through(image: Image, secret: bytes) -> Layers:
+    found = Layers(set(), [])
+    with tempfile.TemporaryFile() as saved:
+        for chunk in image.save():
+            saved.write(chunk)
+        saved.seek(0)
+        with tarfile.open(fileobj=saved) as archive:
+            for member in archive:
+                content = archive.extractfile(member)
+                if content:
+                    _look_into(member.name, content, secret, found)
+    return found
+
+
+def _look_into(name: str, content: IO[bytes], secret: bytes, found: Layers) -> None:
+    """A layer is an archive of its own; all else in a saved image is JSON."""
+    try:
+        layer = tarfile.open(fileobj=content)  # noqa: SIM115
+    except tarfile.ReadError:
+        content.seek(0)
+        if secret in content.read():
+            found.holding_the_secret.append(name)
+        return
+    for member in layer:
+        found.paths.add(member.name)
+        file = layer.extractfile(member) if member.isreg() else None
+        if file and secret in file.read():
+            found.holding_the_secret.append(member.name)
 
 
 def container_of(target: Target, owner: str, name: str) -> dict[str, Any]:
