@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sss_model.errors import InputError
+from sss_ops.registry.versions import ADDRESS_FORMS, is_address, version_at
+from sss_ops.tracking.store import tracking_client
+
 if TYPE_CHECKING:
     from sss_model.evaluation.audit import Audit
 
@@ -36,17 +40,13 @@ def command(
 
 
 def _audit(run: str) -> "Audit":
-    from sss_model.errors import InputError
     from sss_model.evaluation.audit import audit
-    from sss_ops.registry.versions import ADDRESS_FORMS, is_address
 
     if Path(run).is_dir():
         return audit(Path(run))
     if not is_address(run):
         raise InputError(f"{run}: no such folder; expected a folder with an evaluation, or {ADDRESS_FORMS}")
     from sss_ops.registry.evidence import audit_version
-    from sss_ops.registry.versions import version_at
-    from sss_ops.tracking.store import tracking_client
 
     client = tracking_client()
     return audit_version(client, version_at(client, run))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sss_model.files import write_atomically
 from sss_ops.command_line import new_app
 
 app = new_app(help="Recipes: the settings of data, training, prediction, evaluation and registry.")
@@ -32,7 +33,6 @@ def show_config(
     import yaml
 
     from sss_model.config import dump_config, load_config
-    from sss_model.files import write_atomically
     from sss_ops.recipe import recipe_path
     from sss_ops.recipe_keys import LINE_WIDTH, differences, recipe_yaml
 

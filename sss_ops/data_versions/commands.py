@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sss_model.errors import InputError
 from sss_ops.command_line import new_app
+from sss_ops.data_versions.store import open_dvc_store
 from sss_ops.text_table import aligned
 
 if TYPE_CHECKING:
@@ -56,7 +58,6 @@ def check(folder: Folder = _DATA) -> None:
 
     Example: sss data check
     """
-    from sss_model.errors import InputError
     from sss_ops.data_versions.personal_data import find_personal_data
 
     if not folder.is_dir():
@@ -81,7 +82,6 @@ def versions(
 
     Example: sss data versions
     """
-    from sss_ops.data_versions.store import open_dvc_store
     from sss_ops.data_versions.versions import list_data_versions
 
     record = _record(folder)
@@ -102,7 +102,6 @@ def diff(
     """
     from sss_ops.data_versions.contents import read_contents
     from sss_ops.data_versions.difference import compare_contents
-    from sss_ops.data_versions.store import open_dvc_store
     from sss_ops.data_versions.versions import resolve_version
 
     record = _record(folder)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sss_model.io import FILE_ENDINGS
+
 NAME = "a name"
 BIRTH_DATE = "a date that may be of birth"
 
@@ -89,7 +91,6 @@ class Finding:
 
 def find_personal_data(folder: Path) -> list[Finding]:
     """Find personal data in the headers of a folder's scans, sorted by path; voxels are not read."""
-    from sss_model.io import FILE_ENDINGS
     from sss_model.parallel import for_each
 
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(FILE_ENDINGS))

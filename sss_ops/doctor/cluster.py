@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sss_ops.doctor.checks import CheckResult, not_configured
+from sss_ops.errors import connection_problem
 
 _GROUP = "trainer.kubeflow.org"
 _GPU = "nvidia.com/gpu"
@@ -27,8 +28,6 @@ def check_kubernetes(namespace: str, request: PodRequest) -> list[CheckResult]:
     """What the current context, or the pod's own account, finds in the cluster."""
     from kubernetes import client, config
     from urllib3.exceptions import HTTPError
-
-    from sss_ops.errors import connection_problem
 
     settings = client.Configuration()
     settings.retries = False

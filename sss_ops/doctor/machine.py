@@ -11,7 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sss_model.errors import InputError
+from sss_model.files import sha256
 from sss_ops.doctor.checks import CheckResult, not_configured
+from sss_ops.storage.published import find_published
+from sss_ops.storage.s3 import SCHEME
 
 if TYPE_CHECKING:
     from sss_model.config import Model
@@ -120,8 +124,6 @@ def check_pretrained(given: Path | None, params: Path) -> list[CheckResult]:
     if model is None or model.checkpoint is None:
         return [not_configured(_WEIGHTS, f"--checkpoint, or model.checkpoint in {params}")]
     from sss_ops.storage.pretrained import FOLDER, refuse_misfit
-    from sss_ops.storage.published import find_published
-    from sss_ops.storage.s3 import SCHEME
 
     refuse_misfit(model)
     named = model.checkpoint
@@ -136,8 +138,6 @@ def check_pretrained(given: Path | None, params: Path) -> list[CheckResult]:
 
 
 def _file(path: Path) -> CheckResult:
-    from sss_model.errors import InputError
-    from sss_model.files import sha256
     from sss_model.network.pretrained import read_pretrained
     from sss_ops.storage import published
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sss_model.files import write_atomically
+
 if TYPE_CHECKING:
     from sss_model.config import Config
 
@@ -52,7 +54,6 @@ def curve(
     import pandas as pd
 
     from sss_model.data.manifest import cohort
-    from sss_model.files import write_atomically
     from sss_ops.experiments.cells import StudyData, cell, print_table, spread
 
     # What is wrong with the last training should be said before the first one.

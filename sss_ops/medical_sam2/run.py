@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sss_model.errors import InputError
+from sss_model.files import sha256, write_atomically, write_json
 from sss_ops.command_line import run_app
 
 RUNS = Path("runs")
@@ -111,7 +112,6 @@ def _prepare(chosen: dict[str, Any], folder: Path, *, gpu: bool) -> Path:
 
     from sss_model.config import dump_config
     from sss_model.data.manifest import build_manifest, write_manifest
-    from sss_model.files import sha256, write_atomically, write_json
     from sss_ops.medical_sam2.settings import fitted, settled
     from sss_ops.storage.pretrained import pretrained_file
 
@@ -162,7 +162,6 @@ def _is_trained(folder: Path) -> bool:
     """Whether an earlier run of the same recipe on the same data was killed after its training."""
     from sss_model.checkpoint import load_checkpoint
     from sss_model.config import load_config
-    from sss_model.files import sha256
 
     if not (folder / "checkpoint").is_dir():
         return False

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sss_model.errors import InputError
+from sss_ops.registry.versions import fetch_checkpoint, version_at
+from sss_ops.tracking.store import tracking_client
 
 if TYPE_CHECKING:
     from sss_model.checkpoint import Checkpoint
@@ -44,8 +46,6 @@ def checkpoint_folder(named: str) -> Iterator[Path]:
     if not named.startswith(SCHEME):
         yield Path(named)
         return
-    from sss_ops.registry.versions import fetch_checkpoint, version_at
-    from sss_ops.tracking.store import tracking_client
 
     version = version_at(tracking_client(), named)
     with tempfile.TemporaryDirectory(prefix="sss-") as temporary:

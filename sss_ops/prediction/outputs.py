@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sss_model.errors import InputError
+from sss_model.files import write_atomically
 from sss_model.io import FILE_ENDINGS
+from sss_model.io.label_names import write_label_names
 from sss_ops.errors import OBJECT_STORE, as_sentences
 from sss_ops.storage import s3
 
@@ -92,7 +94,6 @@ class MaskFolder(Masks):
         return {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()}
 
     def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
-        from sss_model.io.label_names import write_label_names
 
         write_label_names(self._folder, labels, file_ending=file_ending)
 
@@ -101,7 +102,6 @@ class MaskFolder(Masks):
         return path.read_bytes() if path.is_file() else None
 
     def write_summary(self, content: bytes) -> None:
-        from sss_model.files import write_atomically
 
         write_atomically(self._folder / SUMMARY, content)
 
@@ -155,7 +155,6 @@ class MaskBucket(Masks):
             self._upload(self.address(name), path.read_bytes())
 
     def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
-        from sss_model.io.label_names import write_label_names
 
         if self._own:
             return

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from sss_model.errors import InputError
 from sss_model.io import FILE_ENDINGS
 from sss_ops.storage import s3
+from sss_ops.storage.fetch import fetch_objects
+from sss_ops.storage.objects import list_objects
 
 if TYPE_CHECKING:
     from sss_model.io.volumes import Volume
@@ -37,7 +39,6 @@ class InputScan:
 
         if not self.where.startswith(s3.SCHEME):
             return read_volume(Path(self.where))
-        from sss_ops.storage.fetch import fetch_objects
 
         with tempfile.TemporaryDirectory(prefix="sss-") as folder:
             path = Path(folder, PurePosixPath(self.where).name)
@@ -116,7 +117,6 @@ def _images(names: Iterable[str], place: str) -> list[str]:
 
 
 def _in_bucket(uri: str, masks: str | None) -> list[InputScan]:
-    from sss_ops.storage.objects import list_objects
 
     objects = list_objects(uri, s3.s3_client())
     made = f"{masks.rstrip('/')}/" if masks else None

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from sss_model.errors import InputError
+from sss_model.files import write_atomically
 from sss_model.io.tables import cells_of, columns_of, table_bytes
 from sss_ops.prediction.checkpoints import NAMES, open_checkpoint
 from sss_ops.prediction.scans import InputScan, read_ahead
+from sss_ops.text_table import aligned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,9 +55,7 @@ def suggest(
 
     Example: sss suggest checkpoint data/acdc --count 5
     """
-    from sss_model.files import write_atomically
     from sss_model.progress import ProgressBar
-    from sss_ops.text_table import aligned
 
     with open_checkpoint(model) as checkpoint, ProgressBar("suggest", unit="items", stderr=True) as progress:
         ranking = rank_scans(

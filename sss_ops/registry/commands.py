@@ -12,8 +12,10 @@ import typer
 from sss_ops.registry.aliases import Intent, finish_decision, print_note, read_state
 from sss_ops.registry.decisions import decisions_of
 from sss_ops.registry.lock import is_lock
+from sss_ops.registry.rollback import roll_back
 from sss_ops.registry.versions import CHAMPION, version_at
 from sss_ops.text_table import aligned
+from sss_ops.tracking.store import tracking_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,7 +53,6 @@ def promote(
     """
     from sss_model.config import load_config
     from sss_ops.registry.promotion import compare_with_champion, promote_version
-    from sss_ops.tracking.store import tracking_client
 
     client = tracking_client()
     comparison = compare_with_champion(client, name, str(version), load_config(params), data=data)
@@ -73,8 +74,6 @@ def rollback(name: ModelName, reason: Reason = "") -> Intent:
     Returns:
         The decision.
     """
-    from sss_ops.registry.rollback import roll_back
-    from sss_ops.tracking.store import tracking_client
 
     intent = roll_back(tracking_client(), name, reason=reason)
     typer.echo(f"{name}: version {intent.after['champion']} is the champion{_instead_of(intent.record['from'])}")
@@ -98,7 +97,6 @@ def release(
         The content of ``approval.json``.
     """
     from sss_ops.registry.release import write_release
-    from sss_ops.tracking.store import tracking_client
 
     client = tracking_client()
     found = version_at(client, f"{name}/{version}" if version else name)
@@ -122,7 +120,6 @@ def show_registry(
     Returns:
         The models that were listed.
     """
-    from sss_ops.tracking.store import tracking_client
 
     client = tracking_client()
     names = [name] if name else model_names(client)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sss_model.errors import InputError
+from sss_model.files import sha256
 from sss_ops.registry.aliases import Move, move_aliases, read_state
 from sss_ops.registry.decisions import new_decision_id, new_record
 from sss_ops.registry.promotion_checks import Verdict, check_promotion
@@ -215,7 +216,6 @@ def _score(checkpoint: Checkpoint, cases: tuple[Case, ...], *, manifest: Manifes
 def _data_for(name: str, version: str, checkpoint: Checkpoint, given: Path | None) -> tuple[Path, Manifest]:
     """The data to score on: those given, or those of the version's training where ``data/`` holds them unchanged."""
     from sss_model.data.manifest import build_manifest, write_manifest
-    from sss_model.files import sha256
 
     if given is not None:
         return given, build_manifest(given)

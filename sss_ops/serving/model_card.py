@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sss_model.files import write_atomically
+
 if TYPE_CHECKING:
     from sss_model.checkpoint import Checkpoint
     from sss_model.evaluation.metrics import Score
@@ -108,7 +110,6 @@ def write_card(
         rows: content of ``cases.csv``.
         data: content of ``data_version.json``.
     """
-    from sss_model.files import write_atomically
 
     train, network = trained.config.train, trained.config.model.network
     page = _template().render(

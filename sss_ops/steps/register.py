@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sss_model.errors import InputError
+from sss_model.files import read_json, sha256, write_json
+from sss_ops.tracking.store import tracking_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,11 +54,9 @@ def register(
     from sss_model.evaluation.audit import EvaluationFiles
     from sss_model.evaluation.summary import SUMMARY_FILE
     from sss_model.evaluation.tables import read_scores
-    from sss_model.files import read_json, write_json
     from sss_ops.registry.evidence import EVIDENCE_TAG, Evidence, version_tags
     from sss_ops.serving.model_card import write_card
     from sss_ops.serving.package import register_model
-    from sss_ops.tracking.store import tracking_client
 
     names = load_config(params).register_as
     trained = load_checkpoint(checkpoint)
@@ -123,7 +123,6 @@ def _log_facts(trained: "Checkpoint", scores: dict[str, Any], data: dict[str, An
 
 
 def _bill(checkpoint: Path, trained: "Checkpoint", *, model: str, data: dict[str, Any]) -> str:
-    from sss_model.files import sha256
     from sss_ops.serving.bill_of_materials import bill_of_materials
     from sss_ops.serving.package import REQUIREMENTS
 

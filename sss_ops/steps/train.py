@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sss_model.errors import InputError
+from sss_model.files import read_json, sha256, write_json
 
 if TYPE_CHECKING:
     from sss_model.training.fine_tuning import Parent
@@ -54,7 +55,6 @@ def _train(
 ) -> None:
     from sss_model.config import load_config
     from sss_model.data.manifest import read_manifest
-    from sss_model.files import read_json, sha256, write_json
     from sss_ops.storage.parent_model import parent_of
     from sss_ops.storage.pretrained import pretrained_file
     from sss_ops.storage.training_state import work_place
@@ -101,7 +101,6 @@ def identity_of_training(
 ) -> str:
     """The name that a training's unfinished state is kept under; see `sss_model.training.identity`."""
     from sss_model.config import load_config
-    from sss_model.files import read_json, sha256
     from sss_model.training.identity import training_identity
 
     version = read_json(data_version, "version")["version"]
@@ -142,7 +141,6 @@ def require_passed(passed: bool) -> None:
 
 def training_summary(checkpoint: Path) -> tuple[str, dict[str, float]]:
     """The SHA-256 of a checkpoint's weights, and the figures of its training for a list of runs."""
-    from sss_model.files import read_json, sha256
 
     meta = read_json(checkpoint / "meta.json", "val_dice", "val_dice_per_class", "steps", "minutes")
     figures = {"Dice, validation": meta["val_dice"], "steps": meta["steps"], "minutes": meta["minutes"]}

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sss_model.errors import InputError
+from sss_model.files import write_atomically
 
 
 class DataChecksFailedError(InputError):
@@ -29,7 +30,6 @@ def validate_splits(
     """
     from sss_model.config import load_config
     from sss_model.data.manifest import read_manifest
-    from sss_model.files import write_atomically
 
     found, config = read_manifest(manifest), load_config(params)
     # Great Expectations takes seconds to import: what can't be read is refused before.

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sss_model.files import sha256, write_json
+
 
 def version_data(
     *,
@@ -25,7 +27,6 @@ def version_data(
     """
     from sss_model.data.canonical import channels_of, read_description
     from sss_model.data.manifest import build_manifest, write_manifest
-    from sss_model.files import sha256, write_json
     from sss_ops.data_versions.versions import tracked_version
 
     version = version or tracked_version(dvc_file)

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sss_model.errors import InputError
 from sss_ops.command_line import new_app
+from sss_ops.storage.fetch import fetch_objects
+from sss_ops.storage.published import find_published, refuse_other
 
 if TYPE_CHECKING:
     from sss_ops.storage.published import Published
@@ -29,7 +32,6 @@ def fetch_command(
     Example: sss fetch s3://hospital/exports/2026 downloads/2026
     """
     from sss_model.progress import ProgressBar
-    from sss_ops.storage.fetch import fetch_objects
 
     with ProgressBar(source, unit="bytes", log_lines=10) as progress:
         fetched = fetch_objects(
@@ -67,7 +69,6 @@ def get_command(
     Example: sss checkpoint get small --version 2.1
     """
     from sss_ops.storage.pretrained import fetch_pretrained
-    from sss_ops.storage.published import find_published
 
     path = fetch_pretrained(name, version=version.value, folder=folder, mirror=mirror)
     known = find_published(path.name)
@@ -93,9 +94,7 @@ def list_command(folder: Folder = Path("checkpoints")) -> None:
 
 
 def _state(path: Path, known: Published) -> str:
-    from sss_model.errors import InputError
     from sss_ops.storage.download import part_of
-    from sss_ops.storage.published import refuse_other
 
     part = part_of(path)
     if not path.exists():

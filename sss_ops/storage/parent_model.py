@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from sss_model.errors import InputError
+from sss_ops.registry.versions import fetch_checkpoint, version_at
+from sss_ops.tracking.store import tracking_client
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -59,7 +61,6 @@ def parent_of(config: Config) -> Parent | None:
         return None
     if not named.startswith(SCHEME):
         return Parent.read(Path(named), named)
-    from sss_ops.registry.versions import fetch_checkpoint
 
     version = _version(named)
     with tempfile.TemporaryDirectory(prefix="sss-") as folder:
@@ -71,8 +72,6 @@ def parent_of(config: Config) -> Parent | None:
 
 
 def _version(address: str) -> ModelVersion:
-    from sss_ops.registry.versions import version_at
-    from sss_ops.tracking.store import tracking_client
 
     try:
         return version_at(tracking_client(), address)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sss_model.errors import InputError
+from sss_model.files import sha256
 
 HOME = "https://dl.fbaipublicfiles.com/segment_anything_2"
 
@@ -87,7 +88,6 @@ def refuse_other(path: Path, known: Published, *, where: str) -> Literal[True]:
     Raises:
         InputError: with what was found and what was expected.
     """
-    from sss_model.files import sha256
 
     size = path.stat().st_size
     if size != known.size:
