@@ -1,4 +1,4 @@
-"""Medical-SAM2's command line for photographs: ``python train_2d.py -dataset REFUGE …``; docs/medical-sam2.md."""
+"""Medical-SAM2's command line for photographs, as in docs/how-to/medical-sam2.md."""
 
 from sss_ops.medical_sam2.run import main
 

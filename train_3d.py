@@ -1,4 +1,4 @@
-"""Medical-SAM2's command line for volumes: ``python train_3d.py -dataset btcv …``; docs/medical-sam2.md."""
+"""Medical-SAM2's command line for volumes, as in docs/how-to/medical-sam2.md."""
 
 from sss_ops.medical_sam2.run import main
 

@@ -1,4 +1,4 @@
-"""A class that PCSW keeps rejecting learns nothing from unlabelled scans; somebody should know."""
+"""Warning about a class that PCSW keeps rejecting, and that therefore learns nothing from unlabelled scans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class AcceptanceWatch:
-    """What the alarm remembers, from one step to the next; start with one of `names` alone.
+    """State of the warning between steps; start with the `names` alone.
 
     Attributes:
         names: of the foreground classes.

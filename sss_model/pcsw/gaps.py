@@ -1,4 +1,4 @@
-"""Slices that a chain passes over without a component: what would lie there."""
+"""Gaps: slices that a chain crosses without a component, filled from the components on both sides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sss_model.pcsw.links import Links
 
 @dataclass(frozen=True, eq=False)
 class Gap:
-    """What fills one slice of one chain.
+    """The filling of one slice of one chain.
 
     Attributes:
         slice, kind: where, and of which class.

@@ -1,4 +1,4 @@
-"""Judgement of chains: which are kept."""
+"""Judgement: which chains of components are kept."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def judge(
 
     A chain is kept when it is confident and long: its components' mean probability reaches `min_confidence` and they
     lie in at least min(N, D) slices. The clip's end counts as the volume's border: a chain that reaches it may go on
-    unseen, so two slices will do. Where length can tell nothing, area and confidence decide (`thin_area_mm2`,
-    `thin_confidence`): on 2-D data, where `thin` says that structures may be this short, and for what a clip's end
-    shows in its last slice only, if the slice before it shows nothing of that class to compare it with.
+    unseen, so two slices will do. Where a chain's length is no evidence, area and confidence decide (`thin_area_mm2`,
+    `thin_confidence`): on 2-D data, where `thin` allows structures this short, and for a component in a clip's first or
+    last slice whose neighbouring slice shows nothing of that class.
 
     Args:
         candidates: (n,) boolean; the other components are rejected.

@@ -1,4 +1,8 @@
-"""From links to chains: the windows vote, then a depth-first search walks the links that are left."""
+"""Links between plausible components of neighbouring slices, and the chains that they form.
+
+The paper's figure draws windows that judge and a depth-first search; the connected components of the links that pass
+the windows' vote are the same sets.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,25 @@ from scipy.sparse.csgraph import connected_components
 from sss_model.config import Pcsw
 from sss_model.pcsw.components import Components
 
-# The graph's edges: which components of neighbouring slices may be one structure, physically.
-
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """(K,) component numbers, in the earlier and in the later slice."""
+    """The graph's edges: (K,) component numbers in the earlier and in the later slice."""
 
     earlier: np.ndarray
     later: np.ndarray
 
     def of(self, chosen: np.ndarray) -> Links:
-        """Those that a boolean (K,) picks."""
+        """The links where `chosen`, (K,) boolean, is true."""
         return Links(self.earlier[chosen], self.later[chosen])
 
 
 def find_links(
     components: Components, candidates: np.ndarray, spacing: tuple[float, float, float], config: Pcsw
 ) -> Links:
-    """Join candidates of one class in slices 1 to N - 1 apart where three things are plausible.
+    """Link candidates of one class in slices 1 to N - 1 apart that may be one structure.
+
+    Three conditions hold for a link:
 
     - Overlap: the shared area of their boxes over the smaller box reaches `min_overlap`. Boxes, because the rings of
       a wall that tapers lie inside each other without a common pixel where slices are thick; over the smaller one,
@@ -38,7 +42,7 @@ def find_links(
     - Position: the centroids' distance is at most `max_shift` mm per mm of slice distance.
 
     Args:
-        candidates: (n,) boolean; components that are not stay alone.
+        candidates: (n,) boolean; the other components get no link.
         spacing: slice distance, row and column spacing in mm.
     """
     reach = min(config.window, components.depth)
@@ -54,7 +58,7 @@ def find_links(
 
 
 def _pairs(components: Components, candidates: np.ndarray, distance: int) -> Links:
-    """All pairs of candidates of one class in slices that far apart."""
+    """All pairs of candidates of one class in slices `distance` apart."""
     kinds = int(components.classes.max(initial=0)) + 1
     groups = components.slices * kinds + components.classes
     order = np.flatnonzero(candidates)

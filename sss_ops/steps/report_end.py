@@ -28,7 +28,7 @@ def report_end(*, state: str, task: str, error: str, model: str, mlflow: str, ou
     else:
         lines = [
             f"# The run ended as {state.lower()}",
-            f"Reason, from {task}: {error or 'none given'} The first red step's log says more.",
+            f"Reason, from {task}: {error or 'none given.'} The first red step's log says more.",
             "A training that was cut off goes on where it was when the same run is started again.",
         ]
     text = "\n\n".join(lines) + "\n"

@@ -29,7 +29,7 @@ _SMALL: Mapping[str, Any] = {
     "data_checks.min_labelled_patients": 1,
     "data_checks.min_test_patients": 1,
 }
-# The drawn ones are all of one pattern, in which the gate rightly sees one scan again and again.
+# The drawn ones are all of one pattern, which the data checks rightly take for one scan.
 _ALIKE = {"data_checks.max_similarity": 1.0}
 _PHOTOGRAPH = {"data.spacing_mm": 1.5, "data.labelled": 2, **_ALIKE}
 _OF_NO_HEART = {"evaluation.ejection_class": None, **_ALIKE}

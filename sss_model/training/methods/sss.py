@@ -16,7 +16,7 @@ from sss_model.training.losses import mask_losses, pseudo_labels, segmentation_l
 from sss_model.training.methods.base import Target, Task, Teacher, TrainingMethod
 from sss_model.training.schedule import unlabelled_weight
 
-# Names of the random streams, each under (seed, step).
+# Numbers of the random streams, each under (seed, step). Reads come last: each of the three views has one of its own.
 _SOURCE, _JITTER, _PAIR, _CHANNELS, _READS = range(5)
 
 
@@ -32,8 +32,8 @@ class SssMethod(TrainingMethod):
         sss, alone = self.config.sss, self.config.sss.memory_learns_alone(progress)
         weight = 0.0 if alone else unlabelled_weight(self.config.train, progress)
         judged = sss.sees_clips(step, progress) and progress >= self.config.pcsw.warmup
-        own = int(PromptSource.OWN if judged else PromptSource.NONE)
-        of_labelled = self._labelled_stream(batches, labelled, own, step=step, progress=progress)
+        source = int(PromptSource.OWN if judged else PromptSource.NONE)
+        of_labelled = self._labelled_stream(batches, labelled, source, step=step, progress=progress)
         if not weight:
             return Task(of_labelled, lambda output: self._labelled_loss(output, labelled))
 
@@ -42,12 +42,12 @@ class SssMethod(TrainingMethod):
             images=unlabelled.weak,
             slice_position=unlabelled.slice_position,
             spacing=unlabelled.spacing,
-            prompting=Prompting(torch.full((len(unlabelled.weak),), own)),
+            prompting=Prompting(torch.full((len(unlabelled.weak),), source)),
             memory_draws=None,
         )
-        taught = teacher(weak._replace(keep_features=True))
-        target, plausible = self._target(taught.logits, unlabelled, judged=judged)
-        streams = [of_labelled, *self._strong_streams(batches, unlabelled, weak, taught, step=step)]
+        of_teacher = teacher(weak._replace(keep_features=True))
+        target, plausible = self._target(of_teacher.logits, unlabelled, judged=judged)
+        streams = [of_labelled, *self._strong_streams(batches, unlabelled, weak, of_teacher, step=step)]
 
         def objective(output: SegmenterOutput) -> dict[str, Tensor]:
             first, *strong = output.split([stream.size for stream in streams])
@@ -63,15 +63,15 @@ class SssMethod(TrainingMethod):
         return Task(join_streams(streams), objective)
 
     def _labelled_stream(
-        self, batches: Batches, labelled: LabelledBatch, own: int, *, step: int, progress: float
+        self, batches: Batches, labelled: LabelledBatch, source: int, *, step: int, progress: float
     ) -> ClipBatch:
-        """Half of the clips have `own` as their `PromptSource`, a quarter none, a quarter their jittered labels."""
+        """Half of the clips are prompted from `source`, a quarter by nothing, a quarter by their jittered labels."""
         sss, count = self.config.sss, len(labelled.images)
         clip = sss.clip_length(step, progress)
         u = batches.uniform(_SOURCE, step, count // clip, 1)[:, 0].cpu()
         rest = torch.where(u < 0.75, int(PromptSource.NONE), int(PromptSource.LABEL))
         prompting = Prompting(
-            source=torch.where(u < 0.5, own, rest).repeat_interleave(clip),
+            source=torch.where(u < 0.5, source, rest).repeat_interleave(clip),
             labels=labelled.labels,
             jitter=batches.uniform(_JITTER, step, count, 4 * len(self.classes)).unflatten(1, (-1, 4)),
         )
@@ -87,11 +87,11 @@ class SssMethod(TrainingMethod):
         )
 
     def _strong_streams(
-        self, batches: Batches, unlabelled: UnlabelledBatch, weak: ClipBatch, taught: SegmenterOutput, *, step: int
+        self, batches: Batches, unlabelled: UnlabelledBatch, weak: ClipBatch, of_teacher: SegmenterOutput, *, step: int
     ) -> list[ClipBatch]:
         clips = weak.size // weak.clip
         pairs = (batches.uniform(_PAIR, step, clips, 2) < self.config.sss.pair).repeat_interleave(weak.clip, 0)
-        partners = taught.features or ()
+        partners = of_teacher.features or ()
         factors = self._channel_factors(batches, [feature.shape[1] for feature in partners], step, weak)
         return [
             weak._replace(
