@@ -94,7 +94,6 @@ class MaskFolder(Masks):
         return {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()}
 
     def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
-
         write_label_names(self._folder, labels, file_ending=file_ending)
 
     def read_summary(self) -> bytes | None:
@@ -102,7 +101,6 @@ class MaskFolder(Masks):
         return path.read_bytes() if path.is_file() else None
 
     def write_summary(self, content: bytes) -> None:
-
         write_atomically(self._folder / SUMMARY, content)
 
 
@@ -155,7 +153,6 @@ class MaskBucket(Masks):
             self._upload(self.address(name), path.read_bytes())
 
     def write_label_names(self, labels: Mapping[str, int], *, file_ending: str) -> None:
-
         if self._own:
             return
         with tempfile.TemporaryDirectory(prefix="sss-") as folder:

@@ -117,7 +117,6 @@ def _images(names: Iterable[str], place: str) -> list[str]:
 
 
 def _in_bucket(uri: str, masks: str | None) -> list[InputScan]:
-
     objects = list_objects(uri, s3.s3_client())
     made = f"{masks.rstrip('/')}/" if masks else None
     if made is not None and f"{uri.rstrip('/')}/".startswith(made):

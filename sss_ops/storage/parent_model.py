@@ -72,7 +72,6 @@ def parent_of(config: Config) -> Parent | None:
 
 
 def _version(address: str) -> ModelVersion:
-
     try:
         return version_at(tracking_client(), address)
     except InputError as error:
