@@ -45,33 +45,36 @@ class SliceCache:
         """Per case, class indices (D, canvas, canvas) uint8; raises as `images` does."""
         return self._all(cases, self._label)
 
-    def _all(self, cases: tuple[Case, ...], one: Callable[[Case], np.ndarray]) -> list[np.ndarray]:
+    def _all(self, cases: tuple[Case, ...], one: Callable[[Case], Path]) -> list[np.ndarray]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(one, cases))
+            paths = list(pool.map(one, cases))
+        # Not in the threads: NumPy parses headers with `ast`, which CPython 3.11 can't do in several threads at once.
+        return [np.load(path, mmap_mode="r") for path in paths]
 
-    def _image(self, case: Case) -> np.ndarray:
+    def _image(self, case: Case) -> Path:
         def make() -> np.ndarray:
             check_file(case.case, self._data_dir / case.image, case.image_sha256)
             volume = read_volume(self._data_dir / case.image, case.case)
             return image_slices(volume, self._config, self._config.canvas).astype(np.float16)
 
-        return self._memoise([case.image_sha256], make)
+        return self._made([case.image_sha256], make)
 
-    def _label(self, case: Case) -> np.ndarray:
+    def _label(self, case: Case) -> Path:
         def make() -> np.ndarray:
             check_file(case.case, self._data_dir / str(case.label), case.label_sha256)
             _, label = read_pair(self._data_dir / case.image, self._data_dir / str(case.label), case.case)
             return label_slices(label, self._config, self._config.canvas, self._classes)
 
-        return self._memoise([case.image_sha256, case.label_sha256, self._classes], make)
+        return self._made([case.image_sha256, case.label_sha256, self._classes], make)
 
-    def _memoise(self, content: list[Any], make: Callable[[], np.ndarray]) -> np.ndarray:
+    def _made(self, content: list[Any], make: Callable[[], np.ndarray]) -> Path:
+        """The file of what `make` returns for this content, written if it is not there."""
         settings = self._config.model_dump(include={"spacing_mm", "clip_percentiles", "window", "colour"})
         key = json.dumps([_VERSION, content, settings, self._config.canvas], sort_keys=True)
         path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
         if not path.exists():
             _save(path, make())
-        return np.load(path, mmap_mode="r")
+        return path
 
 
 def _save(path: Path, array: np.ndarray) -> None:
